@@ -1,0 +1,49 @@
+//! Builders: a service's recipe and its files to an image.
+//!
+//! A builder stores nothing and knows no registry: it leaves blobs in a scratch folder and says
+//! what they are. Reading the base image and pushing the result is up to the op.
+
+use async_trait::async_trait;
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::image::{BaseImage, BuiltImage, Recipe};
+
+/// Something that makes an image.
+#[async_trait]
+pub trait Builder: Send + Sync {
+    /// Returns the image that the request describes; its blobs lie in the scratch folder.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the context can't be read, or the build fails.
+    async fn build(&self, request: &BuildRequest<'_>) -> Result<BuiltImage, BuildError>;
+}
+
+/// What to build.
+pub struct BuildRequest<'a> {
+    /// The folder that the service's files are in; absolute.
+    pub context: &'a Utf8Path,
+    /// How the image is made.
+    pub recipe: &'a Recipe,
+    /// The image to build on, for a native build that names one.
+    pub base: Option<&'a BaseImage>,
+    /// Seconds since 1970 that every time stamp in the image is set to (`SOURCE_DATE_EPOCH`).
+    pub epoch: i64,
+    /// An empty folder for the blobs; the caller removes it.
+    pub scratch: &'a Utf8Path,
+    /// Hears every line that an engine says, without its line end.
+    pub log: &'a (dyn Fn(&str) + Send + Sync),
+}
+
+/// Why an image was not built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// A file or folder of the context, or the scratch folder, can't be used.
+    #[error("can't use `{path}`: {reason}")]
+    File {
+        /// The file or folder.
+        path: Utf8PathBuf,
+        /// What went wrong.
+        reason: String,
+    },
+}

@@ -1,0 +1,86 @@
+//! What runs: the live Kubernetes API, or a recording of it.
+//!
+//! Judging what is seen is left to [`crate::rollout`].
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::argocd::ApplicationName;
+use crate::k8s::{Object, ObjectId};
+use crate::rollout::Snapshot;
+
+/// A cluster that can be looked at, again and again.
+#[async_trait]
+pub trait Cluster: Send + Sync {
+    /// Returns what of `scope` is there now.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the cluster is out of reach or refuses to answer.
+    async fn observe(&self, scope: &Scope) -> Result<Snapshot, ClusterError>;
+
+    /// Asks Argo CD to compare `application` with git again.
+    ///
+    /// # Errors
+    ///
+    /// As [`Cluster::observe`].
+    async fn refresh(&self, application: &ApplicationName) -> Result<(), ClusterError>;
+
+    /// Returns when the next observation is worth making, at the latest after `interval`.
+    async fn pause(&self, interval: Duration);
+
+    /// Returns the cluster's present: the clock, or the time a recording has got to.
+    fn now(&self) -> Timestamp;
+}
+
+/// What to look at: an Application, the objects that an overlay renders to, or both.
+#[derive(Debug, Clone, Default)]
+pub struct Scope {
+    /// The Argo CD Application.
+    pub application: Option<ApplicationName>,
+    /// The objects that the overlay renders to; their pods and events are found from them.
+    pub objects: Vec<Object>,
+}
+
+/// Why a cluster did not answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ClusterError {
+    /// There is no usable kubeconfig, context or service account.
+    #[error("no cluster to talk to: {reason}")]
+    NoCluster {
+        /// What was tried.
+        reason: String,
+    },
+    /// No answer.
+    #[error("can't reach the cluster at `{server}`: {reason}")]
+    Unreachable {
+        /// The API server's URL.
+        server: String,
+        /// What the network said.
+        reason: String,
+    },
+    /// 401 or 403.
+    #[error("the cluster refuses to {verb}: {reason}")]
+    Denied {
+        /// What was asked, for example ``list pods in `ranking-dev` ``.
+        verb: String,
+        /// The API server's own words.
+        reason: String,
+    },
+    /// There is no such object.
+    #[error("`{0}` is not in the cluster")]
+    NotFound(ObjectId),
+    /// The API server answered an error.
+    #[error("the cluster answered: {0}")]
+    Answer(String),
+    /// A recording can't be read or written.
+    #[error("recording `{path}`: {reason}")]
+    Recording {
+        /// The file or folder.
+        path: camino::Utf8PathBuf,
+        /// What went wrong.
+        reason: String,
+    },
+}

@@ -1,0 +1,1 @@
+//! `deployctl.yaml`: the configuration file.

@@ -1,0 +1,1 @@
+//! Pull requests on GitHub, and what GitHub Actions tells a step.

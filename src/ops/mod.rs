@@ -1,0 +1,1 @@
+//! What a command does: options in, report out; loops, waits and retries live here.

@@ -1,0 +1,1 @@
+//! The pipeline file: steps and their order.

@@ -1,0 +1,130 @@
+//! Registries: push and pull of manifests and blobs, as the OCI distribution specification has it.
+//!
+//! What an image means is left to [`crate::image`]; how it comes about to [`crate::build`].
+
+use std::pin::Pin;
+
+use async_trait::async_trait;
+use camino::Utf8PathBuf;
+use tokio::io::AsyncRead;
+
+use crate::image::{Blob, Digest, ImageName, ImageReference, Manifest, Tag};
+
+/// A place that keeps images: a remote registry, an OCI layout directory, or memory.
+#[async_trait]
+pub trait Registry: Send + Sync {
+    /// Returns the digest `reference` points at now, or `None` if there is no such manifest.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the registry is out of reach or refuses the credentials.
+    async fn resolve(&self, reference: &ImageReference) -> Result<Option<Digest>, RegistryError>;
+
+    /// Returns the manifest or index that `reference` points at, byte for byte, or `None`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Registry::resolve`]; also if the bytes do not have the digest they were asked by.
+    async fn manifest(&self, reference: &ImageReference)
+    -> Result<Option<Manifest>, RegistryError>;
+
+    /// Returns whether the repository `name` has the blob.
+    ///
+    /// # Errors
+    ///
+    /// As [`Registry::resolve`].
+    async fn has_blob(&self, name: &ImageName, digest: &Digest) -> Result<bool, RegistryError>;
+
+    /// Returns the blob's bytes as a stream; they are not verified yet.
+    ///
+    /// # Errors
+    ///
+    /// As [`Registry::resolve`]; also if there is no such blob.
+    async fn blob(&self, name: &ImageName, digest: &Digest) -> Result<BlobReader, RegistryError>;
+
+    /// Makes the repository `name` have the blob; does nothing where it already has it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Registry::resolve`]; also if the bytes do not have the digest of `blob`.
+    async fn push_blob(&self, name: &ImageName, blob: &Blob) -> Result<(), RegistryError>;
+
+    /// Makes the repository `name` have a blob that the repository `from` of the same registry has,
+    /// without moving its bytes. Returns whether it has it now; `false` means: push it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Registry::resolve`].
+    async fn mount_blob(
+        &self,
+        name: &ImageName,
+        digest: &Digest,
+        from: &ImageName,
+    ) -> Result<bool, RegistryError>;
+
+    /// Stores a manifest or index whose blobs are all there, and points `tag` at it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Registry::resolve`]; also if the registry misses a blob of it.
+    async fn push_manifest(
+        &self,
+        name: &ImageName,
+        manifest: &Manifest,
+        tag: Option<&Tag>,
+    ) -> Result<(), RegistryError>;
+}
+
+/// The bytes of a blob that is being read.
+pub type BlobReader = Pin<Box<dyn AsyncRead + Send>>;
+
+/// Why a registry did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum RegistryError {
+    /// No answer: name resolution, connection, TLS, time-out.
+    #[error("can't reach registry `{registry}`: {reason}")]
+    Unreachable {
+        /// The registry's domain.
+        registry: String,
+        /// What the network said.
+        reason: String,
+    },
+    /// 401 or 403.
+    #[error("registry `{registry}` refuses access to `{repository}`: {reason}")]
+    Denied {
+        /// The registry's domain.
+        registry: String,
+        /// The repository path.
+        repository: String,
+        /// The registry's own words.
+        reason: String,
+    },
+    /// There is no such blob or repository.
+    #[error("`{0}` is not there")]
+    NotFound(String),
+    /// The registry answered something else than the specification allows, or an error of its own.
+    #[error("registry `{registry}` answered: {reason}")]
+    Answer {
+        /// The registry's domain.
+        registry: String,
+        /// Status and body, shortened.
+        reason: String,
+    },
+    /// Bytes do not have the digest that was asked for or announced.
+    #[error("expected `{expected}`, got bytes with digest `{found}`")]
+    Corrupt {
+        /// The digest asked for or announced.
+        expected: Digest,
+        /// The digest of the bytes.
+        found: Digest,
+    },
+    /// A file of an OCI layout, or a blob to push, can't be read or written.
+    #[error("can't access `{path}`: {source}")]
+    File {
+        /// The file.
+        path: Utf8PathBuf,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+}

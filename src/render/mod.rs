@@ -1,0 +1,49 @@
+//! An overlay to Kubernetes objects.
+//!
+//! The one renderer so far calls `kustomize` or `kubectl kustomize`; the seam is where deployctl's
+//! own renderer goes.
+
+use async_trait::async_trait;
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::k8s::Object;
+use crate::kustomize::FileTree;
+
+/// Something that does what `kustomize build` does.
+#[async_trait]
+pub trait Renderer: Send + Sync {
+    /// Returns what the kustomization in the folder `dir` of `tree` renders to.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the kustomization does not render, or nothing here can render it.
+    async fn render(&self, tree: &dyn FileTree, dir: &Utf8Path) -> Result<Rendered, RenderError>;
+}
+
+/// What an overlay renders to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rendered {
+    /// The documents as the renderer printed them, byte for byte.
+    pub yaml: String,
+    /// The same documents, read.
+    pub objects: Vec<Object>,
+}
+
+/// Why an overlay did not render.
+#[derive(Debug, thiserror::Error)]
+pub enum RenderError {
+    /// Neither `kustomize` nor `kubectl` is installed.
+    #[error("nothing here can render `{dir}`: neither `kustomize` nor `kubectl` is on PATH")]
+    NoRenderer {
+        /// The overlay.
+        dir: Utf8PathBuf,
+    },
+    /// The renderer said no.
+    #[error("`{dir}` does not render: {reason}")]
+    Failed {
+        /// The overlay.
+        dir: Utf8PathBuf,
+        /// The renderer's own words.
+        reason: String,
+    },
+}

@@ -1,0 +1,1 @@
+//! What ops return and emit, as bytes: terminal, JSON, GitHub Actions.

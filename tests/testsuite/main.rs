@@ -1,0 +1,8 @@
+//! The integration tests, one binary: each test binary links tens of megabytes.
+//!
+//! A test that needs a peer (a registry, a git server, a cluster) starts it itself on a free
+//! loopback port and stops it by process id; see [`support`].
+
+#![allow(clippy::unwrap_used, clippy::print_stderr, missing_docs)]
+
+mod support;
