@@ -68,11 +68,11 @@ impl FromStr for Digest {
         if algorithm != "sha256" {
             return Err(DigestError::Unsupported(algorithm.to_owned()));
         }
-        if !hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
-            return Err(format());
-        }
         if hex.len() != 64 {
             return Err(DigestError::Length { found: hex.len() });
+        }
+        if !hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
+            return Err(format());
         }
         Ok(Self(text.to_owned()))
     }

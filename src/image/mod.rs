@@ -3,15 +3,19 @@
 //! Talking to a registry is left to [`crate::registry`].
 
 mod digest;
+mod grammar;
 mod manifest;
 mod pinned;
+mod reading;
 mod recipe;
 mod reference;
 mod tag;
 
 pub use digest::{Digest, DigestError};
+pub use grammar::WrittenReference;
 pub use manifest::{BaseImage, Blob, BlobContent, BuiltImage, Manifest};
 pub use pinned::{PinnedImage, PinnedImageError};
+pub use reading::{Reading, ReadingParts};
 pub use recipe::{Dockerfile, Engine, Layer, Method, Native, Recipe, RunConfig};
-pub use reference::{ImageName, ImageReference, ReferenceError};
+pub use reference::{AnyReference, ImageName, ImageReference, ReferenceError};
 pub use tag::{Tag, TagError};

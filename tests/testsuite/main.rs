@@ -5,4 +5,5 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, missing_docs)]
 
+mod conformance;
 mod support;

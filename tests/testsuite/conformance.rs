@@ -1,0 +1,41 @@
+//! The case collections, read in place; each prints `NAME: N passed, M failed`.
+
+use std::path::PathBuf;
+
+mod image_reference;
+
+/// Returns the folder of the collection `name`, or `None` after one printed line if it is not there.
+fn cases(name: &str) -> Option<PathBuf> {
+    let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/cases");
+    let root = std::env::var_os("DEPLOYCTL_CASES").map_or_else(|| beside.into(), PathBuf::from);
+    let folder = root.join(name);
+    if !folder.is_dir() {
+        eprintln!("skipped {name}: no case collection; set DEPLOYCTL_CASES");
+        return None;
+    }
+    Some(folder)
+}
+
+/// What became of the cases of a collection.
+#[derive(Default)]
+struct Tally {
+    passed: usize,
+    failed: Vec<String>,
+}
+
+impl Tally {
+    /// Counts a case, failed if `found` is not `expected`.
+    fn check<T: PartialEq + std::fmt::Debug>(&mut self, case: &str, found: &T, expected: &T) {
+        if found == expected {
+            self.passed += 1;
+        } else {
+            self.failed.push(format!("{case}: expected {expected:?}, found {found:?}"));
+        }
+    }
+
+    /// Prints the line and fails the test if a case failed.
+    fn finish(self, name: &str) {
+        eprintln!("{name}: {} passed, {} failed", self.passed, self.failed.len());
+        assert!(self.failed.is_empty(), "{name}:\n{}", self.failed.join("\n"));
+    }
+}
