@@ -1,1 +1,16 @@
 //! YAML with positions: documents whose nodes know their bytes, byte patches, scalar style.
+//!
+//! A document keeps each scalar's source text and style and gives it no type, so `0755` and `on`
+//! stay what the author wrote. Typed reading is left to [`serde_yaml`].
+
+mod document;
+mod node;
+mod patch;
+mod read;
+mod scalar;
+
+pub use document::{Document, Location, Position};
+pub use node::{Anchor, Entry, Node, ScalarStyle, Span, StructureStyle, Tag, Value};
+pub use patch::{Patch, PatchError, apply};
+pub use read::ParseError;
+pub use scalar::{resolves_to_string, write_scalar};

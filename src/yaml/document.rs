@@ -1,0 +1,160 @@
+//! A document: its root node, and where in the text things are.
+
+use super::node::{Entry, Node, Span};
+use super::read::{self, ParseError};
+
+/// One YAML document and the text it was read from.
+#[derive(Debug, Clone)]
+pub struct Document {
+    text: String,
+    root: Node,
+}
+
+/// A place in a text, for people: both count from 1, columns in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Position {
+    /// The line.
+    pub line: usize,
+    /// The column.
+    pub column: usize,
+}
+
+/// Where something that a path leads to stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Location {
+    /// The bytes of its key; `None` for a sequence item and for the root.
+    pub key: Option<Span>,
+    /// The bytes of its value, empty where the value is left out.
+    pub value: Span,
+}
+
+impl Document {
+    /// Returns the one document of `text`; a text without any has an empty plain scalar as root.
+    ///
+    /// # Errors
+    ///
+    /// Fails if it is not YAML, is nested too deeply, or holds several documents. Empty documents
+    /// after the first do not count.
+    pub fn parse(text: &str) -> Result<Self, ParseError> {
+        let mut roots = read::documents(text)?;
+        if let Some((start, _)) = roots.iter().skip(1).find(|(_, root)| !root.is_null()) {
+            let Position { line, column } = position(text, *start);
+            let message = "a second document begins here; expected one".to_owned();
+            return Err(ParseError { line, column, message });
+        }
+        Ok(Self::new(text, roots.swap_remove(0).1))
+    }
+
+    /// Returns the first document of `text`, whatever follows it in others.
+    ///
+    /// # Errors
+    ///
+    /// Fails if any of it is not YAML or nested too deeply.
+    pub fn parse_first(text: &str) -> Result<Self, ParseError> {
+        Ok(Self::new(text, read::documents(text)?.swap_remove(0).1))
+    }
+
+    fn new(text: &str, root: Node) -> Self {
+        Self { text: text.to_owned(), root }
+    }
+
+    /// Returns the text it was read from.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Returns the root node.
+    pub fn root(&self) -> &Node {
+        &self.root
+    }
+
+    /// Returns the node that `node` stands for: itself, or what an alias refers to.
+    pub fn resolve<'a>(&'a self, node: &'a Node) -> &'a Node {
+        let super::Value::Alias(id) = node.value else {
+            return node;
+        };
+        let mut nodes = self.root.walk();
+        nodes.find(|node| node.anchor.as_ref().is_some_and(|a| a.id == id)).unwrap_or(node)
+    }
+
+    /// Returns where the value at `path` stands, or `None` if there is none. A step is a key, or
+    /// the index of a sequence's item; where a key is there twice, the last one counts.
+    pub fn locate<S: AsRef<str>>(&self, path: &[S]) -> Option<Location> {
+        let (mut key, mut node) = (None, &self.root);
+        for step in path {
+            let step = step.as_ref();
+            let named = |entry: &&Entry| entry.key.as_str() == Some(step);
+            let parent = self.resolve(node);
+            (key, node) = match parent.entries().iter().rev().find(named) {
+                Some(entry) => (Some(entry.key.span.clone()), &entry.value),
+                None => (None, parent.items().get(step.parse::<usize>().ok()?)?),
+            };
+        }
+        Some(Location { key, value: node.span.clone() })
+    }
+
+    /// Returns the line and column of the byte at `offset`.
+    pub fn position(&self, offset: usize) -> Position {
+        position(&self.text, offset)
+    }
+}
+
+/// Returns the line and column of the byte at `offset` of `text`.
+pub(super) fn position(text: &str, offset: usize) -> Position {
+    let before = &text.as_bytes()[..offset.min(text.len())];
+    let breaks = |i: usize| {
+        before[i] == b'\n' || (before[i] == b'\r' && text.as_bytes().get(i + 1) != Some(&b'\n'))
+    };
+    let line = (0..before.len()).filter(|&i| breaks(i)).count() + 1;
+    let start = (0..before.len()).rev().find(|&i| breaks(i)).map_or(0, |i| i + 1);
+    let is_character = |byte: &&u8| **byte & 0xC0 != 0x80;
+    let bom = usize::from(line == 1 && before.starts_with("\u{feff}".as_bytes()));
+    let column = before[start..].iter().filter(is_character).count() + 1 - bom;
+    Position { line, column }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_leads_to_key_and_value() {
+        let text = "# c\nenvironments:\n  dev:\n    overlay: 'ä/b' # here\nlist: [a, {k: v}]\n";
+        let document = Document::parse(text).unwrap();
+        let at = document.locate(&["environments", "dev", "overlay"]).unwrap();
+        assert_eq!(&text[at.key.unwrap()], "overlay");
+        assert_eq!(&text[at.value.clone()], "'ä/b'");
+        assert_eq!(document.position(at.value.start), Position { line: 4, column: 14 });
+        assert_eq!(document.position(at.value.end), Position { line: 4, column: 19 });
+        let at = document.locate(&["list", "1", "k"]).unwrap();
+        assert_eq!(&text[at.value], "v");
+        assert_eq!(document.locate(&["list", "2"]), None);
+        assert_eq!(document.locate(&["nothing"]), None);
+    }
+
+    #[test]
+    fn a_byte_order_mark_takes_no_column() {
+        let document = Document::parse("\u{feff}a: b\r\nc: d\r\n").unwrap();
+        let at = document.locate(&["a"]).unwrap();
+        assert_eq!(document.position(at.value.start), Position { line: 1, column: 4 });
+        let at = document.locate(&["c"]).unwrap();
+        assert_eq!(document.position(at.value.start), Position { line: 2, column: 4 });
+    }
+
+    #[test]
+    fn only_one_document_that_says_something() {
+        assert!(Document::parse("a: 1\n---\n").is_ok());
+        assert!(Document::parse("---\na: 1\n...\n").is_ok());
+        let error = Document::parse("a: 1\n---\nb: 2\n").unwrap_err();
+        assert_eq!((error.line, error.column), (2, 1));
+        assert!(Document::parse("").unwrap().root().is_null());
+        assert!(Document::parse("# only a comment").unwrap().root().is_null());
+    }
+
+    #[test]
+    fn an_alias_is_followed() {
+        let text = "a: &x {k: v}\nb: *x\n";
+        let at = Document::parse(text).unwrap().locate(&["b", "k"]).unwrap();
+        assert_eq!(&text[at.value], "v");
+    }
+}
