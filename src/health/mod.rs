@@ -1,9 +1,18 @@
 //! Health as Argo CD decides it, from the object alone.
 //!
-//! Watching a cluster is left to [`crate::cluster`], the meaning for a rollout to
-//! [`crate::rollout`].
+//! [`assess`] judges one live object, [`aggregate`] all objects of an application. Status and
+//! message are Argo CD's to the letter. Watching a cluster is left to [`crate::cluster`], the
+//! meaning for a rollout to [`crate::rollout`].
 
 use std::fmt;
+
+mod aggregate;
+mod assess;
+mod builtin;
+mod hook;
+
+pub use aggregate::{Managed, aggregate};
+pub use assess::{Assessment, DecidedBy, assess};
 
 /// A verdict on one object.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +41,21 @@ pub enum HealthStatus {
 }
 
 impl HealthStatus {
+    /// Every status, from best to worst.
+    pub const ALL: [Self; 6] = [
+        Self::Healthy,
+        Self::Suspended,
+        Self::Progressing,
+        Self::Missing,
+        Self::Degraded,
+        Self::Unknown,
+    ];
+
+    /// Returns the status that Argo CD writes as `text`, or `None` if it has no such status.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.as_str() == text)
+    }
+
     /// Returns the status as Argo CD writes it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -42,6 +66,17 @@ impl HealthStatus {
             Self::Degraded => "Degraded",
             Self::Unknown => "Unknown",
         }
+    }
+
+    /// Returns the verdict of this status with its reason, which may be empty.
+    pub fn because(self, message: impl Into<String>) -> Health {
+        Health { status: self, message: message.into() }
+    }
+}
+
+impl From<HealthStatus> for Health {
+    fn from(status: HealthStatus) -> Self {
+        status.because("")
     }
 }
 

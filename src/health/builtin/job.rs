@@ -1,0 +1,31 @@
+//! batch/Job.
+
+use super::fields::{CheckError, Condition, FieldError, Fields, typed};
+use crate::health::Health;
+use crate::health::HealthStatus::{Degraded, Healthy, Progressing, Suspended};
+use crate::k8s::Object;
+
+/// Returns the health of a Job.
+pub(super) fn check(object: &Object) -> Result<Health, CheckError> {
+    typed(object, "Job", &["v1"], read).map(|conditions| judge(&conditions))
+}
+
+fn read(fields: Fields<'_>) -> Result<Vec<Condition<'_>>, FieldError> {
+    fields.metadata()?;
+    fields.conditions()
+}
+
+/// Conditions count by being there, `Failed` and `Complete` whatever their status; and one
+/// `Suspended` with status False, on a job that was resumed, counts as Healthy.
+fn judge(conditions: &[Condition<'_>]) -> Health {
+    let of_kind = |kind: &str| conditions.iter().rev().find(|c| c.kind == kind);
+    if let Some(failed) = of_kind("Failed") {
+        return Degraded.because(failed.message);
+    }
+    let is_end = |condition: &&Condition<'_>| matches!(condition.kind, "Complete" | "Suspended");
+    let Some(last) = conditions.iter().rev().find(is_end) else {
+        return Progressing.into();
+    };
+    let is_suspended = conditions.iter().any(|c| c.kind == "Suspended" && c.status == "True");
+    if is_suspended { Suspended } else { Healthy }.because(last.message)
+}
