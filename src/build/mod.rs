@@ -3,6 +3,10 @@
 //! A builder stores nothing and knows no registry: it leaves blobs in a scratch folder and says
 //! what they are. Reading the base image and pushing the result is up to the op.
 
+pub mod context;
+
+use std::fmt::Display;
+
 use async_trait::async_trait;
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -46,4 +50,10 @@ pub enum BuildError {
         /// What went wrong.
         reason: String,
     },
+}
+
+impl BuildError {
+    fn file(path: impl Into<Utf8PathBuf>, reason: impl Display) -> Self {
+        Self::File { path: path.into(), reason: reason.to_string() }
+    }
 }
