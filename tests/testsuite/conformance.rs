@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 mod argo_health;
+mod dockerignore;
 mod image_reference;
 
 /// Returns the folder of the collection `name`, or `None` after one printed line if it is not there.

@@ -341,7 +341,8 @@ mod tests {
 
     #[test]
     fn what_go_refuses_is_refused() {
-        for bad in [r"[", r"[a", r"[b-a]", r"\8", r"\1", r"\é", r"\Q", r"\pL", r"[[:no:]]", r"\x{z}"]
+        for bad in
+            [r"[", r"[a", r"[b-a]", r"\8", r"\1", r"\é", r"\Q", r"\pL", r"[[:no:]]", r"\x{z}"]
         {
             assert_eq!(Expression::parse(bad), None, "{bad}");
         }

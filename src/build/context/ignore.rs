@@ -61,7 +61,7 @@ impl IgnoreFile {
     /// Fails if a pattern is malformed. Some malformed patterns are only noticed by
     /// [`IgnoreFile::verdict`], as in moby.
     pub fn parse(text: &str) -> Result<Self, IgnoreError> {
-        Self::from_numbered(lines(text))
+        Self::from_numbered(Self::lines(text))
     }
 
     /// Returns the rules that `patterns` state, one pattern each.
@@ -75,9 +75,23 @@ impl IgnoreFile {
         Self::from_numbered((1..).zip(patterns.into_iter().map(Into::into)))
     }
 
-    fn from_numbered(
-        patterns: impl Iterator<Item = (usize, String)>,
-    ) -> Result<Self, IgnoreError> {
+    /// Returns the patterns that an ignore file's text lists, well-formed or not, cleaned, with
+    /// their line numbers (`ignorefile.ReadAll`).
+    pub fn lines(text: &str) -> impl Iterator<Item = (usize, String)> {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        (1..).zip(text.split('\n')).filter_map(|(line, pattern)| {
+            if pattern.starts_with('#') || pattern.trim().is_empty() {
+                return None;
+            }
+            let pattern = pattern.trim();
+            Some(match pattern.strip_prefix('!') {
+                Some(rest) => (line, format!("!{}", from_root(rest.trim()))),
+                None => (line, from_root(pattern)),
+            })
+        })
+    }
+
+    fn from_numbered(patterns: impl Iterator<Item = (usize, String)>) -> Result<Self, IgnoreError> {
         let rules = patterns.filter_map(|(line, pattern)| rule(line, pattern.trim()).transpose());
         Ok(Self { rules: rules.collect::<Result<_, _>>()? })
     }
@@ -146,25 +160,6 @@ impl IgnoreFile {
             fixed.starts_with(&below) || (has_wildcard && below.starts_with(fixed))
         })
     }
-}
-
-/// Returns the patterns of an ignore file with their line numbers (`ignorefile.ReadAll`).
-fn lines(text: &str) -> impl Iterator<Item = (usize, String)> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    (1..).zip(text.split('\n')).filter_map(|(line, pattern)| {
-        if pattern.starts_with('#') {
-            return None;
-        }
-        let pattern = pattern.trim();
-        let (mark, pattern) = match pattern.strip_prefix('!') {
-            Some(rest) => ("!", rest.trim()),
-            None => ("", pattern),
-        };
-        if mark.is_empty() && pattern.is_empty() {
-            return None;
-        }
-        Some((line, format!("{mark}{}", from_root(pattern))))
-    })
 }
 
 fn from_root(pattern: &str) -> String {

@@ -14,8 +14,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 
 use super::BuildError;
-pub use ignore::{IgnoreError, IgnoreFile, Verdict};
 use ignore::Matches;
+pub use ignore::{IgnoreError, IgnoreFile, Verdict};
 
 /// More files and folders than this are not a build context but a mistake.
 const MOST_ENTRIES: usize = 1_000_000;
@@ -107,7 +107,8 @@ impl Context {
     pub fn entries(&self, from: &Utf8Path) -> Result<Vec<Entry>, BuildError> {
         let from = self.inside(from)?;
         let path = self.root.join(&from);
-        let metadata = fs::symlink_metadata(&path).map_err(|error| BuildError::file(&path, &error))?;
+        let metadata =
+            fs::symlink_metadata(&path).map_err(|error| BuildError::file(&path, &error))?;
         let mut walk = Walk { context: self, found: Vec::new(), seen: 0 };
         if from == "." {
             walk.folder(&from, &self.rules.root())?;
@@ -115,7 +116,8 @@ impl Context {
             walk.entry(from.clone(), &metadata, &self.inherited(&from))?;
         }
         let mut found = walk.found;
-        if found.is_empty() && !(from == "." || metadata.is_dir() && !self.verdict(&from)?.ignored) {
+        if found.is_empty() && !(from == "." || metadata.is_dir() && !self.verdict(&from)?.ignored)
+        {
             return Err(self.left_out(&from)?);
         }
         found.sort_by(|a, b| a.path.as_str().cmp(b.path.as_str()));
@@ -216,10 +218,8 @@ impl Walk<'_> {
         }
         let rules = &self.context.rules;
         let matches = rules.matches(path.as_str(), parent);
-        let ignored = rules
-            .judge(&matches)
-            .map_err(|error| self.context.bad_ignore_file(&error))?
-            .ignored;
+        let ignored =
+            rules.judge(&matches).map_err(|error| self.context.bad_ignore_file(&error))?.ignored;
         if !metadata.is_dir() {
             if !ignored {
                 let kind = kind(&self.context.root.join(&path), metadata)?;
@@ -284,7 +284,14 @@ mod tests {
     fn an_ignored_folder_is_there_for_what_is_taken_back() {
         let ignore = (".dockerignore", "**\n!a/keep\n!b/**/keep\n");
         check(
-            &[ignore, ("a/keep", ""), ("a/no", ""), ("b/c/keep", ""), ("b/d/no", ""), ("e/keep", "")],
+            &[
+                ignore,
+                ("a/keep", ""),
+                ("a/no", ""),
+                ("b/c/keep", ""),
+                ("b/d/no", ""),
+                ("e/keep", ""),
+            ],
             ".",
             &["a", "a/keep", "b", "b/c", "b/c/keep"],
         );

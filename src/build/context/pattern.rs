@@ -43,7 +43,9 @@ impl Pattern {
         match self {
             Self::Exact(whole) => path == whole,
             Self::Prefix(start) => path.starts_with(start.as_str()),
-            Self::Suffix(end) => path.ends_with(end.as_str()) || end.strip_prefix('/') == Some(path),
+            Self::Suffix(end) => {
+                path.ends_with(end.as_str()) || end.strip_prefix('/') == Some(path)
+            }
             Self::Expression(expression) => expression.matches(path),
         }
     }
