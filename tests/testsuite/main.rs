@@ -6,4 +6,5 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr, missing_docs)]
 
 mod conformance;
+mod health;
 mod support;

@@ -103,11 +103,17 @@ impl<'a> Fields<'a> {
         self.integer(path).map(Option::unwrap_or_default)
     }
 
-    /// Returns the fields below `path`, or `None` if there is nothing.
-    pub(super) fn section(self, path: &str) -> Result<Option<Fields<'a>>, FieldError> {
+    /// Returns what `read` takes from the map at `path`, or `None` if there is none.
+    pub(super) fn section<T>(
+        self,
+        path: &str,
+        read: impl FnOnce(Fields<'a>) -> Result<T, FieldError>,
+    ) -> Result<Option<T>, FieldError> {
         match self.value(path)? {
             None => Ok(None),
-            Some(map @ Value::Object(_)) => Ok(Some(Self(Some(map)))),
+            Some(map @ Value::Object(_)) => {
+                read(Self(Some(map))).map(Some).map_err(|error| error.below(path))
+            }
             Some(other) => Err(FieldError::new(path, "a map", other)),
         }
     }
@@ -199,14 +205,14 @@ impl<'a> Fields<'a> {
     }
 
     fn texts(self, path: &str) -> Result<(), FieldError> {
-        let Some(fields) = self.section(path)? else { return Ok(()) };
-        let entries = fields.0.and_then(Value::as_object).into_iter().flatten();
-        for (key, value) in entries {
-            if !value.is_string() && !value.is_null() {
-                return Err(FieldError::new(&format!("{path}.{key}"), "a text", value));
-            }
-        }
-        Ok(())
+        let is_text = |(key, value): (&String, &Value)| match value {
+            Value::String(_) | Value::Null => Ok(()),
+            other => Err(FieldError::new(key, "a text", other)),
+        };
+        let texts = |fields: Fields<'a>| {
+            fields.0.and_then(Value::as_object).into_iter().flatten().try_for_each(is_text)
+        };
+        self.section(path, texts).map(Option::unwrap_or_default)
     }
 }
 

@@ -61,13 +61,11 @@ fn read(fields: Fields<'_>) -> Result<Pod<'_>, FieldError> {
 }
 
 fn read_container(fields: Fields<'_>) -> Result<Container<'_>, FieldError> {
-    let waiting = fields.section("state.waiting")?;
-    let terminated = fields.section("state.terminated")?;
     Ok(Container {
         name: fields.text("name")?,
-        waiting: waiting.map(read_waiting).transpose()?,
-        terminated: terminated.map(read_terminated).transpose()?,
-        was_terminated: fields.section("lastState.terminated")?.is_some(),
+        waiting: fields.section("state.waiting", read_waiting)?,
+        terminated: fields.section("state.terminated", read_terminated)?,
+        was_terminated: fields.section("lastState.terminated", read_terminated)?.is_some(),
     })
 }
 

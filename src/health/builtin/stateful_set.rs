@@ -25,13 +25,13 @@ pub(super) fn check(object: &Object) -> Result<Health, CheckError> {
 }
 
 fn read(fields: Fields<'_>) -> Result<StatefulSet<'_>, FieldError> {
-    let rolling_update = fields.section("spec.updateStrategy.rollingUpdate")?;
+    let partition = |section: Fields<'_>| section.optional_count("partition");
     fields.conditions()?;
     Ok(StatefulSet {
         generation: fields.metadata()?.generation,
         replicas: fields.optional_count("spec.replicas")?,
         strategy: fields.text("spec.updateStrategy.type")?,
-        rolling_update: rolling_update.map(|s| s.optional_count("partition")).transpose()?,
+        rolling_update: fields.section("spec.updateStrategy.rollingUpdate", partition)?,
         observed_generation: fields.generation("status.observedGeneration")?,
         current_replicas: fields.count("status.currentReplicas")?,
         ready_replicas: fields.count("status.readyReplicas")?,
