@@ -6,5 +6,6 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr, missing_docs)]
 
 mod conformance;
+mod git;
 mod health;
 mod support;

@@ -1,5 +1,6 @@
 //! What tests stand on: peers that are started and stopped, and a world of their own.
 
+pub(crate) mod git_server;
 mod peer;
 
 pub(crate) use peer::{Server, free_port, peer, wait_until};

@@ -1,0 +1,283 @@
+//! What `git` says, understood: its messages under `LC_ALL=C` to errors by kind, and the table that
+//! `git push --porcelain` prints.
+
+use super::remote::shown;
+use super::{GitError, Push};
+
+/// Returns the error that `stderr` of a failed `git ACTION` stands for.
+pub(super) fn failure(action: &'static str, remote: &str, stderr: &str) -> GitError {
+    let message = summary(stderr);
+    let remote = remote.to_owned();
+    match kind(stderr) {
+        Kind::Authentication => GitError::Authentication { remote, message },
+        Kind::Forbidden => GitError::Forbidden { remote, message },
+        Kind::HostKey => GitError::HostKey { remote },
+        Kind::NoRepository => GitError::NoRepository { remote, message },
+        Kind::NoReference => {
+            GitError::NoBranch { remote, branch: missing_reference(stderr), known: Vec::new() }
+        }
+        Kind::NoCommit => GitError::NoCommit { remote, revision: message },
+        Kind::Ownership => GitError::Ownership { path: remote },
+        Kind::Unreachable => GitError::Unreachable { remote, message },
+        Kind::Other => GitError::Git { action, remote, message },
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Authentication,
+    Forbidden,
+    HostKey,
+    NoRepository,
+    NoReference,
+    NoCommit,
+    Ownership,
+    Unreachable,
+    Other,
+}
+
+/// What to look for, in this order: the general sentences that git ends with come last.
+///
+/// The texts are those of git's `http.c`, `remote-curl.c`, `connect.c`, `setup.c`, `upload-pack.c`,
+/// of OpenSSH and curl, and of what the large forges answer.
+const KINDS: &[(&str, Kind)] = &[
+    ("dubious ownership", Kind::Ownership),
+    ("Host key verification failed", Kind::HostKey),
+    ("couldn't find remote ref", Kind::NoReference),
+    ("not our ref", Kind::NoCommit),
+    ("unadvertised object", Kind::NoCommit),
+    ("does not support shallow", Kind::Other),
+    ("Authentication failed", Kind::Authentication),
+    ("could not read Username", Kind::Authentication),
+    ("could not read Password", Kind::Authentication),
+    ("Invalid username or", Kind::Authentication),
+    ("returned error: 401", Kind::Authentication),
+    ("Permission denied (", Kind::Authentication),
+    ("Too many authentication failures", Kind::Authentication),
+    ("returned error: 403", Kind::Forbidden),
+    ("Permission to ", Kind::Forbidden),
+    ("not allowed to push", Kind::Forbidden),
+    ("access denied", Kind::Forbidden),
+    ("insufficient permission", Kind::Forbidden),
+    ("key you are authenticating with has been marked as read only", Kind::Forbidden),
+    ("epository not found", Kind::NoRepository),
+    ("returned error: 404", Kind::NoRepository),
+    ("does not appear to be a git repository", Kind::NoRepository),
+    ("repository '", Kind::NoRepository),
+    ("project you were looking for could not be found", Kind::NoRepository),
+    ("Could not resolve", Kind::Unreachable),
+    ("onnection refused", Kind::Unreachable),
+    ("onnection timed out", Kind::Unreachable),
+    ("onnection reset", Kind::Unreachable),
+    ("onnection closed", Kind::Unreachable),
+    ("Failed to connect", Kind::Unreachable),
+    ("Couldn't connect", Kind::Unreachable),
+    ("Network is unreachable", Kind::Unreachable),
+    ("No route to host", Kind::Unreachable),
+    ("Operation timed out", Kind::Unreachable),
+    ("Operation too slow", Kind::Unreachable),
+    ("RPC failed", Kind::Unreachable),
+    ("early EOF", Kind::Unreachable),
+    ("hung up unexpectedly", Kind::Unreachable),
+    ("unable to access '", Kind::Unreachable),
+    ("unable to connect to", Kind::Unreachable),
+    ("unable to look up", Kind::Unreachable),
+    ("Could not read from remote repository", Kind::Unreachable),
+];
+
+fn kind(stderr: &str) -> Kind {
+    KINDS.iter().find(|(text, _)| stderr.contains(text)).map_or(Kind::Other, |(_, kind)| *kind)
+}
+
+fn missing_reference(stderr: &str) -> String {
+    let name =
+        stderr.split("couldn't find remote ref ").nth(1).and_then(|rest| rest.lines().next());
+    let name = name.unwrap_or_default().trim();
+    name.strip_prefix("refs/heads/").unwrap_or(name).to_owned()
+}
+
+/// Returns the lines of `stderr` that say what went wrong, in one line.
+fn summary(stderr: &str) -> String {
+    let told: Vec<&str> = stderr.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let strong = |line: &&&str| line.starts_with("fatal:") || line.starts_with("error:");
+    let remote = |line: &&&str| line.starts_with("remote:") && line.len() > "remote:".len();
+    let mut lines: Vec<&str> = told.iter().filter(remote).copied().collect();
+    lines.extend(told.iter().filter(strong));
+    if lines.is_empty() {
+        lines = told;
+    }
+    let plain = |line: &str| {
+        let text = ["fatal:", "error:", "remote:"].iter().find_map(|p| line.strip_prefix(p));
+        printable(text.unwrap_or(line).trim())
+    };
+    let mut text = lines.into_iter().take(6).map(plain).collect::<Vec<_>>().join("; ");
+    if text.is_empty() {
+        text.push_str("git gave no reason");
+    }
+    shown(&text)
+}
+
+/// Returns what the remote printed by itself: the `remote:` lines of `stderr`, bounded.
+fn remote_text(stderr: &str) -> String {
+    let lines = stderr.lines().filter_map(|line| line.strip_prefix("remote:"));
+    let lines = lines.map(|line| printable(line.trim_end()));
+    let lines: Vec<String> =
+        lines.map(|line| line.strip_prefix(' ').unwrap_or(&line).to_owned()).take(40).collect();
+    shown(lines.join("\n").trim_matches('\n'))
+}
+
+/// Returns `line` without control characters: a remote must not drive the terminal.
+fn printable(line: &str) -> String {
+    line.chars().filter(|c| !c.is_control()).take(500).collect()
+}
+
+/// What a push that ran to its end came to.
+pub(super) enum Pushed {
+    /// As the remote told.
+    Told(Push),
+    /// The remote may or may not have moved the branch.
+    Unclear(GitError),
+}
+
+/// Returns what `git push --porcelain` of one reference came to. See git-push(1), "OUTPUT".
+pub(super) fn pushed(
+    remote: &str,
+    branch: &str,
+    success: bool,
+    stdout: &str,
+    stderr: &str,
+) -> Result<Pushed, GitError> {
+    let reference = format!(":refs/heads/{branch}");
+    let mut rows = stdout.lines().filter_map(|line| {
+        let mut columns = line.splitn(3, '\t');
+        Some((columns.next()?, columns.next()?, columns.next()?))
+    });
+    let row = rows.find(|(_, names, _)| names.ends_with(&reference));
+    match row {
+        Some((flag, _, _)) if flag != "!" && success => Ok(Pushed::Told(Push::Pushed)),
+        Some((_, _, summary)) if is_race(summary) => Ok(Pushed::Told(Push::Raced)),
+        Some((_, _, summary)) if summary.starts_with("[remote failure]") => {
+            Ok(Pushed::Unclear(failure("push", remote, stderr)))
+        }
+        Some((_, _, summary)) => {
+            let told = summary.split_once('(').map_or(summary, |(_, reason)| reason);
+            let told = printable(told.trim_end_matches(')'));
+            Err(refused(remote, branch, told, stderr))
+        }
+        None => match failure("push", remote, stderr) {
+            error @ GitError::Unreachable { .. } => Ok(Pushed::Unclear(error)),
+            error => Err(error),
+        },
+    }
+}
+
+fn refused(remote: &str, branch: &str, reason: String, stderr: &str) -> GitError {
+    let remote = remote.to_owned();
+    let text = remote_text(stderr);
+    GitError::Refused { remote, branch: branch.to_owned(), reason, text }
+}
+
+/// The reasons by which git says that the branch is not where the pusher thought.
+const RACES: &[&str] = &[
+    "non-fast-forward",
+    "fetch first",
+    "stale info",
+    "cannot lock ref",
+    "incorrect old value provided",
+    "failed to update ref",
+    "reference already exists",
+];
+
+fn is_race(summary: &str) -> bool {
+    RACES.iter().any(|reason| summary.contains(reason))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn push(row: &str, stderr: &str) -> String {
+        let stdout = format!("To https://git.example.com/x\n{row}\nDone\n");
+        let success = !row.starts_with('!');
+        match pushed("r", "main", success, &stdout, stderr) {
+            Ok(Pushed::Told(push)) => format!("{push:?}"),
+            Ok(Pushed::Unclear(error)) => format!("unclear: {error}"),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    #[test]
+    fn reads_the_table_of_a_push() {
+        let row = |flag: &str, end: &str| format!("{flag}\tabc:refs/heads/main\t{end}");
+        assert_eq!(push(&row(" ", "1a..2b"), ""), "Pushed");
+        assert_eq!(push(&row("*", "[new branch]"), ""), "Pushed");
+        assert_eq!(push(&row("=", "[up to date]"), ""), "Pushed");
+        for reason in [
+            "[rejected] (stale info)",
+            "[rejected] (fetch first)",
+            "[rejected] (non-fast-forward)",
+            "[remote rejected] (cannot lock ref 'refs/heads/main': is at 1a but expected 2b)",
+            "[remote rejected] (incorrect old value provided)",
+        ] {
+            assert_eq!(push(&row("!", reason), ""), "Raced", "{reason}");
+        }
+    }
+
+    #[test]
+    fn shows_what_a_hook_said() {
+        let row = "!\tabc:refs/heads/main\t[remote rejected] (pre-receive hook declined)";
+        let stderr = "remote: freeze until monday        \nremote: \x1b[31mask ops\x1b[0m\n\
+                      error: failed to push some refs to 'https://git.example.com/x'\n";
+        assert_eq!(
+            push(row, stderr),
+            "`r` refused the push to `main`: pre-receive hook declined\n  \
+             freeze until monday\n  [31mask ops[0m"
+        );
+    }
+
+    #[test]
+    fn a_lost_answer_is_unclear() {
+        let row = "!\tabc:refs/heads/main\t[remote failure] (remote failed to report status)";
+        assert!(push(row, "").starts_with("unclear"));
+        assert!(push("", "fatal: the remote end hung up unexpectedly\n").starts_with("unclear"));
+    }
+
+    #[test]
+    fn failures_have_a_kind() {
+        let told = [
+            (
+                "fatal: could not read Username for 'https://git.example.com': terminal prompts \
+                 disabled",
+                "`r` refused the credentials: could not read Username for \
+                 'https://git.example.com': terminal prompts disabled",
+            ),
+            (
+                "git@git.example.com: Permission denied (publickey).\nfatal: Could not read from \
+                 remote repository.\n\nPlease make sure you have the correct access rights",
+                "`r` refused the credentials: Could not read from remote repository.",
+            ),
+            (
+                "remote: Permission to a/b.git denied to bot.\nfatal: unable to access \
+                 'https://bot:hunter2@git.example.com/': The requested URL returned error: 403",
+                "no permission on `r`: Permission to a/b.git denied to bot.; unable to access \
+                 'https://***@git.example.com/': The requested URL returned error: 403",
+            ),
+            (
+                "fatal: '/nowhere' does not appear to be a git repository\nfatal: Could not read \
+                 from remote repository.",
+                "there is no repository at `r`, or no permission to see it: '/nowhere' does not \
+                 appear to be a git repository; Could not read from remote repository.",
+            ),
+            ("fatal: couldn't find remote ref refs/heads/x/y", "`r` has no branch `x/y`"),
+            (
+                "fatal: unable to access 'http://h/': Could not resolve host: h",
+                "can't reach `r`: unable to access 'http://h/': Could not resolve host: h",
+            ),
+            ("Host key verification failed.", "the SSH host key of `r` could not be verified"),
+            ("", "`git fetch` failed for `r`: git gave no reason"),
+        ];
+        for (stderr, message) in told {
+            assert_eq!(failure("fetch", "r", stderr).to_string(), message);
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! Why git did not do what it was asked, by what a person can do about it.
+
+use camino::Utf8PathBuf;
+
+use crate::system::CommandError;
+
+/// Why git did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum GitError {
+    /// There is no `git` on `PATH`.
+    #[error("`git` is not installed or not on PATH")]
+    NotInstalled,
+    /// The address of the remote can't be used.
+    #[error("can't use `{remote}` as a git remote: {reason}")]
+    Remote {
+        /// The address, without its user part.
+        remote: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A branch can't be called that.
+    #[error("`{0}` is not a branch name")]
+    BranchName(String),
+    /// The remote wants credentials, or other ones.
+    #[error("`{remote}` refused the credentials: {message}")]
+    Authentication {
+        /// The remote.
+        remote: String,
+        /// What git said.
+        message: String,
+    },
+    /// The remote knows who asks, and does not allow it.
+    #[error("no permission on `{remote}`: {message}")]
+    Forbidden {
+        /// The remote.
+        remote: String,
+        /// What git said.
+        message: String,
+    },
+    /// The host key of the remote is not known or has changed.
+    #[error("the SSH host key of `{remote}` could not be verified")]
+    HostKey {
+        /// The remote.
+        remote: String,
+    },
+    /// A hook, or the protection of a branch, refused the push.
+    #[error("`{remote}` refused the push to `{branch}`: {reason}{}", indented(.text))]
+    Refused {
+        /// The remote.
+        remote: String,
+        /// The branch.
+        branch: String,
+        /// The reason as git gives it, such as `pre-receive hook declined`.
+        reason: String,
+        /// What the remote's hook printed.
+        text: String,
+    },
+    /// There is no repository, or none that these credentials may see.
+    #[error("there is no repository at `{remote}`, or no permission to see it: {message}")]
+    NoRepository {
+        /// The remote.
+        remote: String,
+        /// What git said.
+        message: String,
+    },
+    /// The remote has no commit at all.
+    #[error("`{remote}` is empty: it has no branch and no commit")]
+    Empty {
+        /// The remote.
+        remote: String,
+    },
+    /// The remote has no such branch.
+    #[error("`{remote}` has no branch `{branch}`{}", listed(.known))]
+    NoBranch {
+        /// The remote.
+        remote: String,
+        /// The branch.
+        branch: String,
+        /// Some of the branches that it has.
+        known: Vec<String>,
+    },
+    /// Neither the cache nor the remote has the revision.
+    #[error("`{remote}` has no commit `{revision}`")]
+    NoCommit {
+        /// The remote.
+        remote: String,
+        /// The revision that was asked for.
+        revision: String,
+    },
+    /// The host does not answer, or the connection broke.
+    #[error("can't reach `{remote}`: {message}")]
+    Unreachable {
+        /// The remote.
+        remote: String,
+        /// What git said.
+        message: String,
+    },
+    /// The repository belongs to somebody else, and git does not trust it.
+    #[error("the git repository `{path}` belongs to another user")]
+    Ownership {
+        /// Its folder.
+        path: String,
+    },
+    /// The push would have taken commits away from a branch that is not deployctl's own.
+    #[error("the new commit does not build on the tip of `{branch}`")]
+    NotFastForward {
+        /// The branch.
+        branch: String,
+    },
+    /// A file can't be written into a commit.
+    #[error("can't commit `{path}`: {reason}")]
+    Path {
+        /// The file.
+        path: Utf8PathBuf,
+        /// Why not.
+        reason: String,
+    },
+    /// Nobody is named as the author of commits.
+    #[error("no git identity: there is no name or mail address to commit with")]
+    NoIdentity,
+    /// The cache folder can't be used.
+    #[error("can't use the git cache `{path}`: {reason}")]
+    Cache {
+        /// The folder.
+        path: Utf8PathBuf,
+        /// Why not.
+        reason: String,
+    },
+    /// An object of the repository can't be read or written.
+    #[error("can't {action}: {}", .source.message())]
+    Object {
+        /// What was being done.
+        action: String,
+        /// What libgit2 said.
+        source: git2::Error,
+    },
+    /// `git` failed in a way of its own.
+    #[error("`git {action}` failed for `{remote}`: {message}")]
+    Git {
+        /// The git command.
+        action: &'static str,
+        /// The remote.
+        remote: String,
+        /// What git said.
+        message: String,
+    },
+    /// `git` could not be run to its end.
+    #[error(transparent)]
+    Command(#[from] CommandError),
+}
+
+impl GitError {
+    /// Returns what a person can do about it, if there is anything to say.
+    pub fn advice(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::NotInstalled => "install `git`; deployctl uses it to reach the remote",
+            Self::Authentication { .. } => {
+                "set `DEPLOYCTL_GIT_TOKEN` for HTTP remotes, or set up a git credential helper; \
+                 for SSH, load the key into ssh-agent and check with `git ls-remote`"
+            }
+            Self::Forbidden { .. } => {
+                "give the token or user write access to the repository \
+                 (in GitHub Actions: `permissions: contents: write`)"
+            }
+            Self::HostKey { .. } => {
+                "add the host's key to `~/.ssh/known_hosts` after checking its fingerprint"
+            }
+            Self::Refused { .. } => {
+                "deploy by pull request (`via: pull-request`), or allow this user to push"
+            }
+            Self::NoRepository { .. } => {
+                "check `manifests.repo`, and that the credentials may read the repository"
+            }
+            Self::Empty { .. } => "push a first commit to it",
+            Self::NoBranch { .. } => "check `manifests.branch`",
+            Self::Unreachable { .. } => "check the network and the host's name, then run it again",
+            Self::Ownership { .. } => {
+                "run as its owner, or trust it: `git config --global --add safe.directory FOLDER`"
+            }
+            Self::NoIdentity => {
+                "set `GIT_AUTHOR_NAME` and `GIT_AUTHOR_EMAIL`, or \
+                 `git config user.name` and `user.email`"
+            }
+            Self::Cache { .. } => "choose another folder with `DEPLOYCTL_CACHE_DIR`",
+            _ => return None,
+        })
+    }
+
+    pub(super) fn object(action: impl Into<String>) -> impl FnOnce(git2::Error) -> Self {
+        |source| Self::Object { action: action.into(), source }
+    }
+}
+
+fn indented(text: &str) -> String {
+    text.lines().map(|line| format!("\n  {line}")).collect()
+}
+
+fn listed(known: &[String]) -> String {
+    match known {
+        [] => String::new(),
+        known => format!("; it has {}", known.join(", ")),
+    }
+}

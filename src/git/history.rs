@@ -1,0 +1,165 @@
+//! Walks over the history that the cache has. A shallow cache ends somewhere; each walk says
+//! whether it came to that end, so that the caller can fetch more and walk again.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashSet};
+
+use camino::Utf8Path;
+use git2::{Oid, Repository};
+
+use super::{Commit, CommitId, GitError, Relation};
+
+/// No walk visits more commits.
+const MAX_COMMITS: usize = 200_000;
+
+/// What a walk found, and whether it saw all that there is.
+#[derive(Debug)]
+pub(super) struct Walked<T> {
+    pub(super) found: T,
+    pub(super) complete: bool,
+}
+
+/// Returns the parents that `commit` states, whether or not the cache has them: libgit2 hides those
+/// that a shallow repository cuts off.
+fn parents(commit: &git2::Commit<'_>) -> Vec<Oid> {
+    let header = String::from_utf8_lossy(commit.raw_header_bytes());
+    let lines = header.lines().take_while(|line| !line.starts_with("author "));
+    lines.filter_map(|line| Oid::from_str(line.strip_prefix("parent ")?).ok()).collect()
+}
+
+/// Returns up to `limit` commits from `tip` backwards that changed something at or below `path`,
+/// newest first. As `git log -- PATH` does, it follows only the parent of a merge that has the
+/// same content there, if one has.
+pub(super) fn log(
+    repository: &Repository,
+    tip: &CommitId,
+    path: &Utf8Path,
+    limit: usize,
+) -> Result<Walked<Vec<Commit>>, GitError> {
+    let mut log = Walked { found: Vec::new(), complete: true };
+    let mut seen = HashSet::from([tip.oid()]);
+    let mut next = BinaryHeap::new();
+    if let Ok(commit) = repository.find_commit(tip.oid()) {
+        next.push((commit.time().seconds(), Reverse(0), commit.id()));
+    } else {
+        log.complete = false;
+    }
+    while let Some((_, _, id)) = next.pop() {
+        if log.found.len() >= limit || seen.len() > MAX_COMMITS {
+            break;
+        }
+        let commit = read(repository, id)?;
+        let here = entry(&commit, path)?;
+        let stated = parents(&commit);
+        let known: Vec<_> =
+            stated.iter().filter_map(|id| repository.find_commit(*id).ok()).collect();
+        if known.len() < stated.len() {
+            // Whether it changed anything can't be told without its parents.
+            log.complete = false;
+            continue;
+        }
+        let mut same = None;
+        for parent in &known {
+            if same.is_none() && entry(parent, path)? == here {
+                same = Some(parent.clone());
+            }
+        }
+        let changed = if known.is_empty() { here.is_some() } else { same.is_none() };
+        if changed {
+            log.found.push(Commit::read(&commit));
+        }
+        for parent in same.map_or(known, |same| vec![same]) {
+            if seen.insert(parent.id()) {
+                next.push((parent.time().seconds(), Reverse(seen.len()), parent.id()));
+            }
+        }
+    }
+    Ok(log)
+}
+
+/// Returns the object at `path` in `commit`, or `None` if there is nothing.
+fn entry(commit: &git2::Commit<'_>, path: &Utf8Path) -> Result<Option<Oid>, GitError> {
+    let tree = commit.tree().map_err(GitError::object("read the history"))?;
+    if path.as_str().is_empty() || path == "." {
+        return Ok(Some(tree.id()));
+    }
+    Ok(tree.get_path(path.as_std_path()).ok().map(|entry| entry.id()))
+}
+
+/// Returns how `observed` stands to `expected`, both of which the cache has.
+pub(super) fn relation(
+    repository: &Repository,
+    expected: &CommitId,
+    observed: &CommitId,
+) -> Result<Walked<Relation>, GitError> {
+    if expected == observed {
+        return Ok(Walked { found: Relation::Same, complete: true });
+    }
+    let newer = is_ancestor(repository, expected, observed)?;
+    if newer.found {
+        return Ok(Walked { found: Relation::Newer, complete: true });
+    }
+    let older = is_ancestor(repository, observed, expected)?;
+    if older.found {
+        return Ok(Walked { found: Relation::Older, complete: true });
+    }
+    let complete = newer.complete && older.complete;
+    let found = if complete { Relation::Diverged } else { Relation::Unknown };
+    Ok(Walked { found, complete })
+}
+
+/// Returns whether `ancestor` is in the history of `commit`.
+pub(super) fn is_ancestor(
+    repository: &Repository,
+    ancestor: &CommitId,
+    commit: &CommitId,
+) -> Result<Walked<bool>, GitError> {
+    let mut complete = true;
+    let mut seen = HashSet::from([commit.oid()]);
+    let mut next = vec![commit.oid()];
+    while let Some(id) = next.pop() {
+        if id == ancestor.oid() {
+            return Ok(Walked { found: true, complete: true });
+        }
+        let Ok(commit) = repository.find_commit(id) else {
+            complete = false;
+            continue;
+        };
+        if seen.len() > MAX_COMMITS {
+            complete = false;
+            break;
+        }
+        next.extend(parents(&commit).into_iter().filter(|id| seen.insert(*id)));
+    }
+    Ok(Walked { found: false, complete })
+}
+
+fn read(repository: &Repository, id: Oid) -> Result<git2::Commit<'_>, GitError> {
+    repository.find_commit(id).map_err(GitError::object(format!("read commit `{id}`")))
+}
+
+/// Returns the only commit in the history of `tip` whose id starts with `prefix`.
+pub(super) fn with_prefix(
+    repository: &Repository,
+    tip: &CommitId,
+    prefix: &str,
+) -> Result<Walked<Option<CommitId>>, GitError> {
+    let mut walked = Walked { found: None, complete: true };
+    let mut seen = HashSet::from([tip.oid()]);
+    let mut next = vec![tip.oid()];
+    while let Some(id) = next.pop() {
+        let Ok(commit) = repository.find_commit(id) else {
+            walked.complete = false;
+            continue;
+        };
+        let id = CommitId::from(id);
+        if id.as_str().starts_with(prefix) {
+            return Ok(Walked { found: Some(id), complete: true });
+        }
+        if seen.len() > MAX_COMMITS {
+            break;
+        }
+        next.extend(parents(&commit).into_iter().filter(|id| seen.insert(*id)));
+    }
+    Ok(walked)
+}

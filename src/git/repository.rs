@@ -1,0 +1,374 @@
+//! The manifests repository: its operations, made of the cache, the transport and the walks.
+
+use camino::{Utf8Path, Utf8PathBuf};
+use jiff::Timestamp;
+
+use super::answer::Pushed;
+use super::cache::{Cache, Lock};
+use super::remote::Remote;
+use super::transport::{Depth, Transport};
+use super::{Commit, CommitId, CommitTree, GitError, Identity, Push, Relation, history, write};
+use crate::kustomize::MemoryTree;
+use crate::system::Environment;
+
+/// Branches below this are deployctl's own: it may take commits away from them.
+pub const OWN_BRANCHES: &str = "deployctl/";
+
+/// So many commits more are fetched each time a walk comes to the end of a shallow cache.
+const DEEPEN: &[u32] = &[64, 512, 4096, 32_768];
+
+/// The manifests repository: a remote, and a bare cache of it on this machine.
+#[derive(Debug, Clone)]
+pub struct Repository {
+    transport: Transport,
+    cache: Cache,
+}
+
+impl Repository {
+    /// Returns the repository at `remote` (URL, `user@host:path`, or path). Its bare cache gets a
+    /// folder of its own in the folder `caches`, made where it is not there or damaged. Reaches no
+    /// network.
+    ///
+    /// # Errors
+    ///
+    /// Fails if `git` is not installed, the remote is malformed, or the folder can't be written.
+    pub async fn open(
+        remote: &str,
+        caches: &Utf8Path,
+        environment: &Environment,
+    ) -> Result<Self, GitError> {
+        let remote = Remote::parse(remote)?;
+        let folder = std::path::absolute(caches.join(remote.folder())).ok();
+        let folder = folder.and_then(|path| Utf8PathBuf::from_path_buf(path).ok());
+        let cache = Cache::new(folder.unwrap_or_else(|| caches.join(remote.folder())));
+        let transport = Transport::new(remote, environment).await?;
+        cache.lock().await?;
+        Ok(Self { transport, cache })
+    }
+
+    /// Returns the remote's address without credentials, for people.
+    pub fn remote(&self) -> &str {
+        self.transport.remote()
+    }
+
+    /// Returns the name of the remote's default branch.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the remote is out of reach, refuses the credentials, or is empty.
+    pub async fn default_branch(&self) -> Result<String, GitError> {
+        let branch = self.transport.head().await?;
+        branch.ok_or_else(|| GitError::Empty { remote: self.remote().to_owned() })
+    }
+
+    /// Fetches `branch` (the remote's default branch if `None`) and returns its tip.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the remote is out of reach, refuses the credentials, or has no such branch.
+    pub async fn fetch(&self, branch: Option<&str>) -> Result<CommitId, GitError> {
+        let reference = branch.map_or(Ok("HEAD".to_owned()), full_name)?;
+        let lock = self.cache.lock().await?;
+        match self.fetch_reference(&reference, &lock).await {
+            Err(GitError::NoBranch { branch, .. }) => Err(self.no_branch(branch).await),
+            result => result,
+        }
+    }
+
+    /// Returns the files of a fetched commit.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the cache does not have the commit.
+    pub fn tree(&self, commit: &CommitId) -> Result<CommitTree, GitError> {
+        let repository = self.cache.open()?;
+        let read = || GitError::object(format!("read commit `{commit}`"));
+        let root = repository.find_commit(commit.oid()).map_err(read())?.tree_id();
+        CommitTree::new(repository, root)
+    }
+
+    /// Returns the commit that `revision` (id, abbreviated id, or name of a branch or tag) stands
+    /// for, fetched.
+    ///
+    /// # Errors
+    ///
+    /// Fails if there is no such commit.
+    pub async fn resolve(&self, revision: &str) -> Result<CommitId, GitError> {
+        let unknown = || GitError::NoCommit {
+            remote: self.remote().to_owned(),
+            revision: revision.to_owned(),
+        };
+        if let Ok(id) = revision.parse::<CommitId>() {
+            return if self.has(&id).await? { Ok(id) } else { Err(unknown()) };
+        }
+        if full_name(revision).is_ok() {
+            let names = [format!("refs/heads/{revision}"), format!("refs/tags/{revision}")];
+            let names = names.each_ref().map(String::as_str);
+            // `ls-remote` also matches names that only end so.
+            let found = self.transport.list(&names).await?;
+            if let Some(found) = found.iter().find(|found| names.contains(&found.name.as_str())) {
+                return self.fetch_reference(&found.name, &self.cache.lock().await?).await;
+            }
+        }
+        self.resolve_abbreviated(revision).await?.ok_or_else(unknown)
+    }
+
+    /// Writes a commit on `parent` with `changes` (whole files by path) and returns it, or `None`
+    /// if it would change nothing. File modes are kept.
+    ///
+    /// # Errors
+    ///
+    /// Fails if a path is a folder, a link or outside, or if the cache can't be written.
+    pub fn commit(
+        &self,
+        parent: &CommitId,
+        changes: &MemoryTree,
+        message: &str,
+        author: &Identity,
+        time: Timestamp,
+    ) -> Result<Option<CommitId>, GitError> {
+        write::commit(&self.cache.open()?, parent, changes, message, author, time)
+    }
+
+    /// Moves `branch` of the remote from `expected` to `commit`; `None`: the branch must be new.
+    /// If the answer of the remote gets lost, it is asked where the branch is.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the remote is out of reach or refuses: no permission, protected branch, hook.
+    /// Fails, too, if `commit` does not build on `expected`, unless the branch is one of
+    /// [`OWN_BRANCHES`].
+    pub async fn push(
+        &self,
+        commit: &CommitId,
+        branch: &str,
+        expected: Option<&CommitId>,
+    ) -> Result<Push, GitError> {
+        full_name(branch)?;
+        if let Some(expected) = expected
+            && !branch.starts_with(OWN_BRANCHES)
+            && !history::is_ancestor(&self.cache.open()?, expected, commit)?.found
+        {
+            return Err(GitError::NotFastForward { branch: branch.to_owned() });
+        }
+        match self.transport.push(self.cache.dir(), commit, branch, expected).await? {
+            Pushed::Told(push) => Ok(push),
+            Pushed::Unclear(error) => self.has_landed(commit, branch, expected, error).await,
+        }
+    }
+
+    /// Returns up to `limit` commits from `tip` backwards that changed something below `path`,
+    /// newest first; the cache is deepened as needed, within bounds.
+    ///
+    /// # Errors
+    ///
+    /// As [`Repository::fetch`].
+    pub async fn log(
+        &self,
+        tip: &CommitId,
+        path: &Utf8Path,
+        limit: usize,
+    ) -> Result<Vec<Commit>, GitError> {
+        let (walked_tip, path) = (tip.clone(), path.to_owned());
+        let walk = move |cache: &git2::Repository| {
+            let log = history::log(cache, &walked_tip, &path, limit)?;
+            let complete = log.complete || log.found.len() >= limit;
+            Ok(history::Walked { found: log.found, complete })
+        };
+        self.deepen_until_complete(&[tip.clone()], walk).await
+    }
+
+    /// Returns how `observed` stands to `expected`; the cache is deepened as needed, within bounds.
+    ///
+    /// # Errors
+    ///
+    /// As [`Repository::fetch`].
+    pub async fn relation(
+        &self,
+        expected: &CommitId,
+        observed: &str,
+    ) -> Result<Relation, GitError> {
+        let Ok(observed) = observed.parse::<CommitId>() else {
+            return Ok(Relation::Unknown);
+        };
+        if *expected == observed {
+            return Ok(Relation::Same);
+        }
+        if !self.has(&observed).await? || !self.has(expected).await? {
+            return Ok(Relation::Unknown);
+        }
+        let both = [expected.clone(), observed.clone()];
+        let expected = expected.clone();
+        let walk = move |cache: &git2::Repository| history::relation(cache, &expected, &observed);
+        self.deepen_until_complete(&both, walk).await
+    }
+
+    /// Fetches `reference` (full name, `HEAD`, or commit id) alone and returns the commit. A cache
+    /// that fails for no reason of the remote's is made anew, once.
+    async fn fetch_reference(&self, reference: &str, lock: &Lock) -> Result<CommitId, GitError> {
+        match self.try_fetch(reference).await {
+            Err(GitError::Git { .. } | GitError::Object { .. } | GitError::Cache { .. }) => {
+                tracing::warn!(cache = %self.cache.dir(), "the git cache is damaged; made anew");
+                self.cache.renew(lock)?;
+                self.try_fetch(reference).await
+            }
+            result => result,
+        }
+    }
+
+    async fn try_fetch(&self, reference: &str) -> Result<CommitId, GitError> {
+        let local = local_name(reference);
+        let refspec = format!("+{reference}:{local}");
+        self.transport.fetch(self.cache.dir(), Depth::Tip, &[refspec]).await?;
+        let cache = self.cache.open()?;
+        let read = || GitError::object(format!("read `{local}` after the fetch"));
+        let commit = cache.find_reference(&local).and_then(|found| found.peel_to_commit());
+        let commit = commit.map_err(read())?;
+        commit.tree().map_err(read())?;
+        Ok(commit.id().into())
+    }
+
+    /// Returns whether the cache has `commit`, fetched if need be.
+    async fn has(&self, commit: &CommitId) -> Result<bool, GitError> {
+        if self.cache.open()?.find_commit(commit.oid()).is_ok() {
+            return Ok(true);
+        }
+        let lock = self.cache.lock().await?;
+        match self.fetch_reference(commit.as_str(), &lock).await {
+            Ok(_) => Ok(true),
+            Err(GitError::NoCommit { .. } | GitError::NoBranch { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Returns the only commit of the default branch's recent history whose id starts so.
+    async fn resolve_abbreviated(&self, prefix: &str) -> Result<Option<CommitId>, GitError> {
+        let is_hex = prefix.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        if !is_hex || !(7..40).contains(&prefix.len()) {
+            return Ok(None);
+        }
+        let tip = self.fetch(None).await?;
+        let (from, prefix) = (tip.clone(), prefix.to_owned());
+        let walk = move |cache: &git2::Repository| history::with_prefix(cache, &from, &prefix);
+        self.deepen_until_complete(&[tip], walk).await
+    }
+
+    /// Runs `walk` over the cache, which is deepened from `tips` until the walk is complete or the
+    /// bound is reached, and returns what the last one found.
+    async fn deepen_until_complete<T: Send + 'static>(
+        &self,
+        tips: &[CommitId],
+        walk: impl Fn(&git2::Repository) -> Result<history::Walked<T>, GitError> + Send + Sync + 'static,
+    ) -> Result<T, GitError> {
+        let walk = std::sync::Arc::new(walk);
+        for commits in DEEPEN {
+            let walked = self.walk(&walk).await?;
+            if walked.complete || !self.deepen(tips, *commits).await? {
+                return Ok(walked.found);
+            }
+        }
+        Ok(self.walk(&walk).await?.found)
+    }
+
+    async fn walk<T: Send + 'static, W>(
+        &self,
+        walk: &std::sync::Arc<W>,
+    ) -> Result<history::Walked<T>, GitError>
+    where
+        W: Fn(&git2::Repository) -> Result<history::Walked<T>, GitError> + Send + Sync + 'static,
+    {
+        let (cache, walk) = (self.cache.clone(), walk.clone());
+        let walked = tokio::task::spawn_blocking(move || walk(&cache.open()?)).await;
+        walked.expect("a walk does not panic, and is not cancelled")
+    }
+
+    /// Fetches `commits` more behind what the cache has of `tips`, and returns whether the remote
+    /// knew any of them.
+    async fn deepen(&self, tips: &[CommitId], commits: u32) -> Result<bool, GitError> {
+        let _lock = self.cache.lock().await?;
+        let mut known = false;
+        for tip in tips {
+            let refspec = format!("+{tip}:{}", local_name(tip.as_str()));
+            let depth = Depth::Deepen(commits);
+            match self.transport.fetch(self.cache.dir(), depth, &[refspec]).await {
+                Ok(()) => known = true,
+                // A commit that was never pushed, or is on no branch any more.
+                Err(GitError::NoCommit { .. } | GitError::NoBranch { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(known)
+    }
+
+    /// Returns what a push came to whose answer, `lost`, is no answer.
+    async fn has_landed(
+        &self,
+        commit: &CommitId,
+        branch: &str,
+        expected: Option<&CommitId>,
+        lost: GitError,
+    ) -> Result<Push, GitError> {
+        let name = full_name(branch)?;
+        let Ok(found) = self.transport.list(&[&name]).await else {
+            return Err(lost);
+        };
+        let tip = found.into_iter().find(|found| found.name == name).map(|found| found.id);
+        match tip {
+            Some(tip) if tip == *commit => Ok(Push::Pushed),
+            tip if tip.as_ref() == expected => Err(lost),
+            // Somebody has pushed since, on top of this commit or instead of it.
+            Some(tip) => match self.relation(commit, tip.as_str()).await? {
+                Relation::Newer => Ok(Push::Pushed),
+                _ => Ok(Push::Raced),
+            },
+            None => Ok(Push::Raced),
+        }
+    }
+
+    /// Returns the error for a missing `branch`, which tells what there is instead.
+    async fn no_branch(&self, branch: String) -> GitError {
+        let remote = self.remote().to_owned();
+        let found = match self.transport.list(&["refs/heads/*"]).await {
+            Ok(found) => found,
+            Err(error) => return error,
+        };
+        if found.is_empty() {
+            return GitError::Empty { remote };
+        }
+        let known = found.iter().filter_map(|found| found.name.strip_prefix("refs/heads/"));
+        let known = known.take(10).map(|name| format!("`{name}`")).collect();
+        GitError::NoBranch { remote, branch, known }
+    }
+}
+
+/// Returns the full name of `branch`.
+fn full_name(branch: &str) -> Result<String, GitError> {
+    let name = format!("refs/heads/{branch}");
+    // A refspec takes `:` and `*` for itself; git-check-ref-format(1) forbids both.
+    match git2::Reference::is_valid_name(&name) && !branch.starts_with('-') {
+        true => Ok(name),
+        false => Err(GitError::BranchName(branch.to_owned())),
+    }
+}
+
+/// Returns where the cache keeps `reference`, so that collection spares it.
+fn local_name(reference: &str) -> String {
+    match reference.strip_prefix("refs/") {
+        Some(name) => format!("refs/deployctl/{name}"),
+        None => format!("refs/deployctl/at/{reference}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_branch_name_can_not_change_the_refspec() {
+        assert_eq!(full_name("release/1.2").unwrap(), "refs/heads/release/1.2");
+        for name in ["", "a:b", "a b", "*", "a..b", "-x", "a\n", "x.lock", "/x", "@{u}", "+"] {
+            let valid = full_name(name).is_ok();
+            assert_eq!(valid, name == "+", "{name}");
+        }
+    }
+}

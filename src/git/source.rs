@@ -1,0 +1,101 @@
+//! The source repository that an image is built from: what its checkout is at.
+
+use camino::Utf8Path;
+use git2::{ErrorCode, StatusOptions};
+use jiff::Timestamp;
+
+use super::remote::shown;
+use super::{CommitId, GitError};
+
+/// What the checkout around a folder is at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Source {
+    /// The commit that is checked out.
+    pub commit: CommitId,
+    /// When it was committed.
+    pub time: Timestamp,
+    /// The first line of its message.
+    pub subject: String,
+    /// The branch, or `None` where `HEAD` is detached.
+    pub branch: Option<String>,
+    /// The address of the remote `origin`, without credentials.
+    pub remote: Option<String>,
+    /// Whether a tracked file below the folder differs from the commit, or one there is untracked
+    /// and not ignored.
+    pub dirty: bool,
+}
+
+impl Source {
+    /// Returns what the repository around the folder `dir` is at, or `None` if there is no
+    /// repository or it has no commit yet.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the repository belongs to another user and is not trusted, or can't be read.
+    pub fn discover(dir: &Utf8Path) -> Result<Option<Self>, GitError> {
+        let repository = match git2::Repository::discover(dir) {
+            Ok(repository) => repository,
+            Err(error) if error.code() == ErrorCode::NotFound => return Ok(None),
+            Err(error) if error.code() == ErrorCode::Owner => {
+                return Err(GitError::Ownership { path: dir.to_string() });
+            }
+            Err(error) => return Err(failed(dir)(error)),
+        };
+        let head = match repository.head() {
+            Ok(head) => head,
+            Err(error) if error.code() == ErrorCode::UnbornBranch => return Ok(None),
+            Err(error) => return Err(failed(dir)(error)),
+        };
+        let commit = head.peel_to_commit().map_err(failed(dir))?;
+        let subject = String::from_utf8_lossy(commit.message_bytes());
+        Ok(Some(Self {
+            commit: commit.id().into(),
+            time: Timestamp::from_second(commit.time().seconds()).unwrap_or_default(),
+            subject: subject.lines().next().unwrap_or_default().to_owned(),
+            branch: head
+                .is_branch()
+                .then(|| head.shorthand().ok().map(ToOwned::to_owned))
+                .flatten(),
+            remote: origin(&repository),
+            dirty: is_dirty(&repository, dir)?,
+        }))
+    }
+}
+
+fn failed(dir: &Utf8Path) -> impl FnOnce(git2::Error) -> GitError {
+    GitError::object(format!("read the git repository around `{dir}`"))
+}
+
+/// Returns the address of `origin` without any user part that could be a secret.
+fn origin(repository: &git2::Repository) -> Option<String> {
+    let origin = repository.find_remote("origin").ok()?;
+    let address = origin.url().ok()?;
+    match url::Url::parse(address) {
+        Ok(mut url) if matches!(url.scheme(), "http" | "https") => {
+            url.set_username("").ok()?;
+            url.set_password(None).ok()?;
+            Some(url.into())
+        }
+        Ok(url) if url.password().is_some() => Some(shown(address)),
+        _ => Some(address.to_owned()),
+    }
+}
+
+fn is_dirty(repository: &git2::Repository, dir: &Utf8Path) -> Result<bool, GitError> {
+    let Some(workdir) = repository.workdir() else {
+        return Ok(false);
+    };
+    let canonical = |path: &std::path::Path| {
+        path.canonicalize().map_err(|error| git2::Error::from_str(&error.to_string()))
+    };
+    let root = canonical(workdir).map_err(failed(dir))?;
+    let below = canonical(dir.as_std_path()).map_err(failed(dir))?;
+    let below = below.strip_prefix(root).unwrap_or(std::path::Path::new(""));
+    let mut options = StatusOptions::new();
+    options.include_untracked(true).recurse_untracked_dirs(false).exclude_submodules(true);
+    if !below.as_os_str().is_empty() {
+        options.pathspec(below).disable_pathspec_match(true);
+    }
+    let statuses = repository.statuses(Some(&mut options)).map_err(failed(dir))?;
+    Ok(!statuses.is_empty())
+}

@@ -1,0 +1,256 @@
+//! The `git` program, which talks to the remote: fetch, list, push.
+//!
+//! People's own set-up (SSH configuration, agents, credential helpers, proxies, `insteadOf`) applies;
+//! what would make the result depend on it (hooks, tags, pruning, language) is fixed here.
+
+use camino::Utf8Path;
+
+use super::answer::{self, Pushed};
+use super::credentials::{Credentials, Settings, redact_tokens};
+use super::remote::Remote;
+use super::{CommitId, GitError};
+use crate::system::{Command, CommandError, Environment, Output};
+
+/// One remote, and how to reach it.
+#[derive(Debug, Clone)]
+pub(super) struct Transport {
+    remote: Remote,
+    environment: Environment,
+    credentials: Option<Credentials>,
+    program: String,
+    ssh: Option<&'static str>,
+}
+
+/// How much history a fetch brings.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Depth {
+    /// The commit alone.
+    Tip,
+    /// So many commits more than there are.
+    Deepen(u32),
+}
+
+/// A reference of the remote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Reference {
+    pub(super) name: String,
+    pub(super) id: CommitId,
+}
+
+/// Where a repository is and what it consists of; `git rev-parse --local-env-vars` lists them.
+const LOCATIONS: &[&str] = &[
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_COMMON_DIR",
+    "GIT_CONFIG",
+    "GIT_DIR",
+    "GIT_GRAFT_FILE",
+    "GIT_IMPLICIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_NAMESPACE",
+    "GIT_NO_REPLACE_OBJECTS",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_PREFIX",
+    "GIT_QUARANTINE_PATH",
+    "GIT_REPLACE_REF_BASE",
+    "GIT_SHALLOW_FILE",
+    "GIT_WORK_TREE",
+];
+
+const SETTINGS: &[(&str, &str)] = &[
+    ("core.hooksPath", "/dev/null"),
+    // Collection runs inside a fetch and so under its lock, never beside it, and spares what
+    // another process may be about to push.
+    ("gc.autoDetach", "false"),
+    ("maintenance.autoDetach", "false"),
+    ("gc.auto", "2000"),
+    ("gc.pruneExpire", "1.hour.ago"),
+    // A connection that carries nothing for a minute is dead.
+    ("http.lowSpeedLimit", "1"),
+    ("http.lowSpeedTime", "60"),
+];
+
+impl Transport {
+    pub(super) async fn new(remote: Remote, environment: &Environment) -> Result<Self, GitError> {
+        let program = environment.find_program("git").ok_or(GitError::NotInstalled)?;
+        let credentials = Credentials::find(&remote, environment)?;
+        let environment = environment.clone();
+        let program = program.into_string();
+        let mut transport = Self { remote, environment, credentials, program, ssh: None };
+        if transport.remote.is_ssh() && !transport.has_own_ssh().await? {
+            // There is nobody to answer a question about a passphrase or a host key.
+            transport.ssh = Some("ssh -o BatchMode=yes -o ConnectTimeout=30");
+        }
+        Ok(transport)
+    }
+
+    pub(super) fn remote(&self) -> &str {
+        self.remote.as_str()
+    }
+
+    /// Fetches `refspecs` into the bare repository `cache`.
+    pub(super) async fn fetch<S: AsRef<str>>(
+        &self,
+        cache: &Utf8Path,
+        depth: Depth,
+        refspecs: &[S],
+    ) -> Result<(), GitError> {
+        let depth = match depth {
+            Depth::Tip => "--depth=1".to_owned(),
+            Depth::Deepen(commits) => format!("--deepen={commits}"),
+        };
+        tracing::debug!(remote = self.remote(), %depth, "git fetch");
+        let command = self.command().arg(format!("--git-dir={cache}")).args([
+            "fetch",
+            "--quiet",
+            "--no-tags",
+            "--no-prune",
+            "--no-write-fetch-head",
+            "--no-recurse-submodules",
+            "--update-shallow",
+            &depth,
+            "--",
+            self.remote(),
+        ]);
+        self.run("fetch", command.args(refspecs)).await?;
+        Ok(())
+    }
+
+    /// Returns the remote's references that match `patterns`; tags are resolved to their commits.
+    pub(super) async fn list(&self, patterns: &[&str]) -> Result<Vec<Reference>, GitError> {
+        let command = self.command().args(["ls-remote", "--quiet", "--", self.remote()]);
+        let output = self.run("ls-remote", command.args(patterns)).await?;
+        Ok(references(&String::from_utf8_lossy(&output.stdout)))
+    }
+
+    /// Returns the name of the branch that the remote's `HEAD` points at.
+    pub(super) async fn head(&self) -> Result<Option<String>, GitError> {
+        let command = self.command().args(["ls-remote", "--quiet", "--symref", "--"]);
+        let output = self.run("ls-remote", command.args([self.remote(), "HEAD"])).await?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let branch = text.lines().find_map(|line| line.strip_prefix("ref: refs/heads/"));
+        Ok(branch.and_then(|line| line.split('\t').next()).map(ToOwned::to_owned))
+    }
+
+    /// Moves `branch` from `expected` to `commit`. An empty side of a refspec would delete the
+    /// branch, and an empty lease means that it must not exist; hence the types.
+    pub(super) async fn push(
+        &self,
+        cache: &Utf8Path,
+        commit: &CommitId,
+        branch: &str,
+        expected: Option<&CommitId>,
+    ) -> Result<Pushed, GitError> {
+        tracing::debug!(remote = self.remote(), branch, %commit, "git push");
+        let expected = expected.map_or("", CommitId::as_str);
+        let command = self.command().arg(format!("--git-dir={cache}")).args([
+            "push",
+            "--porcelain",
+            "--no-progress",
+            "--no-verify",
+            "--no-follow-tags",
+            "--recurse-submodules=no",
+            &format!("--force-with-lease=refs/heads/{branch}:{expected}"),
+            "--",
+            self.remote(),
+            &format!("{commit}:refs/heads/{branch}"),
+        ]);
+        let output = match self.start(command).await {
+            Ok(output) => output,
+            Err(error @ GitError::Unreachable { .. }) => return Ok(Pushed::Unclear(error)),
+            Err(error) => return Err(error),
+        };
+        let stdout = String::from_utf8_lossy(&output.stdout);
+        let success = output.status.success();
+        answer::pushed(self.remote(), branch, success, &stdout, &output.stderr)
+    }
+
+    async fn run(&self, action: &'static str, command: Command) -> Result<Output, GitError> {
+        let output = self.start(command).await?;
+        match output.status.success() {
+            true => Ok(output),
+            false => Err(answer::failure(action, self.remote(), &output.stderr)),
+        }
+    }
+
+    async fn start(&self, command: Command) -> Result<Output, GitError> {
+        command.output().await.map_err(|error| match error {
+            CommandError::Deadline { .. } => GitError::Unreachable {
+                remote: self.remote().to_owned(),
+                message: error.to_string(),
+            },
+            error => GitError::Command(error),
+        })
+    }
+
+    fn command(&self) -> Command {
+        let mut command = program(&self.program, &self.environment);
+        let mut settings = Settings::default();
+        SETTINGS.iter().for_each(|(key, value)| settings.set(key, value));
+        match (self.remote.http_origin(), &self.credentials, self.remote.username()) {
+            (Some(origin), Some(credentials), _) => {
+                settings.authenticate(origin, credentials);
+                command = command.env("GIT_ASKPASS", "");
+            }
+            (Some(origin), None, Some(username)) => {
+                settings.set(&format!("credential.{origin}.username"), username);
+                command = command.redact(username.to_owned().into());
+            }
+            _ => {}
+        }
+        if let Some(ssh) = self.ssh {
+            command = command.env("GIT_SSH_COMMAND", ssh);
+        }
+        settings.apply(command, &self.environment)
+    }
+
+    /// Returns whether people have said themselves how SSH is to be run.
+    async fn has_own_ssh(&self) -> Result<bool, GitError> {
+        if ["GIT_SSH_COMMAND", "GIT_SSH"].iter().any(|name| self.environment.get(name).is_some()) {
+            return Ok(true);
+        }
+        let command = program(&self.program, &self.environment);
+        let output = self.start(command.args(["config", "--get", "core.sshCommand"])).await?;
+        Ok(output.status.success())
+    }
+}
+
+/// Returns a run of `git` that speaks English, asks nothing, and is in no repository of the caller.
+pub(super) fn program(path: &str, environment: &Environment) -> Command {
+    let mut command = Command::new(path)
+        .only_env(environment)
+        .env("LC_ALL", "C")
+        .env("GIT_TERMINAL_PROMPT", "0")
+        .env_remove("LANGUAGE")
+        .env_remove("DEPLOYCTL_GIT_TOKEN");
+    for name in LOCATIONS {
+        command = command.env_remove(name);
+    }
+    redact_tokens(command, environment)
+}
+
+fn references(listing: &str) -> Vec<Reference> {
+    let mut references: Vec<Reference> = Vec::new();
+    for (id, name) in listing.lines().filter_map(|line| line.split_once('\t')) {
+        let Ok(id) = id.parse() else { continue };
+        // `refs/tags/x^{}` follows `refs/tags/x` and is the commit that an annotated tag is about.
+        match (name.strip_suffix("^{}"), references.last_mut()) {
+            (Some(tag), Some(last)) if last.name == tag => last.id = id,
+            _ => references.push(Reference { name: name.to_owned(), id }),
+        }
+    }
+    references
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tag_stands_for_its_commit() {
+        let (a, b) = ("a".repeat(40), "b".repeat(40));
+        let listing = format!("{a}\trefs/heads/v1\n{a}\trefs/tags/v1\n{b}\trefs/tags/v1^{{}}\n");
+        let found = references(&listing);
+        let found: Vec<_> = found.iter().map(|r| (r.name.as_str(), r.id.as_str())).collect();
+        assert_eq!(found, [("refs/heads/v1", a.as_str()), ("refs/tags/v1", b.as_str())]);
+    }
+}

@@ -1,0 +1,236 @@
+//! Git servers: a bare repository in a folder, and the same behind HTTP and SSH.
+
+use std::fmt::Write as _;
+use std::path::Path;
+use std::process::Command;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use deployctl::system::Environment;
+use tempfile::TempDir;
+
+use super::{Server, free_port, peer, wait_until};
+
+/// A bare repository with a first commit on `main`.
+pub(crate) struct GitServer {
+    dir: TempDir,
+}
+
+impl GitServer {
+    /// Returns a repository whose branch `main` has one commit with `files`.
+    pub(crate) fn bare(files: &[(&str, &str)]) -> Self {
+        let server = Self::empty();
+        let work = TempDir::new().unwrap();
+        let work = Utf8Path::from_path(work.path()).unwrap();
+        git(work, &["init", "-q", "-b", "main", "."]);
+        for (path, text) in files {
+            let path = work.join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        git(work, &["add", "-A"]);
+        git(work, &["commit", "-q", "--allow-empty", "-m", "first"]);
+        git(work, &["push", "-q", server.path().as_str(), "main"]);
+        server
+    }
+
+    /// Returns a repository without any commit.
+    pub(crate) fn empty() -> Self {
+        let server = Self { dir: TempDir::new().unwrap() };
+        git(server.folder(), &["init", "-q", "--bare", "-b", "main", "manifests.git"]);
+        git(&server.path(), &["config", "http.receivepack", "true"]);
+        server
+    }
+
+    /// Returns where it is, for use as a path remote.
+    pub(crate) fn path(&self) -> Utf8PathBuf {
+        self.folder().join("manifests.git")
+    }
+
+    /// Returns what `git ARGUMENTS` prints in it.
+    pub(crate) fn git(&self, arguments: &[&str]) -> String {
+        git(&self.path(), arguments)
+    }
+
+    /// Returns the content of `path` on `branch`.
+    pub(crate) fn file(&self, branch: &str, path: &str) -> String {
+        self.git(&["show", &format!("{branch}:{path}")])
+    }
+
+    /// Makes `script` its pre-receive hook.
+    pub(crate) fn hook(&self, script: &str) {
+        use std::os::unix::fs::PermissionsExt as _;
+        let path = self.path().join("hooks/pre-receive");
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    fn folder(&self) -> &Utf8Path {
+        Utf8Path::from_path(self.dir.path()).unwrap()
+    }
+}
+
+/// Returns what `git ARGUMENTS` prints in `dir`, with an identity and no configuration of the
+/// machine's.
+///
+/// # Panics
+///
+/// Panics if it fails.
+pub(crate) fn git(dir: &Utf8Path, arguments: &[&str]) -> String {
+    let mut command = Command::new("git");
+    command.args(arguments).current_dir(dir).env("GIT_CONFIG_NOSYSTEM", "1");
+    command.env("GIT_CONFIG_GLOBAL", "/dev/null").env_remove("GIT_DIR");
+    for role in ["AUTHOR", "COMMITTER"] {
+        command.env(format!("GIT_{role}_NAME"), "Test");
+        command.env(format!("GIT_{role}_EMAIL"), "test@example.com");
+    }
+    let output = command.output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "git {arguments:?}: {stderr}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Returns an environment with `PATH`, the home folder `home`, and `variables`.
+pub(crate) fn world(home: &Path, variables: &[(&str, &str)]) -> Environment {
+    let process = Environment::of_process();
+    let own = [("PATH", process.get("PATH").unwrap()), ("GIT_CONFIG_NOSYSTEM", "1")];
+    let home = [("HOME", home.to_str().unwrap())];
+    own.into_iter().chain(home).chain(variables.iter().copied()).collect()
+}
+
+/// A repository behind HTTP with basic authentication: `git http-backend` as nginx runs it.
+pub(crate) struct HttpGitServer {
+    /// The repository.
+    pub(crate) repository: GitServer,
+    port: u16,
+    _servers: [Server; 2],
+}
+
+impl HttpGitServer {
+    /// Starts one that lets `user` in with `password`, or returns `None` where nginx or fcgiwrap is
+    /// not installed.
+    pub(crate) fn start(user: &str, password: &str) -> Option<Self> {
+        let (nginx, fcgiwrap) = (peer("nginx")?, peer("fcgiwrap")?);
+        let repository = GitServer::bare(&[("README.md", "manifests\n")]);
+        let dir = repository.dir.path();
+        let port = free_port();
+        let socket = dir.join("fcgi.socket");
+        std::fs::write(dir.join("htpasswd"), format!("{user}:{{PLAIN}}{password}\n")).unwrap();
+        std::fs::write(dir.join("nginx.conf"), nginx_conf(dir, port)).unwrap();
+        let address = format!("unix:{}", socket.display());
+        let mut fcgi = Command::new(fcgiwrap);
+        let fcgi = Server::start(fcgi.args(["-f", "-s", &address]), &dir.join("fcgi.log"));
+        wait_until("fcgiwrap", || socket.exists());
+        let mut web = Command::new(nginx);
+        let prefix = dir.to_str().unwrap();
+        web.args(["-p", prefix, "-c", "nginx.conf", "-e", "error.log"]);
+        let web = Server::start(&mut web, &dir.join("nginx.log"));
+        wait_until("nginx", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+        Some(Self { repository, port, _servers: [web, fcgi] })
+    }
+
+    /// Returns its URL, without credentials.
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}/manifests.git", self.port)
+    }
+}
+
+fn nginx_conf(dir: &Path, port: u16) -> String {
+    let exec = String::from_utf8(Command::new("git").arg("--exec-path").output().unwrap().stdout);
+    let exec = exec.unwrap();
+    let mut conf = String::from("user root;\ndaemon off;\nmaster_process off;\npid nginx.pid;\n");
+    let at = dir.display();
+    write!(
+        conf,
+        "events {{}}
+http {{
+  access_log {at}/access.log;
+  client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi;
+  uwsgi_temp_path uwsgi; scgi_temp_path scgi; client_max_body_size 0;
+  server {{
+    listen 127.0.0.1:{port};
+    auth_basic git; auth_basic_user_file {at}/htpasswd;
+    location / {{
+      fastcgi_pass unix:{at}/fcgi.socket;
+      fastcgi_param SCRIPT_FILENAME {}/git-http-backend;
+      fastcgi_param GIT_HTTP_EXPORT_ALL 1;
+      fastcgi_param GIT_PROJECT_ROOT {at};
+      fastcgi_param PATH_INFO $uri;
+      fastcgi_param QUERY_STRING $query_string;
+      fastcgi_param REQUEST_METHOD $request_method;
+      fastcgi_param CONTENT_TYPE $content_type;
+      fastcgi_param CONTENT_LENGTH $content_length;
+      fastcgi_param REMOTE_USER $remote_user;
+      fastcgi_param GIT_PROTOCOL $http_git_protocol;
+      fastcgi_param HTTP_CONTENT_ENCODING $http_content_encoding;
+    }}
+  }}
+}}
+",
+        exec.trim()
+    )
+    .unwrap();
+    conf
+}
+
+/// A repository behind SSH.
+pub(crate) struct SshGitServer {
+    /// The repository.
+    pub(crate) repository: GitServer,
+    port: u16,
+    _server: Server,
+}
+
+impl SshGitServer {
+    /// Starts one that lets the holder of one key in, or returns `None` where sshd is not
+    /// installed.
+    pub(crate) fn start() -> Option<Self> {
+        let (sshd, keygen) = (peer("sshd")?, peer("ssh-keygen")?);
+        let repository = GitServer::bare(&[("README.md", "manifests\n")]);
+        let dir = repository.dir.path();
+        for key in ["host", "user"] {
+            let made = Command::new(&keygen)
+                .args(["-q", "-t", "ed25519", "-N", "", "-f"])
+                .arg(dir.join(key))
+                .status();
+            assert!(made.unwrap().success());
+        }
+        let (port, at) = (free_port(), dir.display());
+        let host = std::fs::read_to_string(dir.join("host.pub")).unwrap();
+        std::fs::write(dir.join("known_hosts"), format!("[127.0.0.1]:{port} {host}")).unwrap();
+        let config = format!(
+            "Port {port}\nListenAddress 127.0.0.1\nHostKey {at}/host\nPidFile none\n\
+             AuthorizedKeysFile {at}/user.pub\nStrictModes no\nUsePAM no\n\
+             PasswordAuthentication no\nAcceptEnv GIT_PROTOCOL\n"
+        );
+        std::fs::write(dir.join("sshd_config"), config).unwrap();
+        // sshd insists on its folder for separated privileges.
+        let _ = std::fs::create_dir_all("/run/sshd");
+        let mut command = Command::new(sshd);
+        command.args(["-D", "-e", "-f"]).arg(dir.join("sshd_config"));
+        let server = Server::start(&mut command, &dir.join("sshd.log"));
+        wait_until("sshd", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
+        Some(Self { repository, port, _server: server })
+    }
+
+    /// Returns its URL.
+    pub(crate) fn url(&self) -> String {
+        let user = String::from_utf8(Command::new("id").arg("-un").output().unwrap().stdout);
+        let path = self.repository.path();
+        format!("ssh://{}@127.0.0.1:{}{path}", user.unwrap().trim(), self.port)
+    }
+
+    /// Returns the `GIT_SSH_COMMAND` of the one who has the key.
+    pub(crate) fn ssh_command(&self) -> String {
+        format!("{} -i {}/user", self.stranger(), self.repository.dir.path().display())
+    }
+
+    /// Returns the `GIT_SSH_COMMAND` of one who knows the host but has no key.
+    pub(crate) fn stranger(&self) -> String {
+        let at = self.repository.dir.path().display();
+        format!(
+            "ssh -F none -o IdentitiesOnly=yes -o IdentityAgent=none -o BatchMode=yes \
+             -o UserKnownHostsFile={at}/known_hosts -o IdentityFile=none"
+        )
+    }
+}
