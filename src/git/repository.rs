@@ -175,7 +175,7 @@ impl Repository {
             let complete = log.complete || log.found.len() >= limit;
             Ok(history::Walked { found: log.found, complete })
         };
-        self.deepen_until_complete(&[tip.clone()], walk).await
+        self.deepen_until_complete(std::slice::from_ref(tip), walk).await
     }
 
     /// Returns how `observed` stands to `expected`; the cache is deepened as needed, within bounds.

@@ -1,13 +1,12 @@
 //! The manifests repository on real remotes: a path, HTTP, SSH.
 
 use camino::{Utf8Path, Utf8PathBuf};
-use deployctl::git::{CommitId, GitError, Identity, Push, Relation, Repository, Source};
+use deployctl::git::{CommitId, GitError, Identity, Push, Repository};
 use deployctl::kustomize::{FileTree as _, MemoryTree};
-use deployctl::system::Environment;
 use jiff::Timestamp;
 use tempfile::TempDir;
 
-use crate::support::git_server::{GitServer, HttpGitServer, SshGitServer, git, world};
+use crate::support::git_server::{GitServer, HttpGitServer, SshGitServer, world};
 
 /// A home folder with caches, and a repository opened from it.
 struct Client {
