@@ -7,5 +7,6 @@
 
 mod conformance;
 mod git;
+mod github;
 mod health;
 mod support;

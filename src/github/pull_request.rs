@@ -1,0 +1,169 @@
+//! One pull request for each branch that asks to be merged, opened or brought up to date.
+
+use serde::{Deserialize, Serialize};
+
+use super::slug::is_name;
+use super::{Client, GithubError};
+
+/// What a pull request is to say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PullRequest {
+    /// The owner of the repository.
+    pub owner: String,
+    /// The name of the repository.
+    pub repository: String,
+    /// The branch to merge, in the same repository.
+    pub head: String,
+    /// The branch to merge into.
+    pub base: String,
+    /// Title.
+    pub title: String,
+    /// Body, in GitHub's Markdown. What exceeds GitHub's limit is cut off.
+    pub body: String,
+}
+
+/// An open pull request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
+    /// Its number.
+    pub number: u64,
+    /// Its page.
+    pub url: String,
+    /// Whether it was not open before.
+    pub created: bool,
+}
+
+impl Client {
+    /// Returns the open pull request from `wanted.head`, saying what is wanted: the one that is open
+    /// already is updated in place, else one is opened.
+    ///
+    /// # Errors
+    ///
+    /// Fails if there is no token, if GitHub is out of reach or refuses, or if the branches do not
+    /// differ.
+    pub async fn open_or_update_pull_request(
+        &self,
+        wanted: &PullRequest,
+    ) -> Result<Opened, GithubError> {
+        let PullRequest { owner, repository, .. } = wanted;
+        if !is_name(owner) || !is_name(repository) {
+            let (owner, repository) = (owner.clone(), repository.clone());
+            return Err(GithubError::Name { owner, repository });
+        }
+        if let Some(open) = self.find(wanted).await? {
+            return self.update(wanted, &open).await;
+        }
+        match self.open(wanted).await {
+            // Another run was quicker, or an earlier try of this one got through unheard.
+            Err(GithubError::Invalid { message, .. }) if message.contains("already exists") => {
+                let open = self.find(wanted).await?;
+                let action = action("open a pull request", wanted);
+                let open = open.ok_or(GithubError::Invalid { action, message })?;
+                self.update(wanted, &open).await
+            }
+            result => result,
+        }
+    }
+
+    async fn find(&self, wanted: &PullRequest) -> Result<Option<Pull>, GithubError> {
+        let head = format!("{}:{}", wanted.owner, wanted.head);
+        let query = [("state", "open"), ("head", &head), ("per_page", "100")];
+        let action = action("list the pull requests", wanted);
+        let pulls: Vec<Pull> = self.get(&action, &pulls(wanted), &query).await?;
+        // GitHub ignores a filter that it can't read, and then lists all.
+        Ok(pulls.into_iter().find(|pull| pull.head.label.eq_ignore_ascii_case(&head)))
+    }
+
+    async fn open(&self, wanted: &PullRequest) -> Result<Opened, GithubError> {
+        let body = Opening {
+            title: &wanted.title,
+            body: &limited(&wanted.body),
+            head: &wanted.head,
+            base: &wanted.base,
+        };
+        let action = action("open a pull request", wanted);
+        let pull: Pull = self.post(&action, &pulls(wanted), &body).await?;
+        Ok(Opened { number: pull.number, url: pull.html_url, created: true })
+    }
+
+    async fn update(&self, wanted: &PullRequest, open: &Pull) -> Result<Opened, GithubError> {
+        let body = limited(&wanted.body);
+        let same_text = open.title == wanted.title && open.body.as_deref() == Some(&body);
+        if !(same_text && open.base.name == wanted.base) {
+            let change = Change { title: &wanted.title, body: &body, base: &wanted.base };
+            let action = action(&format!("update pull request {}", open.number), wanted);
+            let path = format!("{}/{}", pulls(wanted), open.number);
+            let _: Pull = self.patch(&action, &path, &change).await?;
+        }
+        Ok(Opened { number: open.number, url: open.html_url.clone(), created: false })
+    }
+}
+
+fn pulls(wanted: &PullRequest) -> String {
+    format!("/repos/{}/{}/pulls", wanted.owner, wanted.repository)
+}
+
+fn action(what: &str, wanted: &PullRequest) -> String {
+    let PullRequest { owner, repository, head, base, .. } = wanted;
+    format!("{what} from `{head}` to `{base}` in `{owner}/{repository}`")
+}
+
+/// GitHub refuses a body of more than 65,536 characters.
+const MAX_BODY: usize = 65_536;
+
+fn limited(body: &str) -> String {
+    const CUT: &str = "\n\n*… cut: GitHub allows no more.*\n";
+    if body.chars().count() <= MAX_BODY {
+        return body.to_owned();
+    }
+    let kept = body.chars().take(MAX_BODY - CUT.chars().count());
+    kept.chain(CUT.chars()).collect()
+}
+
+#[derive(Serialize)]
+struct Opening<'a> {
+    title: &'a str,
+    body: &'a str,
+    head: &'a str,
+    base: &'a str,
+}
+
+#[derive(Serialize)]
+struct Change<'a> {
+    title: &'a str,
+    body: &'a str,
+    base: &'a str,
+}
+
+/// What is read of GitHub's answers, and nothing more: octocrab's model asks for fields that
+/// GitHub Enterprise of some versions leaves out.
+#[derive(Deserialize)]
+struct Pull {
+    number: u64,
+    html_url: String,
+    title: String,
+    body: Option<String>,
+    head: Branch,
+    base: Branch,
+}
+
+#[derive(Deserialize)]
+struct Branch {
+    /// `OWNER:BRANCH`.
+    label: String,
+    #[serde(rename = "ref")]
+    name: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_fits_in() {
+        assert_eq!(limited("short"), "short");
+        let long = limited(&"ü".repeat(MAX_BODY + 1));
+        assert_eq!(long.chars().count(), MAX_BODY);
+        assert!(long.ends_with("no more.*\n"));
+    }
+}
