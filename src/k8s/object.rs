@@ -165,6 +165,24 @@ impl Object {
         self.at("/metadata/annotations")?.get(key)?.as_str()
     }
 
+    /// Returns the label `key`, or `None`.
+    pub fn label(&self, key: &str) -> Option<&str> {
+        self.at("/metadata/labels")?.get(key)?.as_str()
+    }
+
+    /// Returns `metadata.uid`, or an empty text.
+    pub fn uid(&self) -> &str {
+        self.text("/metadata/uid").unwrap_or_default()
+    }
+
+    /// Returns the uid of the controller that owns this object, or `None`.
+    pub fn controller_uid(&self) -> Option<&str> {
+        let mut owners = self.list("/metadata/ownerReferences").iter();
+        let controls =
+            |owner: &&Value| owner.get("controller").and_then(Value::as_bool) == Some(true);
+        owners.find(controls)?.get("uid")?.as_str()
+    }
+
     /// Returns the entries of `status.conditions` in order.
     pub fn conditions(&self) -> impl Iterator<Item = Condition<'_>> {
         fn text<'a>(entry: &'a Value, key: &str) -> &'a str {
