@@ -2,6 +2,15 @@
 //!
 //! Judging what is seen is left to [`crate::rollout`].
 
+mod live;
+mod recorder;
+mod recording;
+mod version;
+
+pub use live::Live;
+pub use recorder::Recorder;
+pub use recording::{Recording, Substitution};
+
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -68,6 +77,14 @@ pub enum ClusterError {
         verb: String,
         /// The API server's own words.
         reason: String,
+    },
+    /// The cluster does not know the kind.
+    #[error("the cluster does not know `{api_version} {kind}`: is its CRD installed?")]
+    UnknownKind {
+        /// The kind's group and version.
+        api_version: String,
+        /// The kind.
+        kind: String,
     },
     /// There is no such object.
     #[error("`{0}` is not in the cluster")]

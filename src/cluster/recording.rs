@@ -1,0 +1,177 @@
+//! A recorded cluster: observed versions in a folder, and a clock that goes from one to the next.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use camino::{Utf8Path, Utf8PathBuf};
+use jiff::Timestamp;
+
+use super::{Cluster, ClusterError, Scope, version};
+use crate::argocd::ApplicationName;
+use crate::rollout::Snapshot;
+
+/// Versions of a rollout, seen one after the other.
+///
+/// Time stands still until [`Cluster::pause`], which goes on to the next version; after the last one
+/// it only lets time pass.
+pub struct Recording {
+    versions: Vec<(Timestamp, Snapshot)>,
+    at: Mutex<(usize, Timestamp)>,
+}
+
+/// A placeholder of a recording, for example `image` for `{{image}}`, and what stands for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Substitution<'a> {
+    /// The name between the braces.
+    pub name: &'a str,
+    /// The text.
+    pub text: &'a str,
+}
+
+impl Recording {
+    /// Returns the recording in the folder `dir`: its files `*.yaml` in the order of their names.
+    ///
+    /// # Errors
+    ///
+    /// Fails if there is none, or a file is not a recorded version.
+    pub fn open(dir: &Utf8Path, substitutions: &[Substitution<'_>]) -> Result<Self, ClusterError> {
+        let unreadable = |error: std::io::Error| failed(dir, error.to_string());
+        let mut paths: Vec<Utf8PathBuf> = Vec::new();
+        for entry in dir.read_dir_utf8().map_err(unreadable)? {
+            let path = entry.map_err(unreadable)?.into_path();
+            if path.extension() == Some("yaml") {
+                paths.push(path);
+            }
+        }
+        let read = |path: Utf8PathBuf| {
+            let size = path.metadata().map_err(|error| failed(&path, error.to_string()))?.len();
+            if size > version::MOST_BYTES {
+                return Err(failed(&path, format!("is too large ({size} bytes)")));
+            }
+            let text = std::fs::read_to_string(&path);
+            let text = text.map_err(|error| failed(&path, error.to_string()))?;
+            Ok((path, text))
+        };
+        let files: Vec<_> = paths.into_iter().map(read).collect::<Result<_, _>>()?;
+        if files.is_empty() {
+            return Err(failed(dir, "there are no recorded versions".to_owned()));
+        }
+        Self::read(files.iter().map(|(path, text)| (path.as_path(), text.as_str())), substitutions)
+    }
+
+    /// Returns the recording that `files` hold, by path, in the order of the paths.
+    ///
+    /// # Errors
+    ///
+    /// Fails if there are none, or one is not a recorded version.
+    pub fn read<'a>(
+        files: impl IntoIterator<Item = (&'a Utf8Path, &'a str)>,
+        substitutions: &[Substitution<'_>],
+    ) -> Result<Self, ClusterError> {
+        let mut files: Vec<_> = files.into_iter().collect();
+        files.sort();
+        let mut versions = Vec::new();
+        for (path, text) in files {
+            let text = substitute(text, substitutions);
+            versions.push(version::read(&text).map_err(|reason| failed(path, reason))?);
+        }
+        let empty = || failed(Utf8Path::new("."), "there are no recorded versions".to_owned());
+        let start = versions.first().ok_or_else(empty)?.0;
+        Ok(Self { versions, at: Mutex::new((0, start)) })
+    }
+
+    fn position(&self) -> (usize, Timestamp) {
+        *self.at.lock().expect("no thread panics with the lock")
+    }
+}
+
+fn substitute(text: &str, substitutions: &[Substitution<'_>]) -> String {
+    let one = |text: String, with: &Substitution<'_>| {
+        text.replace(&format!("{{{{{}}}}}", with.name), with.text)
+    };
+    substitutions.iter().fold(text.to_owned(), one)
+}
+
+fn failed(path: &Utf8Path, reason: String) -> ClusterError {
+    ClusterError::Recording { path: path.to_owned(), reason }
+}
+
+#[async_trait]
+impl Cluster for Recording {
+    async fn observe(&self, _scope: &Scope) -> Result<Snapshot, ClusterError> {
+        let (index, _) = self.position();
+        Ok(self.versions[index].1.clone())
+    }
+
+    async fn refresh(&self, _application: &ApplicationName) -> Result<(), ClusterError> {
+        Ok(())
+    }
+
+    async fn pause(&self, interval: Duration) {
+        let mut at = self.at.lock().expect("no thread panics with the lock");
+        let (index, now) = *at;
+        let later =
+            now.saturating_add(jiff::SignedDuration::try_from(interval).unwrap_or_default());
+        *at = match self.versions.get(index + 1) {
+            Some((time, _)) => (index + 1, (*time).max(now)),
+            None => (index, later.unwrap_or(now)),
+        };
+    }
+
+    fn now(&self) -> Timestamp {
+        self.position().1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Recorder;
+    use super::*;
+
+    const ONE: &str = "schema: deployctl.dev/snapshot/v1\ntime: 2026-01-01T00:00:00Z\n\
+        objects: [{apiVersion: v1, kind: Pod, metadata: {name: a, labels: {on: 'yes'}}, spec: {image: '{{image}}'}}]\n";
+    const TWO: &str =
+        "schema: deployctl.dev/snapshot/v1\ntime: 2026-01-01T00:00:07Z\nobjects: []\n";
+
+    fn recording() -> Recording {
+        let files = [("0002.yaml", TWO), ("0001.yaml", ONE)];
+        let files = files.map(|(path, text)| (Utf8Path::new(path), text));
+        Recording::read(files, &[Substitution { name: "image", text: "x:1" }]).unwrap()
+    }
+
+    #[tokio::test]
+    async fn time_goes_from_version_to_version_and_then_on() {
+        let (recording, second) = (recording(), Duration::from_secs(1));
+        let scope = Scope::default();
+        let first = recording.observe(&scope).await.unwrap();
+        assert_eq!(first.objects[0].text("/spec/image"), Some("x:1"));
+        recording.pause(second).await;
+        assert_eq!(recording.now().to_string(), "2026-01-01T00:00:07Z");
+        assert_eq!(recording.observe(&scope).await.unwrap(), Snapshot::default());
+        recording.pause(second).await;
+        assert_eq!(recording.now().to_string(), "2026-01-01T00:00:08Z");
+    }
+
+    #[tokio::test]
+    async fn what_is_recorded_is_read_back_the_same() {
+        let (played, scope) = (recording(), Scope::default());
+        let dir = tempfile::tempdir().unwrap();
+        let dir = Utf8Path::from_path(dir.path()).unwrap().join("new");
+        let recorder = Recorder::new(&played, &dir).unwrap();
+        let first = recorder.observe(&scope).await.unwrap();
+        recorder.observe(&scope).await.unwrap();
+        recorder.pause(Duration::ZERO).await;
+        recorder.observe(&scope).await.unwrap();
+        assert_eq!(dir.read_dir_utf8().unwrap().count(), 2);
+        let again = Recording::open(&dir, &[]).unwrap();
+        assert_eq!(again.observe(&scope).await.unwrap(), first);
+        assert!(Recorder::new(&played, &dir).is_err());
+    }
+
+    #[test]
+    fn a_file_that_is_no_version_is_named() {
+        let read = |text| Recording::read([(Utf8Path::new("0001.yaml"), text)], &[]).err().unwrap();
+        assert!(read("a: 1").to_string().starts_with("recording `0001.yaml`: "));
+    }
+}

@@ -1,0 +1,76 @@
+//! One observed version of a rollout as a YAML file: what [`super::Recorder`] writes and
+//! [`super::Recording`] reads.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::k8s::Object;
+use crate::rollout::Snapshot;
+
+/// A file that is larger is not read.
+pub(super) const MOST_BYTES: u64 = 32 << 20;
+
+#[derive(Serialize, Deserialize)]
+enum Schema {
+    #[serde(rename = "deployctl.dev/snapshot/v1")]
+    V1,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Version {
+    schema: Schema,
+    time: Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    application: Option<Value>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    objects: Vec<Value>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    owned: Vec<Value>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pods: Vec<Value>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    events: Vec<Value>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    unread: Vec<String>,
+}
+
+/// Returns the file that says what was seen at `time`.
+pub(super) fn write(snapshot: &Snapshot, time: Timestamp) -> Result<String, serde_yaml::Error> {
+    let bare = |object: &Object| without_managed_fields(object.value().clone());
+    let all = |objects: &[Object]| objects.iter().map(bare).collect();
+    serde_yaml::to_string(&Version {
+        schema: Schema::V1,
+        time,
+        application: snapshot.application.as_ref().map(bare),
+        objects: all(&snapshot.objects),
+        owned: all(&snapshot.owned),
+        pods: all(&snapshot.pods),
+        events: all(&snapshot.events),
+        unread: snapshot.unread.clone(),
+    })
+}
+
+/// Returns what a file says was seen, and when.
+pub(super) fn read(text: &str) -> Result<(Timestamp, Snapshot), String> {
+    let version: Version = serde_yaml::from_str(text).map_err(|error| error.to_string())?;
+    let one = |value| Object::new(value).ok_or("an entry has no `apiVersion` or no `kind`");
+    let all = |values: Vec<Value>| values.into_iter().map(one).collect::<Result<Vec<_>, _>>();
+    let snapshot = Snapshot {
+        application: version.application.map(one).transpose()?,
+        objects: all(version.objects)?,
+        owned: all(version.owned)?,
+        pods: all(version.pods)?,
+        events: all(version.events)?,
+        unread: version.unread,
+    };
+    Ok((version.time, snapshot))
+}
+
+fn without_managed_fields(mut value: Value) -> Value {
+    if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.shift_remove("managedFields");
+    }
+    value
+}
