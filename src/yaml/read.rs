@@ -217,7 +217,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::{Document, Value};
-    use super::*;
 
     fn spans(text: &str) -> Vec<String> {
         let document = Document::parse(text).unwrap();
@@ -289,6 +288,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
         #[test]
         fn any_text_has_sound_spans(text in "[-a-c:#&*!|>'\"%@`{}\\[\\], \n\r\t?é~0-9]{0,60}|\\PC{0,40}") {
             if let Ok(document) = Document::parse_first(&text) {

@@ -172,6 +172,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
         #[test]
         fn what_is_written_reads_back(text in "[-a-c:#&*!|>'\"%@`{}\\[\\], \n\t?é~0-9.\u{85}\u{feff}]{0,8}|\\PC{0,9}", quotes in 0..3) {
             let style = [ScalarStyle::Plain, ScalarStyle::SingleQuoted, ScalarStyle::DoubleQuoted][quotes as usize];

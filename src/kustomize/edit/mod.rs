@@ -1,0 +1,384 @@
+//! Edits `images` of a kustomization file and leaves every other byte alone.
+//!
+//! A change first becomes the list of entries that the file shall state. Then single edits, each a
+//! few byte patches, bring the text there: one field, one entry at a time, in the file's own style.
+//! What comes out is read back, and must be the old document with that list and nothing else
+//! changed, or the edit is refused. Reading and writing the file is the caller's business.
+
+mod fields;
+mod lines;
+mod list;
+mod prove;
+
+#[cfg(test)]
+mod tests;
+
+use super::kustomization::{Field, ImageEntry, Kustomization, KustomizationError, is_key, is_name};
+use crate::image::PinnedImage;
+use crate::yaml::{self, Document, Node, Patch, Value};
+
+/// What an edit made of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edit {
+    /// The whole file afterwards.
+    pub bytes: Vec<u8>,
+    /// Whether anything is different.
+    pub changed: bool,
+    /// The entries of `images` afterwards.
+    pub images: Vec<ImageEntry>,
+}
+
+/// A change of one entry of `images`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ImageChange {
+    /// States a pinned image: tag, digest, and `newName` where the name is another.
+    Pin {
+        /// The image as the resources mention it. An entry with this `name` is changed, else the
+        /// one whose `newName` is the image's own name, else a new entry is written.
+        name: String,
+        /// The image.
+        image: PinnedImage,
+    },
+    /// Changes single fields.
+    Fields {
+        /// The entry's `name`; a new entry is written if there is none.
+        name: String,
+        /// What happens to `newName`.
+        new_name: Setting,
+        /// What happens to `newTag`.
+        new_tag: Setting,
+        /// What happens to `digest`.
+        digest: Setting,
+    },
+}
+
+/// What happens to a field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Setting {
+    /// It stays as it is.
+    Keep,
+    /// It is taken away.
+    Clear,
+    /// It gets this value.
+    Set(String),
+}
+
+/// Why a file is not edited.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum EditError {
+    /// It can't be read.
+    #[error(transparent)]
+    Read(#[from] KustomizationError),
+    /// Two entries have the same name.
+    #[error("line {second}: image `{name}` is on line {first} already; keep one of the entries")]
+    Duplicate {
+        /// The name.
+        name: String,
+        /// The line of the one entry.
+        first: usize,
+        /// The line of the other.
+        second: usize,
+    },
+    /// It is written in a way that can't be edited safely.
+    #[error("line {line}: {reason}")]
+    Refused {
+        /// The line.
+        line: usize,
+        /// What is in the way.
+        reason: String,
+    },
+    /// No change was asked for.
+    #[error("no image specified; expected NAME=NEWNAME:TAG or one of its short forms")]
+    NoArguments,
+    /// An argument is not a change.
+    #[error(
+        "`{argument}` changes nothing; expected NAME:TAG, NAME@DIGEST, NAME:TAG@DIGEST, \
+         or NAME=NEWNAME with or without them"
+    )]
+    Argument {
+        /// The argument.
+        argument: String,
+    },
+}
+
+impl ImageChange {
+    /// Returns the change that states `image` for what the resources call `name`.
+    pub fn pin(name: impl Into<String>, image: PinnedImage) -> Self {
+        Self::Pin { name: name.into(), image }
+    }
+}
+
+impl EditError {
+    /// Returns the line of the file that the error is about, if it is about one.
+    pub fn line(&self) -> Option<usize> {
+        match self {
+            Self::Read(
+                KustomizationError::NotUtf8 { line } | KustomizationError::Shape { line, .. },
+            )
+            | Self::Duplicate { second: line, .. }
+            | Self::Refused { line, .. } => Some(*line),
+            Self::Read(KustomizationError::Yaml(error)) => Some(error.line),
+            Self::Read(KustomizationError::TooLarge { .. })
+            | Self::NoArguments
+            | Self::Argument { .. } => None,
+        }
+    }
+}
+
+/// Returns the kustomization file `text` with `changes` made, one after another. Where nothing has
+/// to change the bytes come back as they are.
+///
+/// A pinned image is written as `newTag` and `digest`, so that people can read it; kustomize renders
+/// `name:tag@digest` from that, and the digest decides what runs.
+///
+/// # Errors
+///
+/// Fails if the file can't be read, has two entries of one name, or is written in a way that can't
+/// be edited with certainty: several documents, anchors and aliases in an entry that changes.
+pub fn set_images(text: &[u8], changes: &[ImageChange]) -> Result<Edit, EditError> {
+    edit(text, |file| {
+        refuse_duplicates(file)?;
+        let mut entries = file.images().to_vec();
+        for change in changes {
+            change.apply(&mut entries, file)?;
+        }
+        Ok(Plan { entries, arrange: false })
+    })
+}
+
+/// What a file shall state.
+#[derive(Debug, Clone)]
+pub(super) struct Plan {
+    /// The entries of `images`. Unless they are arranged, the file's own come first and in order.
+    pub(super) entries: Vec<ImageEntry>,
+    /// Whether names are unique and the order counts, so that entries may go or move.
+    pub(super) arrange: bool,
+}
+
+/// Returns `bytes` edited so that they state what `plan` makes of them, with proof.
+pub(super) fn edit(
+    bytes: &[u8],
+    plan: impl Fn(&Kustomization) -> Result<Plan, EditError>,
+) -> Result<Edit, EditError> {
+    let before = Kustomization::parse_only(bytes)?;
+    refuse_unknown_shapes(&before)?;
+    let plan_before = plan(&before)?;
+    let after = carry_out(&before, &plan_before)?;
+    let images = after.images().to_vec();
+    if after.document().text() == before.document().text() {
+        return Ok(Edit { bytes: bytes.to_owned(), changed: false, images });
+    }
+    prove::only_images_differ(&before, &after, &plan_before)?;
+    let again = plan(&after)?.entries;
+    if again.len() != images.len() || !again.iter().zip(&images).all(|(a, b)| a.agrees(b)) {
+        return Err(refused(before.document(), 0, "the change would not hold still"));
+    }
+    Ok(Edit { bytes: after.document().text().as_bytes().to_owned(), changed: true, images })
+}
+
+/// Takes steps until there is none left to take.
+fn carry_out(before: &Kustomization, plan: &Plan) -> Result<Kustomization, EditError> {
+    let mut current = before.clone();
+    for _ in 0..16 + 6 * (plan.entries.len() + before.images().len()) {
+        let step = next_step(&current, plan)?;
+        if step.is_empty() {
+            return Ok(current);
+        }
+        current = take(&current, &step)?;
+    }
+    Err(refused(before.document(), 0, "the entries of `images` can't be told apart"))
+}
+
+/// A step: ways to write it, best first, each a list of patches.
+type Step = Vec<Vec<Patch>>;
+
+/// Returns the file after `step`, written in the first way that reads back with the rest unchanged.
+fn take(current: &Kustomization, step: &Step) -> Result<Kustomization, EditError> {
+    let document = current.document();
+    let attempt = |patches: &Vec<Patch>| {
+        let text = yaml::apply(document.text(), patches).ok()?;
+        let after = Kustomization::parse_only(text.as_bytes()).ok()?;
+        let is_new = text != document.text();
+        (is_new && prove::same_outside_images(document, after.document())).then_some(after)
+    };
+    let at = step.iter().flatten().map(|patch| patch.span.start).min().unwrap_or_default();
+    let reason =
+        "this can't be edited without changing more than the image; write it in a plainer way";
+    step.iter().find_map(attempt).ok_or_else(|| refused(document, at, reason))
+}
+
+/// Returns what to do next to bring `file` to `plan`, or nothing if it is there.
+fn next_step(file: &Kustomization, plan: &Plan) -> Result<Step, EditError> {
+    let current = file.images();
+    if plan.arrange {
+        let is_repeated = |i: &usize| current[..*i].iter().any(|e| e.name == current[*i].name);
+        if let Some(index) = (0..current.len()).rev().find(is_repeated) {
+            return list::remove(file, index);
+        }
+        let rank = |entry: &ImageEntry| plan.entries.iter().position(|e| e.name == entry.name);
+        let mut order: Vec<usize> = (0..current.len()).collect();
+        order.sort_by_key(|&i| rank(&current[i]));
+        if !order.is_sorted() {
+            return list::rearrange(file, &order);
+        }
+    }
+    for (index, wanted) in plan.entries.iter().enumerate() {
+        if current.get(index).is_none_or(|entry| entry.name != wanted.name) {
+            return list::insert(file, index, wanted);
+        }
+    }
+    for (index, wanted) in plan.entries.iter().enumerate() {
+        // Set before clearing, so that a new field finds its place beside the old one.
+        let differs = |field: &Field| current[index].get(*field) != wanted.get(*field);
+        let set = |field: &Field| differs(field) && wanted.get(*field).is_some();
+        let fields = Field::ALL.iter();
+        if let Some(field) = fields.clone().find(|f| set(f)).or(fields.clone().find(|f| differs(f)))
+        {
+            return fields::change(file, index, *field, wanted.get(*field));
+        }
+    }
+    Ok(Step::new())
+}
+
+impl ImageChange {
+    fn apply(&self, entries: &mut Vec<ImageEntry>, file: &Kustomization) -> Result<(), EditError> {
+        match self {
+            Self::Pin { name, image } => {
+                let index = match position(entries, name) {
+                    Some(index) => index,
+                    None => {
+                        by_new_name(entries, image, file)?.unwrap_or_else(|| add(entries, name))
+                    }
+                };
+                let entry = &mut entries[index];
+                if !is_name(entry.effective_name(), &image.name) {
+                    entry.new_name = Some(image.name.to_string());
+                }
+                entry.new_tag = image.tag.as_ref().map(ToString::to_string);
+                entry.digest = Some(image.digest.to_string());
+            }
+            Self::Fields { name, new_name, new_tag, digest } => {
+                let index = position(entries, name).unwrap_or_else(|| add(entries, name));
+                let entry = &mut entries[index];
+                new_name.apply(&mut entry.new_name);
+                new_tag.apply(&mut entry.new_tag);
+                digest.apply(&mut entry.digest);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Setting {
+    fn apply(&self, value: &mut Option<String>) {
+        match self {
+            Self::Keep => {}
+            Self::Clear => *value = None,
+            Self::Set(text) => *value = Some(text.clone()),
+        }
+    }
+}
+
+fn position(entries: &[ImageEntry], name: &str) -> Option<usize> {
+    entries.iter().position(|entry| entry.name == name)
+}
+
+fn add(entries: &mut Vec<ImageEntry>, name: &str) -> usize {
+    entries.push(ImageEntry { name: name.to_owned(), ..ImageEntry::default() });
+    entries.len() - 1
+}
+
+fn by_new_name(
+    entries: &[ImageEntry],
+    image: &PinnedImage,
+    file: &Kustomization,
+) -> Result<Option<usize>, EditError> {
+    let is_renamed = |i: &usize| entries[*i].is_renamed_to(&image.name);
+    let mut found = (0..entries.len()).filter(is_renamed);
+    match (found.next(), found.next()) {
+        (Some(first), Some(second)) => {
+            let names = [first, second].map(|index| &entries[index].name);
+            let reason =
+                format!("`{}` and `{}` are both renamed to `{}`", names[0], names[1], image.name);
+            Err(refused(file.document(), entries[second].span.start, &reason))
+        }
+        (first, _) => Ok(first),
+    }
+}
+
+/// The build takes the last of two entries and `kustomize edit` the first, so neither is meant for
+/// certain.
+pub(super) fn refuse_duplicates(file: &Kustomization) -> Result<(), EditError> {
+    let entries = file.images();
+    for (index, entry) in entries.iter().enumerate().filter(|(_, entry)| !entry.name.is_empty()) {
+        if let Some(first) = entries[..index].iter().find(|other| other.name == entry.name) {
+            return Err(EditError::Duplicate {
+                name: entry.name.clone(),
+                first: file.line(first),
+                second: file.line(entry),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn refuse_unknown_shapes(file: &Kustomization) -> Result<(), EditError> {
+    let document = file.document();
+    let entries = document.root().entries();
+    let is_images = |entry: &&yaml::Entry| is_key(entry, "images");
+    if let Some(second) = entries.iter().filter(is_images).nth(1) {
+        return Err(refused(document, second.key.span.start, "`images` is there twice"));
+    }
+    if let Some(old) = entries.iter().find(|entry| is_key(entry, "imageTags")) {
+        let reason = "`imageTags` is the old name of `images`; rename it first";
+        return Err(refused(document, old.key.span.start, reason));
+    }
+    if let Some(merge) = entries.iter().find(|entry| entry.key.as_str() == Some("<<")) {
+        let reason = "a merge key (`<<`) may bring images of its own";
+        return Err(refused(document, merge.key.span.start, reason));
+    }
+    match entries.iter().find(is_images) {
+        Some(images) if matches!(images.value.value, Value::Alias(_)) => {
+            Err(refused(document, images.value.span.start, "`images` is an alias"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Fails if another part of the document could change along with `node`, or the other way round.
+fn refuse_shared(document: &Document, node: &Node) -> Result<(), EditError> {
+    for part in node.walk() {
+        let reason = match &part.value {
+            Value::Alias(_) => "an alias is in the way",
+            Value::Mapping(entries, _) => match repeated_key(entries) {
+                Some(key) => {
+                    return Err(refused(document, key.span.start, "this key is there twice"));
+                }
+                None if entries.iter().any(|entry| entry.key.as_str() == Some("<<")) => {
+                    "a merge key (`<<`) is in the way"
+                }
+                None => "",
+            },
+            _ => "",
+        };
+        if part.anchor.is_some() {
+            return Err(refused(document, part.start(), "an anchor is in the way"));
+        }
+        if !reason.is_empty() {
+            return Err(refused(document, part.start(), reason));
+        }
+    }
+    Ok(())
+}
+
+fn repeated_key(entries: &[yaml::Entry]) -> Option<&Node> {
+    let is_repeated = |(index, entry): &(usize, &yaml::Entry)| {
+        let Some(key) = entry.key.as_str() else { return false };
+        entries[..*index].iter().any(|other| is_key(other, key))
+    };
+    entries.iter().enumerate().find(is_repeated).map(|(_, entry)| &entry.key)
+}
+
+fn refused(document: &Document, at: usize, reason: &str) -> EditError {
+    EditError::Refused { line: document.position(at).line, reason: reason.to_owned() }
+}

@@ -1,0 +1,150 @@
+//! The arguments of `kustomize edit set image`, under kustomize's rules or our own.
+//!
+//! Grammar and rules are read from kustomize's `kustomize/commands/edit/set/setimage.go` and
+//! `api/internal/image/image.go`.
+
+use super::edit::{Edit, EditError, ImageChange, Plan, Setting, edit, set_images};
+use super::kustomization::{ImageEntry, Kustomization};
+
+/// What an argument does to what it does not name.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Rules {
+    /// Our own: the order stays; `newName` and `tagSuffix` stay unless named; a tag or a digest
+    /// replaces tag and digest; a new name alone keeps both. Two entries of one name are refused.
+    #[default]
+    Careful,
+    /// The list that kustomize writes: sorted by name, only the first of two entries of one name,
+    /// and in an entry that an argument names only what the argument says. The rest of the file
+    /// keeps its bytes, which in kustomize it does not.
+    Kustomize,
+}
+
+/// Returns the kustomization file `text` with the images that `arguments` name set.
+///
+/// An argument is `[NAME=]IMAGE[:TAG][@DIGEST]`; `*` as new name, tag or digest stands for what the
+/// file says.
+///
+/// # Errors
+///
+/// Fails if there is no argument, an argument is not in the grammar, or as [`set_images`].
+pub fn set_image<S: AsRef<str>>(
+    text: &[u8],
+    arguments: &[S],
+    rules: Rules,
+) -> Result<Edit, EditError> {
+    if arguments.is_empty() {
+        return Err(EditError::NoArguments);
+    }
+    let arguments = arguments.iter().map(|argument| Argument::parse(argument.as_ref()));
+    let arguments = arguments.collect::<Result<Vec<_>, _>>()?;
+    match rules {
+        Rules::Careful => {
+            let changes: Vec<_> = arguments.iter().map(Argument::careful).collect();
+            set_images(text, &changes)
+        }
+        Rules::Kustomize => edit(text, |file| Ok(as_kustomize(file, &arguments))),
+    }
+}
+
+/// An argument, taken apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Argument {
+    /// The entry's name.
+    name: String,
+    /// `None` without `=`.
+    new_name: Option<String>,
+    /// `None` without `:`.
+    tag: Option<String>,
+    /// `None` without `@`.
+    digest: Option<String>,
+}
+
+/// Stands for what the file says.
+const KEEP: &str = "*";
+
+impl Argument {
+    fn parse(argument: &str) -> Result<Self, EditError> {
+        let (key, value) = argument.split_once('=').unwrap_or(("", argument));
+        let (name, tag, digest) = split(value);
+        if name == argument {
+            return Err(EditError::Argument { argument: argument.to_owned() });
+        }
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        let (entry, new_name) = if key.is_empty() { (name, None) } else { (key, Some(name)) };
+        Ok(Self {
+            name: entry.to_owned(),
+            new_name: owned(new_name),
+            tag: owned(tag),
+            digest: owned(digest),
+        })
+    }
+
+    fn careful(&self) -> ImageChange {
+        let setting = |value: &Option<String>, absent: Setting| match value.as_deref() {
+            None => absent,
+            Some(KEEP) => Setting::Keep,
+            Some("") => Setting::Clear,
+            Some(text) => Setting::Set(text.to_owned()),
+        };
+        // A tag beside the digest of another image would be ignored, and the other way round it
+        // would mislead, so one that is named takes the other away.
+        let names_version = self.tag.is_some() || self.digest.is_some();
+        let absent = if names_version { Setting::Clear } else { Setting::Keep };
+        ImageChange::Fields {
+            name: self.name.clone(),
+            new_name: setting(&self.new_name, Setting::Keep),
+            new_tag: setting(&self.tag, absent.clone()),
+            digest: setting(&self.digest, absent),
+        }
+    }
+
+    /// Returns the entry that kustomize writes over `old`.
+    fn over(&self, old: Option<&ImageEntry>) -> ImageEntry {
+        let value = |new: &Option<String>, old: Option<&String>| match new.as_deref() {
+            Some(KEEP) => old.cloned(),
+            Some("") | None => None,
+            Some(text) => Some(text.to_owned()),
+        };
+        ImageEntry {
+            name: self.name.clone(),
+            new_name: value(&self.new_name, old.and_then(|old| old.new_name.as_ref())),
+            new_tag: value(&self.tag, old.and_then(|old| old.new_tag.as_ref())),
+            digest: value(&self.digest, old.and_then(|old| old.digest.as_ref())),
+            tag_suffix: None,
+            span: 0..0,
+        }
+    }
+}
+
+/// Returns name, tag and digest of an image as kustomize splits it: the first `:` or `@` behind the
+/// first `/` decides, so a registry's port is passed over only where a path follows.
+fn split(image: &str) -> (&str, Option<&str>, Option<&str>) {
+    let offset = image.find('/').unwrap_or(0);
+    let rest = &image[offset..];
+    let (colon, at) = (rest.find(':'), rest.find('@'));
+    match (colon, at) {
+        (None, None) => (image, None, None),
+        (Some(colon), None) => (&image[..offset + colon], Some(&rest[colon + 1..]), None),
+        (Some(colon), Some(at)) if colon < at => {
+            (&image[..offset + colon], Some(&rest[colon + 1..at]), Some(&rest[at + 1..]))
+        }
+        (_, Some(at)) => (&image[..offset + at], None, Some(&rest[at + 1..])),
+    }
+}
+
+fn as_kustomize(file: &Kustomization, arguments: &[Argument]) -> Plan {
+    let mut entries: Vec<ImageEntry> = Vec::new();
+    for argument in arguments.iter().rev() {
+        if entries.iter().all(|entry| entry.name != argument.name) {
+            let old = file.images().iter().find(|old| old.name == argument.name);
+            entries.push(argument.over(old));
+        }
+    }
+    for old in file.images() {
+        if entries.iter().all(|entry| entry.name != old.name) {
+            entries.push(old.clone());
+        }
+    }
+    entries.sort_by(|a, b| a.name.cmp(&b.name));
+    Plan { entries, arrange: true }
+}
