@@ -1,15 +1,18 @@
 //! The source repository that an image is built from: what its checkout is at.
 
-use camino::Utf8Path;
-use git2::{ErrorCode, StatusOptions};
+use camino::{Utf8Path, Utf8PathBuf};
+use git2::{ErrorCode, RepositoryOpenFlags, StatusOptions};
 use jiff::Timestamp;
 
 use super::remote::shown;
 use super::{CommitId, GitError};
+use crate::system::Environment;
 
 /// What the checkout around a folder is at.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
+    /// The root of the checkout; of a bare repository its folder.
+    pub root: Utf8PathBuf,
     /// The commit that is checked out.
     pub commit: CommitId,
     /// When it was committed.
@@ -27,13 +30,28 @@ pub struct Source {
 
 impl Source {
     /// Returns what the repository around the folder `dir` is at, or `None` if there is no
-    /// repository or it has no commit yet.
+    /// repository or it has no commit yet. The search goes upwards, but not into the folders in
+    /// `GIT_CEILING_DIRECTORIES`.
     ///
     /// # Errors
     ///
     /// Fails if the repository belongs to another user and is not trusted, or can't be read.
-    pub fn discover(dir: &Utf8Path) -> Result<Option<Self>, GitError> {
-        let repository = match git2::Repository::discover(dir) {
+    pub async fn discover(
+        dir: &Utf8Path,
+        environment: &Environment,
+    ) -> Result<Option<Self>, GitError> {
+        let ceilings = environment.get("GIT_CEILING_DIRECTORIES").unwrap_or_default();
+        let ceilings: Vec<String> =
+            ceilings.split(':').filter(|c| !c.is_empty()).map(Into::into).collect();
+        let dir = dir.to_owned();
+        // The state of a large checkout takes a while to find out.
+        let read = tokio::task::spawn_blocking(move || Self::read(&dir, &ceilings)).await;
+        read.expect("reading a repository does not panic, and is not cancelled")
+    }
+
+    fn read(dir: &Utf8Path, ceilings: &[String]) -> Result<Option<Self>, GitError> {
+        let flags = RepositoryOpenFlags::empty();
+        let repository = match git2::Repository::open_ext(dir, flags, ceilings) {
             Ok(repository) => repository,
             Err(error) if error.code() == ErrorCode::NotFound => return Ok(None),
             Err(error) if error.code() == ErrorCode::Owner => {
@@ -47,15 +65,15 @@ impl Source {
             Err(error) => return Err(failed(dir)(error)),
         };
         let commit = head.peel_to_commit().map_err(failed(dir))?;
-        let subject = String::from_utf8_lossy(commit.message_bytes());
+        let message = String::from_utf8_lossy(commit.message_bytes());
+        let branch = head.shorthand().ok().filter(|_| head.is_branch());
+        let root = Utf8Path::from_path(repository.workdir().unwrap_or(repository.path()));
         Ok(Some(Self {
+            root: root.unwrap_or(dir).to_owned(),
             commit: commit.id().into(),
             time: Timestamp::from_second(commit.time().seconds()).unwrap_or_default(),
-            subject: subject.lines().next().unwrap_or_default().to_owned(),
-            branch: head
-                .is_branch()
-                .then(|| head.shorthand().ok().map(ToOwned::to_owned))
-                .flatten(),
+            subject: message.lines().next().unwrap_or_default().to_owned(),
+            branch: branch.map(ToOwned::to_owned),
             remote: origin(&repository),
             dirty: is_dirty(&repository, dir)?,
         }))

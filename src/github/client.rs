@@ -16,7 +16,7 @@ use crate::system::Environment;
 #[derive(Debug)]
 pub struct Client {
     base: String,
-    token: Option<SecretString>,
+    token: SecretString,
     // Made at the first request: octocrab starts a task of its own, which needs a runtime.
     connection: OnceCell<Octocrab>,
 }
@@ -26,14 +26,20 @@ const DEADLINE: Duration = Duration::from_secs(60);
 
 impl Client {
     /// Returns a client. Reaches no network.
-    pub fn new(environment: &Environment) -> Self {
-        let token = environment.get("GITHUB_TOKEN").or(environment.get("GH_TOKEN")).map(str::trim);
+    ///
+    /// # Errors
+    ///
+    /// Fails if there is no token, or if `GITHUB_API_URL` is not a URL.
+    pub fn new(environment: &Environment) -> Result<Self, GithubError> {
+        let malformed = |reason: &str| GithubError::ApiUrl { reason: reason.to_owned() };
         let base = environment.get("GITHUB_API_URL").unwrap_or("https://api.github.com");
-        Self {
-            base: base.to_owned(),
-            token: token.map(|token| token.to_owned().into()),
-            connection: OnceCell::new(),
+        let url = url::Url::parse(base).map_err(|error| malformed(&error.to_string()))?;
+        if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+            return Err(malformed("expected https://HOST/PATH"));
         }
+        let token = environment.get("GITHUB_TOKEN").or(environment.get("GH_TOKEN"));
+        let token = token.ok_or(GithubError::NoToken)?.trim().to_owned();
+        Ok(Self { base: base.to_owned(), token: token.into(), connection: OnceCell::new() })
     }
 
     pub(super) async fn get<P: Serialize, R: DeserializeOwned>(
@@ -71,17 +77,11 @@ impl Client {
     }
 
     fn connect(&self) -> Result<Octocrab, GithubError> {
-        let token = self.token.clone().ok_or(GithubError::NoToken)?;
-        let malformed = |reason: &str| GithubError::ApiUrl { reason: reason.to_owned() };
-        let url = url::Url::parse(&self.base).map_err(|error| malformed(&error.to_string()))?;
-        if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-            return Err(malformed("expected https://HOST/PATH"));
-        }
         let connect = |error| GithubError::of(error, "set up the connection to GitHub");
         Octocrab::builder()
             .base_uri(self.base.as_str())
             .map_err(connect)?
-            .personal_token(token)
+            .personal_token(self.token.clone())
             .set_connect_timeout(Some(Duration::from_secs(10)))
             .set_read_timeout(Some(Duration::from_secs(30)))
             .add_retry_config(octocrab::service::middleware::retry::RetryConfig::Simple(2))

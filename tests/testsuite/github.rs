@@ -11,7 +11,8 @@ const TOKEN: &str = "canary-ghs-91c2";
 
 fn client(server: &MockServer) -> Client {
     let url = format!("{}/api/v3", server.uri());
-    Client::new(&[("GITHUB_API_URL", url.as_str()), ("GITHUB_TOKEN", TOKEN)].into_iter().collect())
+    let variables = [("GITHUB_API_URL", url.as_str()), ("GITHUB_TOKEN", TOKEN)];
+    Client::new(&variables.into_iter().collect()).unwrap()
 }
 
 fn wanted() -> PullRequest {
@@ -152,23 +153,17 @@ async fn a_request_that_can_not_be_made_says_why() {
     let client = |variables: &[(&str, &str)]| {
         Client::new(&variables.iter().copied().collect::<Environment>())
     };
-    let error = client(&[]).open_or_update_pull_request(&wanted()).await.unwrap_err();
-    assert!(matches!(error, GithubError::NoToken));
-    let error = client(&[("GH_TOKEN", TOKEN), ("GITHUB_API_URL", "nowhere")])
-        .open_or_update_pull_request(&wanted())
-        .await
-        .unwrap_err();
+    assert!(matches!(client(&[]), Err(GithubError::NoToken)));
+    let error = client(&[("GH_TOKEN", TOKEN), ("GITHUB_API_URL", "nowhere")]).unwrap_err();
     assert!(matches!(error, GithubError::ApiUrl { .. }), "{error}");
     let gone = format!("http://127.0.0.1:{}", crate::support::free_port());
-    let error = client(&[("GH_TOKEN", TOKEN), ("GITHUB_API_URL", &gone)])
-        .open_or_update_pull_request(&wanted())
-        .await
-        .unwrap_err();
+    let client = client(&[("GH_TOKEN", TOKEN), ("GITHUB_API_URL", &gone)]).unwrap();
+    let error = client.open_or_update_pull_request(&wanted()).await.unwrap_err();
     let text = error.to_string();
     assert!(matches!(error, GithubError::Unreachable { .. }), "{error:?}");
     assert!(text.contains("onnect") && !text.contains('\n'), "{text}");
     let outside = PullRequest { owner: "../..".to_owned(), ..wanted() };
-    let error = client(&[]).open_or_update_pull_request(&outside).await.unwrap_err();
+    let error = client.open_or_update_pull_request(&outside).await.unwrap_err();
     assert!(matches!(error, GithubError::Name { .. }), "{error}");
 }
 
