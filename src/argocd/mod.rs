@@ -1,6 +1,27 @@
 //! Argo CD's Application resource, read as data: sources, revisions, sync and operation state.
+//!
+//! [`Application`] reads the resource, [`judge`] says whether a revision is rolled out by it.
+//! Everything comes from the resource alone: the workloads behind it are [`crate::rollout`]'s, and
+//! how two commits relate is the caller's knowledge.
 
 use std::fmt;
+
+mod application;
+mod judge;
+mod operation;
+mod repo_url;
+mod source;
+mod status;
+
+pub use application::Application;
+pub use judge::{Expected, Finality, Relation, Verdict, judge};
+pub use operation::{Operation, OperationState, Phase, ResourceResult, SyncResult};
+pub use repo_url::normalise_repo_url;
+pub use source::{Destination, Hydrator, Source};
+pub use status::{
+    ApplicationCondition, ApplicationHealth, AutoSync, HistoryEntry, HydrateOperation,
+    ResourceStatus, SyncCode, SyncStatus,
+};
 
 /// Which Argo CD Application.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

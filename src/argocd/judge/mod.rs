@@ -1,0 +1,217 @@
+//! Whether a revision is rolled out by an Application, from one version of its resource.
+//!
+//! The rule is a list of questions, and the first that has an answer decides. Those about the spec
+//! come first, as no status can be older than it; then what may be under way; then what the last
+//! comparison found. Whether the pods run the promoted image is for [`crate::rollout`] to prove.
+
+use jiff::Timestamp;
+
+use crate::argocd::{Application, Source};
+
+mod comparison;
+mod conditions;
+mod operation;
+mod spec;
+
+/// What an Application is asked about.
+#[derive(Clone, Copy)]
+pub struct Expected<'a> {
+    /// URL of the manifests repository, in any spelling.
+    pub repo_url: &'a str,
+    /// The folder of the repository that the change is in; `None` takes any.
+    pub path: Option<&'a str>,
+    /// The branch that the change is on; `None` takes any.
+    pub branch: Option<&'a str>,
+    /// The commit that must be rolled out; `None` takes what Argo CD compares to now.
+    pub revision: Option<&'a str>,
+    /// Since when Argo CD should know better: the push or the request for a refresh. An error that
+    /// is older may be about the state before.
+    pub asked_at: Option<Timestamp>,
+    /// How a commit that Argo CD names relates to `revision`.
+    pub relation: &'a dyn Fn(&str) -> Relation,
+}
+
+/// How an observed commit relates to the expected one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Relation {
+    /// It is the same, or renders the same.
+    Same,
+    /// It comes after it.
+    Newer,
+    /// It comes before it.
+    Older,
+    /// Neither contains the other.
+    Diverged,
+    /// Nobody knows.
+    Unknown,
+}
+
+/// The answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// The revision, or a later one, is live and healthy.
+    RolledOut {
+        /// The commit that is live.
+        revision: String,
+    },
+    /// Not yet, and nothing speaks against it.
+    Waiting {
+        /// What is missing, in a sentence.
+        reason: String,
+    },
+    /// It went wrong.
+    Failed {
+        /// What went wrong and what to do about it, in a sentence.
+        reason: String,
+        /// Whether waiting may help.
+        finality: Finality,
+    },
+}
+
+/// Whether a failure may pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Finality {
+    /// It stays until somebody changes something.
+    Final,
+    /// It may pass by itself; a caller gives it some time.
+    MayRecover {
+        /// Since when it is so, where Argo CD says it.
+        since: Option<Timestamp>,
+    },
+}
+
+/// A question about an Application; `None` hands on to the next.
+type Question = fn(&Case<'_>) -> Option<Verdict>;
+
+/// Every question, in the order in which they are asked.
+const QUESTIONS: &[Question] = &[
+    spec::is_being_deleted,
+    spec::is_left_alone,
+    spec::tracks_another_repository,
+    spec::tracks_another_path,
+    spec::follows_another_branch,
+    spec::is_pinned_elsewhere,
+    conditions::has_a_stale_status,
+    comparison::waits_for_a_refresh,
+    operation::is_under_way,
+    operation::has_failed,
+    conditions::reports_an_error,
+    comparison::has_failed_to_hydrate,
+    comparison::compared_other_sources,
+    comparison::compared_another_revision,
+    comparison::is_older_than_the_sync,
+    comparison::is_out_of_sync,
+    comparison::is_not_healthy,
+];
+
+/// Returns whether `expected` is rolled out by `application`.
+pub fn judge(application: Application<'_>, expected: &Expected<'_>) -> Verdict {
+    let case = Case { application, expected };
+    let decided = QUESTIONS.iter().find_map(|question| question(&case));
+    decided.unwrap_or_else(|| Verdict::RolledOut { revision: case.live_revision().to_owned() })
+}
+
+/// An Application and what it is asked about.
+struct Case<'a> {
+    application: Application<'a>,
+    expected: &'a Expected<'a>,
+}
+
+impl<'a> Case<'a> {
+    /// The sources in the manifests repository, with their positions.
+    fn sources_of_the_repository(&self) -> Vec<(usize, Source<'a>)> {
+        let sources = match self.application.hydrator() {
+            Some(hydrator) => vec![hydrator.dry_source],
+            None => self.application.sources(),
+        };
+        let in_repository =
+            |(_, source): &(usize, Source<'_>)| source.is_in(self.expected.repo_url);
+        sources.into_iter().enumerate().filter(in_repository).collect()
+    }
+
+    /// Those of them that the change is in: all that must have it.
+    fn tracked(&self) -> Vec<(usize, Source<'a>)> {
+        let covers = |(_, source): &(usize, Source<'_>)| {
+            self.expected.path.is_none_or(|path| covers(source.path(), path))
+        };
+        self.sources_of_the_repository().into_iter().filter(covers).collect()
+    }
+
+    /// The commits of the tracked sources among the `revisions` of all sources.
+    fn tracked_among(&self, revisions: &[&'a str]) -> Vec<&'a str> {
+        let at = |(index, _): (usize, Source<'_>)| revisions.get(index).copied();
+        let synced = self.tracked().into_iter().filter_map(at).filter(|commit| !commit.is_empty());
+        match self.application.hydrator() {
+            Some(_) => synced.filter_map(|commit| self.dry_commit(commit)).collect(),
+            None => synced.collect(),
+        }
+    }
+
+    /// The commit that people made, behind the one that the hydrator made of it.
+    fn dry_commit(&self, hydrated: &str) -> Option<&'a str> {
+        let hydrations = [self.application.last_hydration(), self.application.hydration()];
+        let mut hydrations = hydrations.into_iter().flatten();
+        hydrations.find(|done| done.hydrated_sha == hydrated).map(|done| done.dry_sha)
+    }
+
+    fn live_revision(&self) -> &'a str {
+        let revisions = self.application.sync().revisions;
+        self.tracked_among(&revisions).first().copied().unwrap_or_default()
+    }
+
+    /// How the commit of an operation or a condition relates to the expected one.
+    fn relation(&self, revision: &str) -> Relation {
+        match self.expected.revision {
+            Some(expected) if expected == revision => Relation::Same,
+            Some(_) => (self.expected.relation)(revision),
+            None if revision == self.live_revision() => Relation::Same,
+            None => Relation::Unknown,
+        }
+    }
+
+    fn covers_expected(&self, revision: &str) -> bool {
+        matches!(self.relation(revision), Relation::Same | Relation::Newer)
+    }
+
+    /// Whether the status was written before Argo CD could know about the expected revision.
+    fn is_status_outdated(&self) -> bool {
+        match (self.application.reconciled_at(), self.expected.asked_at) {
+            // Argo CD writes whole seconds.
+            (Some(reconciled), Some(asked)) => reconciled.as_second() < asked.as_second(),
+            _ => false,
+        }
+    }
+}
+
+/// Whether a source at `folder` has the file tree at `path`; a folder above may take it in.
+fn covers(folder: &str, path: &str) -> bool {
+    let (folder, path) = (plain_path(folder), plain_path(path));
+    folder.is_empty()
+        || path.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+fn plain_path(path: &str) -> &str {
+    let path = path.trim_matches('/');
+    if path == "." { "" } else { path.strip_prefix("./").unwrap_or(path) }
+}
+
+/// The start of a commit id, which is enough for people; other revisions stay whole.
+fn short(revision: &str) -> &str {
+    if is_commit_id(revision) { &revision[..12] } else { revision }
+}
+
+fn is_commit_id(revision: &str) -> bool {
+    matches!(revision.len(), 40 | 64) && revision.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+fn waiting(reason: impl Into<String>) -> Option<Verdict> {
+    Some(Verdict::Waiting { reason: reason.into() })
+}
+
+fn failed(reason: impl Into<String>) -> Option<Verdict> {
+    Some(Verdict::Failed { reason: reason.into(), finality: Finality::Final })
+}
+
+fn failed_since(since: Option<Timestamp>, reason: impl Into<String>) -> Option<Verdict> {
+    Some(Verdict::Failed { reason: reason.into(), finality: Finality::MayRecover { since } })
+}
