@@ -93,6 +93,12 @@ impl Remote {
         self.username.as_deref()
     }
 
+    /// Returns the folder of a remote on this machine.
+    pub(super) fn path(&self) -> Option<Utf8PathBuf> {
+        let path = self.address.strip_prefix("file://").unwrap_or(&self.address);
+        (self.kind == Kind::Other && path.starts_with('/')).then(|| path.into())
+    }
+
     pub(super) fn is_ssh(&self) -> bool {
         self.kind == Kind::Ssh
     }

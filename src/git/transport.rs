@@ -7,6 +7,7 @@ use camino::Utf8Path;
 
 use super::answer::{self, Pushed};
 use super::credentials::{Credentials, Settings, redact_tokens};
+use super::local::Local;
 use super::remote::Remote;
 use super::{CommitId, GitError};
 use crate::system::{Command, CommandError, Environment, Output};
@@ -19,6 +20,8 @@ pub(super) struct Transport {
     credentials: Option<Credentials>,
     program: String,
     ssh: Option<&'static str>,
+    /// Does the work where there is no `git` program.
+    local: Option<Local>,
 }
 
 /// How much history a fetch brings.
@@ -71,11 +74,17 @@ const SETTINGS: &[(&str, &str)] = &[
 
 impl Transport {
     pub(super) async fn new(remote: Remote, environment: &Environment) -> Result<Self, GitError> {
-        let program = environment.find_program("git").ok_or(GitError::NotInstalled)?;
+        let program = environment.find_program("git");
+        let local = match (&program, remote.path()) {
+            (Some(_), _) => None,
+            (None, Some(path)) => Some(Local::new(path)),
+            (None, None) => return Err(GitError::NotInstalled),
+        };
+        let program = program.unwrap_or_default();
         let credentials = Credentials::find(&remote, environment)?;
         let environment = environment.clone();
         let program = program.into_string();
-        let mut transport = Self { remote, environment, credentials, program, ssh: None };
+        let mut transport = Self { remote, environment, credentials, program, ssh: None, local };
         if transport.remote.is_ssh() && !transport.has_own_ssh().await? {
             // There is nobody to answer a question about a passphrase or a host key.
             transport.ssh = Some("ssh -o BatchMode=yes -o ConnectTimeout=30");
@@ -94,6 +103,9 @@ impl Transport {
         depth: Depth,
         refspecs: &[S],
     ) -> Result<(), GitError> {
+        if let Some(local) = &self.local {
+            return local.fetch(cache, refspecs);
+        }
         let depth = match depth {
             Depth::Tip => "--depth=1".to_owned(),
             Depth::Deepen(commits) => format!("--deepen={commits}"),
@@ -117,6 +129,9 @@ impl Transport {
 
     /// Returns the remote's references that match `patterns`; tags are resolved to their commits.
     pub(super) async fn list(&self, patterns: &[&str]) -> Result<Vec<Reference>, GitError> {
+        if let Some(local) = &self.local {
+            return local.list(patterns);
+        }
         let command = self.command().args(["ls-remote", "--quiet", "--", self.remote()]);
         let output = self.run("ls-remote", command.args(patterns)).await?;
         Ok(references(&String::from_utf8_lossy(&output.stdout)))
@@ -124,6 +139,9 @@ impl Transport {
 
     /// Returns the name of the branch that the remote's `HEAD` points at.
     pub(super) async fn head(&self) -> Result<Option<String>, GitError> {
+        if let Some(local) = &self.local {
+            return local.head();
+        }
         let command = self.command().args(["ls-remote", "--quiet", "--symref", "--"]);
         let output = self.run("ls-remote", command.args([self.remote(), "HEAD"])).await?;
         let text = String::from_utf8_lossy(&output.stdout);
@@ -141,6 +159,9 @@ impl Transport {
         expected: Option<&CommitId>,
     ) -> Result<Pushed, GitError> {
         tracing::debug!(remote = self.remote(), branch, %commit, "git push");
+        if let Some(local) = &self.local {
+            return local.push(cache, commit, branch, expected);
+        }
         let expected = expected.map_or("", CommitId::as_str);
         let command = self.command().arg(format!("--git-dir={cache}")).args([
             "push",

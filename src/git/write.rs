@@ -20,26 +20,44 @@ pub(super) fn commit(
     let read = || GitError::object(format!("read commit `{parent}`"));
     let parent = repository.find_commit(parent.oid()).map_err(read())?;
     let before = parent.tree().map_err(read())?;
-    let mut updates = TreeUpdateBuilder::new();
-    for (path, bytes) in &changes.0 {
-        let refuse = || GitError::Path { path: path.clone(), reason: OUTSIDE.to_owned() };
-        let names = names(path).ok_or_else(refuse)?;
-        let mode = mode_at(repository, &before, path, &names)?;
-        let blob = repository.blob(bytes).map_err(GitError::object(format!("write `{path}`")))?;
-        updates.upsert(names.join("/"), blob, mode);
-    }
-    let write = || GitError::object("write the commit");
-    let after = updates.create_updated(repository, &before).map_err(write())?;
+    let after = changed_tree(repository, &before, changes)?;
     if after == before.id() {
         return Ok(None);
     }
+    let write = || GitError::object("write the commit");
     let after = repository.find_tree(after).map_err(write())?;
-    let when = git2::Time::new(time.as_second(), 0);
-    let signature = git2::Signature::new(&author.name, &author.email, &when).map_err(write())?;
+    let signature = signature(author, time)?;
     let id = repository
         .commit(None, &signature, &signature, message, &after, &[&parent])
         .map_err(write())?;
     Ok(Some(id.into()))
+}
+
+/// Returns the tree `before` with `changes`.
+pub(super) fn changed_tree(
+    repository: &git2::Repository,
+    before: &git2::Tree<'_>,
+    changes: &MemoryTree,
+) -> Result<git2::Oid, GitError> {
+    let mut updates = TreeUpdateBuilder::new();
+    for (path, bytes) in &changes.0 {
+        let refuse = || GitError::Path { path: path.clone(), reason: OUTSIDE.to_owned() };
+        let names = names(path).ok_or_else(refuse)?;
+        let mode = mode_at(repository, before, path, &names)?;
+        let blob = repository.blob(bytes).map_err(GitError::object(format!("write `{path}`")))?;
+        updates.upsert(names.join("/"), blob, mode);
+    }
+    updates.create_updated(repository, before).map_err(GitError::object("write the files"))
+}
+
+/// Returns who commits, when.
+pub(super) fn signature(
+    author: &Identity,
+    time: Timestamp,
+) -> Result<git2::Signature<'static>, GitError> {
+    let when = git2::Time::new(time.as_second(), 0);
+    let signature = git2::Signature::new(&author.name, &author.email, &when);
+    signature.map_err(GitError::object("write the author"))
 }
 
 /// Returns the mode that the file at `path` has, or that of a plain file if it is new.

@@ -8,6 +8,7 @@
 mod argocd;
 mod conformance;
 mod git;
+mod git_local;
 mod github;
 mod health;
 mod support;
