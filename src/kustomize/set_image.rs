@@ -148,3 +148,126 @@ fn as_kustomize(file: &Kustomization, arguments: &[Argument]) -> Plan {
     entries.sort_by(|a, b| a.name.cmp(&b.name));
     Plan { entries, arrange: true }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(rules: Rules, before: &str, arguments: &str, after: &str) {
+        let arguments: Vec<&str> = arguments.split_whitespace().collect();
+        let edit = set_image(before.as_bytes(), &arguments, rules).unwrap();
+        assert_eq!(String::from_utf8(edit.bytes).unwrap(), after);
+        assert_eq!(edit.changed, before != after);
+        assert!(!set_image(after.as_bytes(), &arguments, rules).unwrap().changed);
+    }
+
+    const ENTRY: &str = "images: [{name: a, newName: r/a, newTag: v1, digest: d, tagSuffix: -x}]";
+
+    #[test]
+    fn our_rules_keep_what_is_not_named() {
+        let check = |argument, entry: &str| {
+            check(Rules::Careful, ENTRY, argument, &format!("images: [{{name: a, {entry}}}]"));
+        };
+        check("a:v2", "newName: r/a, newTag: v2, tagSuffix: -x");
+        check("a@e", "newName: r/a, digest: e, tagSuffix: -x");
+        check("a:v2@e", "newName: r/a, newTag: v2, digest: e, tagSuffix: -x");
+        check("a=r/b", "newName: r/b, newTag: v1, digest: d, tagSuffix: -x");
+        check("a=r/b:v2", "newName: r/b, newTag: v2, tagSuffix: -x");
+        check("a=*:*@e", "newName: r/a, newTag: v1, digest: e, tagSuffix: -x");
+        check("a=*", "newName: r/a, newTag: v1, digest: d, tagSuffix: -x");
+        check("a=", "newTag: v1, digest: d, tagSuffix: -x");
+        check("a:", "newName: r/a, tagSuffix: -x");
+    }
+
+    #[test]
+    fn kustomizes_rules_write_only_what_is_named() {
+        let check = |argument, entry: &str| {
+            check(Rules::Kustomize, ENTRY, argument, &format!("images: [{{name: a{entry}}}]"));
+        };
+        check("a:v2", ", newTag: v2");
+        check("a@e", ", digest: e");
+        check("a=r/b", ", newName: r/b");
+        check("a=*:v2", ", newName: r/a, newTag: v2");
+        check("a=*", ", newName: r/a");
+        check("a:*", ", newTag: v1");
+        check("a=*:*@*", ", newName: r/a, newTag: v1, digest: d");
+        check("=a:v2", ", newTag: v2");
+    }
+
+    #[test]
+    fn our_rules_keep_the_order_and_kustomizes_sort() {
+        let before = "images:\n# about c\n- name: c # c\n  newTag: x\n\n# about a\n- name: a\n  newTag: y\n# end\nz: 1\n";
+        check(
+            Rules::Careful,
+            before,
+            "b:v1",
+            "images:\n# about c\n- name: c # c\n  newTag: x\n\n# about a\n- name: a\n  newTag: y\n\n- name: b\n  newTag: v1\n# end\nz: 1\n",
+        );
+        check(
+            Rules::Kustomize,
+            before,
+            "b:v1",
+            "images:\n# about a\n- name: a\n  newTag: y\n- name: b\n  newTag: v1\n\n# about c\n- name: c # c\n  newTag: x\n# end\nz: 1\n",
+        );
+        check(
+            Rules::Kustomize,
+            "images: [{name: b}, {name: a, newTag: x}]",
+            "a:z",
+            "images: [{name: a, newTag: z}, {name: b}]",
+        );
+        check(
+            Rules::Kustomize,
+            "images:\n- name: b\n- name: a",
+            "b:x",
+            "images:\n- name: a\n- name: b\n  newTag: x",
+        );
+        check(
+            Rules::Kustomize,
+            "images:\n- name: b\n",
+            "a:x",
+            "images:\n- name: a\n  newTag: x\n- name: b\n",
+        );
+    }
+
+    #[test]
+    fn of_two_entries_kustomizes_rules_keep_the_first_and_ours_refuse() {
+        let before = "images:\n- name: app\n  newTag: a\n# second\n- name: app\n  newTag: b\n";
+        check(
+            Rules::Kustomize,
+            before,
+            "other:v1",
+            "images:\n- name: app\n  newTag: a\n- name: other\n  newTag: v1\n# second\n",
+        );
+        let error = set_image(before.as_bytes(), &["other:v1"], Rules::Careful).unwrap_err();
+        assert_eq!(error.line(), Some(5));
+        check(
+            Rules::Kustomize,
+            "images: [{name: a}, {name: a, digest: d}]",
+            "a:x",
+            "images: [{name: a, newTag: x}]",
+        );
+    }
+
+    #[test]
+    fn arguments_that_say_nothing_are_refused() {
+        let none: [&str; 0] = [];
+        assert_eq!(set_image(b"", &none, Rules::Careful), Err(EditError::NoArguments));
+        for argument in ["bad", "", "localhost:5000/app", "app:feat/x"] {
+            for rules in [Rules::Careful, Rules::Kustomize] {
+                let error = set_image(b"", &["a:b", argument], rules).unwrap_err();
+                assert_eq!(error, EditError::Argument { argument: argument.to_owned() });
+            }
+        }
+    }
+
+    #[test]
+    fn a_registry_port_is_no_tag() {
+        let split = |image| split(image);
+        assert_eq!(split("localhost:5000/app:v1"), ("localhost:5000/app", Some("v1"), None));
+        assert_eq!(split("localhost:5000"), ("localhost", Some("5000"), None));
+        assert_eq!(split("a@d:x"), ("a", None, Some("d:x")));
+        assert_eq!(split("a:b@c@d"), ("a", Some("b"), Some("c@d")));
+        assert_eq!(split("/a:b"), ("/a", Some("b"), None));
+    }
+}

@@ -5,17 +5,23 @@ use std::path::PathBuf;
 mod argo_health;
 mod dockerignore;
 mod image_reference;
+mod kustomize_edit;
 
 /// Returns the folder of the collection `name`, or `None` after one printed line if it is not there.
 fn cases(name: &str) -> Option<PathBuf> {
+    cases_file(name).filter(|path| path.is_dir())
+}
+
+/// Returns the file `name` of the collections, or `None` after one printed line if it is not there.
+pub(crate) fn cases_file(name: &str) -> Option<PathBuf> {
     let beside = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/cases");
     let root = std::env::var_os("DEPLOYCTL_CASES").map_or_else(|| beside.into(), PathBuf::from);
-    let folder = root.join(name);
-    if !folder.is_dir() {
+    let path = root.join(name);
+    if !path.exists() {
         eprintln!("skipped {name}: no case collection; set DEPLOYCTL_CASES");
         return None;
     }
-    Some(folder)
+    Some(path)
 }
 
 /// What became of the cases of a collection.

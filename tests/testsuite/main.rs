@@ -11,4 +11,5 @@ mod git;
 mod git_local;
 mod github;
 mod health;
+mod kustomize;
 mod support;

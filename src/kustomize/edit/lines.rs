@@ -19,7 +19,7 @@ pub(super) fn next(text: &str, at: usize) -> usize {
 
 /// Returns the line break that the text uses first.
 pub(super) fn line_break(text: &str) -> &'static str {
-    match text[end(text, 0)..].as_bytes() {
+    match &text.as_bytes()[end(text, 0)..] {
         [b'\r', b'\n', ..] => "\r\n",
         [b'\r', ..] => "\r",
         _ => "\n",

@@ -72,11 +72,13 @@ pub(super) fn rearrange(file: &Kustomization, order: &[usize]) -> Result<Step, E
     }
     let mut bounds = vec![lines::below(text, images.key.span.end)];
     bounds.extend(items.iter().map(|item| lines::below(text, item.span.end)));
-    let chunk = |index: usize| &text[bounds[index]..bounds[index + 1]];
+    // Blank lines between entries stay where they are.
+    let word = |index: usize| first_word(text, bounds[index]);
     let line_break = lines::line_break(text);
     let mut moved = String::new();
-    for &index in order {
-        moved.push_str(chunk(index));
+    for (slot, &index) in order.iter().enumerate() {
+        moved.push_str(&text[bounds[slot]..word(slot)]);
+        moved.push_str(&text[word(index)..bounds[index + 1]]);
         if !moved.ends_with(['\n', '\r']) {
             moved.push_str(line_break);
         }
@@ -86,6 +88,14 @@ pub(super) fn rearrange(file: &Kustomization, order: &[usize]) -> Result<Step, E
         moved.truncate(moved.trim_end_matches(['\n', '\r']).len());
     }
     Ok(vec![vec![Patch::replace(whole, moved)]])
+}
+
+/// Returns the beginning of the first line from `at` that is not blank.
+fn first_word(text: &str, mut at: usize) -> usize {
+    while at < text.len() && lines::is_blank(&text[at..lines::end(text, at)]) {
+        at = lines::next(text, at);
+    }
+    at
 }
 
 fn shareless_items(file: &Kustomization) -> Result<(&yaml::Entry, &[Node]), EditError> {
