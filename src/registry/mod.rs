@@ -2,6 +2,11 @@
 //!
 //! What an image means is left to [`crate::image`]; how it comes about to [`crate::build`].
 
+mod descriptor;
+mod layout;
+mod memory;
+mod verified;
+
 use std::pin::Pin;
 
 use async_trait::async_trait;
@@ -9,6 +14,9 @@ use camino::Utf8PathBuf;
 use tokio::io::AsyncRead;
 
 use crate::image::{Blob, Digest, ImageName, ImageReference, Manifest, Tag};
+
+pub use layout::Layout;
+pub use memory::Memory;
 
 /// A place that keeps images: a remote registry, an OCI layout directory, or memory.
 #[async_trait]
@@ -35,7 +43,7 @@ pub trait Registry: Send + Sync {
     /// As [`Registry::resolve`].
     async fn has_blob(&self, name: &ImageName, digest: &Digest) -> Result<bool, RegistryError>;
 
-    /// Returns the blob's bytes as a stream; they are not verified yet.
+    /// Returns the blob's bytes as a stream, which ends with an error if they do not have the digest.
     ///
     /// # Errors
     ///
@@ -66,7 +74,7 @@ pub trait Registry: Send + Sync {
     ///
     /// # Errors
     ///
-    /// As [`Registry::resolve`]; also if the registry misses a blob of it.
+    /// As [`Registry::resolve`]; also if the document is broken or the registry misses a blob of it.
     async fn push_manifest(
         &self,
         name: &ImageName,
@@ -117,6 +125,24 @@ pub enum RegistryError {
         expected: Digest,
         /// The digest of the bytes.
         found: Digest,
+    },
+    /// A manifest mentions a blob or a manifest that is not there.
+    #[error("manifest `{manifest}` needs `{missing}`, which is not there")]
+    Incomplete {
+        /// The manifest.
+        manifest: Digest,
+        /// What it mentions.
+        missing: Digest,
+    },
+    /// A manifest, or another document, can't be understood.
+    #[error("`{document}` is not a valid {expected}: {reason}")]
+    Invalid {
+        /// The document: a digest or a file.
+        document: String,
+        /// What it should be.
+        expected: &'static str,
+        /// What is wrong with it.
+        reason: String,
     },
     /// A file of an OCI layout, or a blob to push, can't be read or written.
     #[error("can't access `{path}`: {source}")]

@@ -7,9 +7,11 @@
 
 mod argocd;
 mod conformance;
+mod contracts;
 mod git;
 mod git_local;
 mod github;
 mod health;
 mod kustomize;
+mod registry;
 mod support;

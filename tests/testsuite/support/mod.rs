@@ -2,5 +2,7 @@
 
 pub(crate) mod git_server;
 mod peer;
+mod registry;
 
 pub(crate) use peer::{Server, free_port, peer, wait_until};
+pub(crate) use registry::RegistryServer;

@@ -1,0 +1,3 @@
+//! One suite a trait, run over every implementation of it.
+
+mod registry;

@@ -1,0 +1,206 @@
+//! What every [`Registry`] does.
+
+use bytes::Bytes;
+use camino::Utf8PathBuf;
+use deployctl::image::{Blob, BlobContent, Digest, ImageName, ImageReference, Manifest, Tag};
+use deployctl::registry::{Layout, Memory, Registry, RegistryError};
+use serde_json::{Value, json};
+use tokio::io::AsyncReadExt as _;
+
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+
+#[tokio::test]
+async fn memory_keeps_the_contract() {
+    check(&Memory::new(), "registry.example.com").await;
+}
+
+#[tokio::test]
+async fn a_layout_keeps_the_contract() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = Utf8PathBuf::try_from(dir.path().join("deep/layout")).unwrap();
+    check(&Layout::new(dir), "registry.example.com").await;
+}
+
+async fn check(registry: &dyn Registry, domain: &str) {
+    let suite = Suite { registry, name: ImageName::new(domain, "shop/web").unwrap() };
+    suite.nothing_is_there_at_first().await;
+    suite.blobs_come_back_byte_for_byte().await;
+    suite.a_blob_with_another_digest_is_refused().await;
+    suite.manifests_come_back_byte_for_byte().await;
+    suite.a_tag_moves().await;
+    suite.a_manifest_whose_blobs_are_missing_is_refused().await;
+    suite.a_broken_manifest_is_refused().await;
+    suite.an_index_holds_manifests().await;
+    suite.a_blob_is_mounted_from_a_repository_that_has_it().await;
+}
+
+struct Suite<'a> {
+    registry: &'a dyn Registry,
+    name: ImageName,
+}
+
+impl Suite<'_> {
+    async fn nothing_is_there_at_first(&self) {
+        let digest = Digest::of(b"never pushed");
+        for reference in [self.tagged("never"), self.pinned(&digest)] {
+            assert_eq!(self.registry.resolve(&reference).await.unwrap(), None);
+            assert_eq!(self.registry.manifest(&reference).await.unwrap(), None);
+        }
+        assert!(!self.registry.has_blob(&self.name, &digest).await.unwrap());
+        let error = self.registry.blob(&self.name, &digest).await.err().unwrap();
+        assert!(matches!(error, RegistryError::NotFound(_)), "{error:?}");
+    }
+
+    async fn blobs_come_back_byte_for_byte(&self) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = Utf8PathBuf::try_from(dir.path().join("layer")).unwrap();
+        let large: Vec<u8> = (0..3_000_000_u32).map(|n| (n.wrapping_mul(n) >> 8) as u8).collect();
+        std::fs::write(&path, &large).unwrap();
+        let mut file = blob(&large);
+        file.content = BlobContent::File(path);
+        for (blob, bytes) in
+            [(file, large.as_slice()), (blob(b"small"), b"small"), (blob(b""), b"")]
+        {
+            self.registry.push_blob(&self.name, &blob).await.unwrap();
+            self.registry.push_blob(&self.name, &blob).await.unwrap();
+            assert!(self.registry.has_blob(&self.name, &blob.digest).await.unwrap());
+            let mut reader = self.registry.blob(&self.name, &blob.digest).await.unwrap();
+            let mut found = Vec::new();
+            reader.read_to_end(&mut found).await.unwrap();
+            assert_eq!(found, bytes);
+        }
+    }
+
+    async fn a_blob_with_another_digest_is_refused(&self) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = Utf8PathBuf::try_from(dir.path().join("layer")).unwrap();
+        std::fs::write(&path, b"what it is").unwrap();
+        let announced = Digest::of(b"not what it is");
+        for content in
+            [BlobContent::Bytes(Bytes::from_static(b"what it is")), BlobContent::File(path)]
+        {
+            let blob = Blob { digest: announced.clone(), size: 10, content };
+            let error = self.registry.push_blob(&self.name, &blob).await.unwrap_err();
+            let RegistryError::Corrupt { expected, found } = &error else { panic!("{error:?}") };
+            assert_eq!((expected, found), (&announced, &Digest::of(b"what it is")));
+            assert!(!self.registry.has_blob(&self.name, &announced).await.unwrap());
+        }
+        let gone = BlobContent::File(dir.path().join("gone").try_into().unwrap());
+        let blob = Blob { digest: announced, size: 10, content: gone };
+        let error = self.registry.push_blob(&self.name, &blob).await.unwrap_err();
+        assert!(matches!(error, RegistryError::File { .. }), "{error:?}");
+    }
+
+    async fn manifests_come_back_byte_for_byte(&self) {
+        let manifest = self.image("first").await;
+        self.push(&manifest, Some("v1")).await;
+        for reference in [self.tagged("v1"), self.pinned(&manifest.digest())] {
+            assert_eq!(self.registry.resolve(&reference).await.unwrap(), Some(manifest.digest()));
+            assert_eq!(self.registry.manifest(&reference).await.unwrap(), Some(manifest.clone()));
+        }
+        // The digest decides, whatever the tag says.
+        let both = format!("{}:never@{}", self.name, manifest.digest()).parse().unwrap();
+        assert_eq!(self.registry.resolve(&both).await.unwrap(), Some(manifest.digest()));
+    }
+
+    async fn a_tag_moves(&self) {
+        let (old, new) = (self.image("old").await, self.image("new").await);
+        self.push(&old, Some("moving")).await;
+        self.push(&new, Some("moving")).await;
+        self.push(&new, None).await;
+        let found = self.registry.resolve(&self.tagged("moving")).await.unwrap();
+        assert_eq!(found, Some(new.digest()));
+        let found = self.registry.resolve(&self.pinned(&old.digest())).await.unwrap();
+        assert_eq!(found, Some(old.digest()));
+    }
+
+    async fn a_manifest_whose_blobs_are_missing_is_refused(&self) {
+        let (there, missing) = (blob(b"{}"), blob(b"this layer never arrives"));
+        self.registry.push_blob(&self.name, &there).await.unwrap();
+        let manifest = document(&there, std::slice::from_ref(&missing));
+        let tag: Tag = "incomplete".parse().unwrap();
+        let pushed = self.registry.push_manifest(&self.name, &manifest, Some(&tag)).await;
+        let error = pushed.unwrap_err();
+        let RegistryError::Incomplete { manifest: of, missing: what } = &error else {
+            panic!("{error:?}")
+        };
+        assert_eq!((of, what), (&manifest.digest(), &missing.digest));
+        assert_eq!(self.registry.resolve(&self.tagged("incomplete")).await.unwrap(), None);
+    }
+
+    async fn a_broken_manifest_is_refused(&self) {
+        for text in ["", "{}", "{\"schemaVersion\":2}", "[]"] {
+            let manifest =
+                Manifest { media_type: MANIFEST.to_owned(), bytes: text.to_owned().into() };
+            let pushed = self.registry.push_manifest(&self.name, &manifest, None).await;
+            let error = pushed.unwrap_err();
+            assert!(matches!(error, RegistryError::Invalid { .. }), "{error:?}");
+        }
+    }
+
+    async fn an_index_holds_manifests(&self) {
+        let image = self.image("in an index").await;
+        let entry = json!({"mediaType": MANIFEST, "digest": image.digest().as_str(),
+            "size": image.bytes.len(), "platform": {"os": "linux", "architecture": "amd64"}});
+        let text = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": [entry]});
+        let index = Manifest { media_type: INDEX.to_owned(), bytes: text.to_string().into() };
+        let tag: Tag = "index".parse().unwrap();
+        let early = self.registry.push_manifest(&self.name, &index, Some(&tag)).await.unwrap_err();
+        assert!(matches!(early, RegistryError::Incomplete { .. }), "{early:?}");
+        self.push(&image, None).await;
+        self.push(&index, Some("index")).await;
+        let found = self.registry.manifest(&self.tagged("index")).await.unwrap();
+        assert_eq!(found, Some(index));
+    }
+
+    async fn a_blob_is_mounted_from_a_repository_that_has_it(&self) {
+        let layer = blob(b"a layer of the base image");
+        let from = ImageName::new(self.name.domain(), "base/os").unwrap();
+        self.registry.push_blob(&from, &layer).await.unwrap();
+        assert!(self.registry.mount_blob(&self.name, &layer.digest, &from).await.unwrap());
+        assert!(self.registry.has_blob(&self.name, &layer.digest).await.unwrap());
+        let nobodys = Digest::of(b"nobody has this layer");
+        assert!(!self.registry.mount_blob(&self.name, &nobodys, &from).await.unwrap());
+        assert!(!self.registry.has_blob(&self.name, &nobodys).await.unwrap());
+    }
+
+    /// Returns the manifest of an image whose blobs are pushed.
+    async fn image(&self, text: &str) -> Manifest {
+        let (config, layer) =
+            (blob(format!("{{\"x\":\"{text}\"}}").as_bytes()), blob(text.as_bytes()));
+        for blob in [&config, &layer] {
+            self.registry.push_blob(&self.name, blob).await.unwrap();
+        }
+        document(&config, &[layer])
+    }
+
+    async fn push(&self, manifest: &Manifest, tag: Option<&str>) {
+        let tag = tag.map(|tag| tag.parse::<Tag>().unwrap());
+        self.registry.push_manifest(&self.name, manifest, tag.as_ref()).await.unwrap();
+    }
+
+    fn tagged(&self, tag: &str) -> ImageReference {
+        format!("{}:{tag}", self.name).parse().unwrap()
+    }
+
+    fn pinned(&self, digest: &Digest) -> ImageReference {
+        format!("{}@{digest}", self.name).parse().unwrap()
+    }
+}
+
+fn blob(bytes: &[u8]) -> Blob {
+    let content = BlobContent::Bytes(Bytes::copy_from_slice(bytes));
+    Blob { digest: Digest::of(bytes), size: bytes.len() as u64, content }
+}
+
+fn document(config: &Blob, layers: &[Blob]) -> Manifest {
+    let part = |kind: &str, blob: &Blob| -> Value {
+        let media_type = format!("application/vnd.oci.image.{kind}");
+        json!({"mediaType": media_type, "digest": blob.digest.as_str(), "size": blob.size})
+    };
+    let layers: Vec<_> = layers.iter().map(|layer| part("layer.v1.tar", layer)).collect();
+    let text = json!({"schemaVersion": 2, "mediaType": MANIFEST,
+        "config": part("config.v1+json", config), "layers": layers});
+    Manifest { media_type: MANIFEST.to_owned(), bytes: text.to_string().into() }
+}
