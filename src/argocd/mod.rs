@@ -1,6 +1,6 @@
 //! Argo CD's Application resource, read as data: sources, revisions, sync and operation state.
 //!
-//! [`Application`] reads the resource, [`judge`] says whether a revision is rolled out by it.
+//! [`Application`] reads the resource, [`judge()`] says whether a revision is rolled out by it.
 //! Everything comes from the resource alone: the workloads behind it are [`crate::rollout`]'s, and
 //! how two commits relate is the caller's knowledge.
 

@@ -36,6 +36,12 @@ pub fn assess(object: &Object) -> Assessment {
         let health = HealthStatus::Progressing.because("Pending deletion");
         return Assessment { health: Some(health), decided_by: Some(DecidedBy::Deletion) };
     }
+    assess_by_kind(object)
+}
+
+/// Returns the health of a live object by the rule of its kind, whether or not its deletion is
+/// pending.
+pub fn assess_by_kind(object: &Object) -> Assessment {
     // Argo CD asks its customizations here, before the built-in checks; a customization that
     // answers, even with nothing, ends the search.
     let health = builtin::assess(object);

@@ -1,6 +1,6 @@
 //! Health as Argo CD decides it, from the object alone.
 //!
-//! [`assess`] judges one live object, [`aggregate`] all objects of an application. Status and
+//! [`assess()`] judges one live object, [`aggregate()`] all objects of an application. Status and
 //! message are Argo CD's to the letter. Watching a cluster is left to [`crate::cluster`], the
 //! meaning for a rollout to [`crate::rollout`].
 
@@ -10,9 +10,11 @@ mod aggregate;
 mod assess;
 mod builtin;
 mod hook;
+mod suite;
 
 pub use aggregate::{Managed, aggregate};
-pub use assess::{Assessment, DecidedBy, assess};
+pub use assess::{Assessment, DecidedBy, assess, assess_by_kind};
+pub use suite::{Outcome, SuiteCase, SuiteError, read_suite, run_case};
 
 /// A verdict on one object.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -74,6 +74,20 @@ impl Object {
         Ok(objects)
     }
 
+    /// Returns the object of a YAML text's first document, whatever follows it.
+    ///
+    /// # Errors
+    ///
+    /// Fails if there is no document, or if it is not YAML or not an object.
+    pub fn read_first(yaml: &str) -> Result<Self, ReadError> {
+        let first = serde_yaml::Deserializer::from_str(yaml).next();
+        let value = first.map(Value::deserialize).transpose()?.unwrap_or_default();
+        match ["apiVersion", "kind"].into_iter().find(|field| !value[field].is_string()) {
+            Some(missing) => Err(ReadError::NotAnObject { index: 1, missing }),
+            None => Ok(Self(value)),
+        }
+    }
+
     fn push(mut value: Value, index: usize, objects: &mut Vec<Self>) -> Result<(), ReadError> {
         for missing in ["apiVersion", "kind"] {
             if !value.get(missing).is_some_and(Value::is_string) {
@@ -221,6 +235,13 @@ mod tests {
         let objects = Object::read_all(yaml).unwrap();
         let kinds: Vec<_> = objects.iter().map(|o| (o.group(), o.version(), o.kind())).collect();
         assert_eq!(kinds, [("", "v1", "A"), ("g", "v2", "B"), ("", "v1", "C")]);
+    }
+
+    #[test]
+    fn reads_the_first_document_whatever_follows() {
+        let object = Object::read_first("apiVersion: v1\nkind: A\n---\nno object\n").unwrap();
+        assert_eq!(object.kind(), "A");
+        assert!(Object::read_first("").is_err());
     }
 
     #[test]

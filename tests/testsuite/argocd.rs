@@ -8,26 +8,47 @@ use std::path::Path;
 use deployctl::argocd::{Application, Expected, Finality, Relation, Verdict, judge};
 use deployctl::k8s::Object;
 use serde::Deserialize as _;
-use serde_json::Value;
+use serde_json::{Value, json};
+
+use crate::health::pointers;
 
 #[test]
 fn applications_have_the_verdict_that_they_are_named_after() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/argocd");
     let mut wrong = Vec::new();
-    for file in folder.read_dir().unwrap() {
-        let path = file.unwrap().path();
-        let documents: Vec<Value> =
-            serde_yaml::Deserializer::from_str(&std::fs::read_to_string(&path).unwrap())
-                .map(|document| Value::deserialize(document).unwrap())
-                .collect();
-        let [case, application] = documents.try_into().unwrap();
-        let (expected, actual) = (stated(&case), judged(&case, application));
+    for (name, case, application) in fixtures() {
+        let (expected, actual) = (stated(&case), judged(&case, application).unwrap());
         if expected != actual {
-            let name = path.file_name().unwrap().display();
             wrong.push(format!("{name}: expected {expected:?}, found {actual:?}"));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn any_value_in_the_place_of_another_is_judged_without_a_panic() {
+    let strangers = [json!(null), json!("é"), json!(i64::MIN), json!([[]]), json!({"a": 1})];
+    for (_, case, application) in fixtures() {
+        for pointer in pointers(&application, "") {
+            for stranger in &strangers {
+                let mut application = application.clone();
+                *application.pointer_mut(&pointer).unwrap() = stranger.clone();
+                judged(&case, application);
+            }
+        }
+    }
+}
+
+/// Name, expectation and Application of every fixture.
+fn fixtures() -> Vec<(String, Value, Value)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/argocd");
+    let read = |path: &Path| {
+        let yaml = std::fs::read_to_string(path).unwrap();
+        let documents = serde_yaml::Deserializer::from_str(&yaml);
+        let documents: Vec<_> = documents.map(|d| Value::deserialize(d).unwrap()).collect();
+        let [case, application] = documents.try_into().unwrap();
+        (path.file_stem().unwrap().display().to_string(), case, application)
+    };
+    folder.read_dir().unwrap().map(|file| read(&file.unwrap().path())).collect()
 }
 
 fn stated(case: &Value) -> Verdict {
@@ -47,14 +68,14 @@ fn stated(case: &Value) -> Verdict {
     }
 }
 
-fn judged(case: &Value, application: Value) -> Verdict {
+fn judged(case: &Value, application: Value) -> Option<Verdict> {
     let expected = Expected {
         repo_url: case["repoUrl"].as_str().unwrap_or("https://git.example.com/shop/manifests"),
         path: case["path"].as_str(),
         branch: case["branch"].as_str(),
         revision: case["revision"].as_str(),
         asked_at: case["askedAt"].as_str().map(|time| time.parse().unwrap()),
-        relation: &|revision| match revision.as_bytes()[0] {
+        relation: &|revision| match revision.as_bytes().first().copied().unwrap_or_default() {
             b'1' => Relation::Older,
             b'2' => Relation::Same,
             b'3' => Relation::Newer,
@@ -62,5 +83,6 @@ fn judged(case: &Value, application: Value) -> Verdict {
             _ => Relation::Unknown,
         },
     };
-    judge(Application::new(&Object::new(application).unwrap()).unwrap(), &expected)
+    let object = Object::new(application)?;
+    Some(judge(Application::new(&object)?, &expected))
 }

@@ -56,7 +56,7 @@ fn judge(deployment: &Deployment<'_>) -> Health {
         return waiting(&format!("{updated} out of {replicas} new replicas have been updated..."));
     }
     if current > updated {
-        let old = current - updated;
+        let old = i64::from(current) - i64::from(updated);
         return waiting(&format!("{old} old replicas are pending termination..."));
     }
     if available < updated {

@@ -74,7 +74,7 @@ fn aggregate_case(folder: &Path, resources: &[Value]) -> Health {
 }
 
 fn first_object(file: &Path) -> Object {
-    Object::read_all(&std::fs::read_to_string(file).unwrap()).unwrap().remove(0)
+    Object::read_first(&std::fs::read_to_string(file).unwrap()).unwrap()
 }
 
 fn read_json(file: &Path) -> Value {
