@@ -1,9 +1,20 @@
 //! apiregistration.k8s.io/APIService.
 
-use super::fields::{CheckError, Condition, FieldError, Fields, typed};
+use super::fields::{CheckError, Condition, FieldError, Fields, Shape, typed};
 use crate::health::Health;
 use crate::health::HealthStatus::{Healthy, Progressing};
 use crate::k8s::Object;
+
+/// What else must be of its type.
+const SHAPE: &[(&str, Shape)] = &[
+    ("spec.group", Shape::Text),
+    ("spec.version", Shape::Text),
+    ("spec.service", Shape::Map),
+    ("spec.caBundle", Shape::Text),
+    ("spec.insecureSkipTLSVerify", Shape::Flag),
+    ("spec.groupPriorityMinimum", Shape::Count),
+    ("spec.versionPriority", Shape::Count),
+];
 
 /// Returns the health of an APIService, by its condition `Available`.
 pub(super) fn check(object: &Object) -> Result<Health, CheckError> {
@@ -16,6 +27,7 @@ pub(super) fn check(object: &Object) -> Result<Health, CheckError> {
 }
 
 fn read(fields: Fields<'_>) -> Result<Vec<Condition<'_>>, FieldError> {
+    fields.agree(SHAPE)?;
     fields.metadata()?;
     fields.conditions()
 }

@@ -1,6 +1,6 @@
 //! apps/DaemonSet. It is never Degraded, whatever its pods do.
 
-use super::fields::{CheckError, FieldError, Fields, typed};
+use super::fields::{CheckError, FieldError, Fields, POD_TEMPLATE, Shape, typed};
 use crate::health::Health;
 use crate::health::HealthStatus::{Healthy, Progressing};
 use crate::k8s::Object;
@@ -15,12 +15,26 @@ struct DaemonSet<'a> {
     available: i32,
 }
 
+/// What else must be of its type.
+const SHAPE: &[(&str, Shape)] = &[
+    ("spec.minReadySeconds", Shape::Count),
+    ("spec.updateStrategy.rollingUpdate", Shape::Map),
+    ("spec.revisionHistoryLimit", Shape::Count),
+    ("status.currentNumberScheduled", Shape::Count),
+    ("status.numberMisscheduled", Shape::Count),
+    ("status.numberReady", Shape::Count),
+    ("status.numberUnavailable", Shape::Count),
+    ("status.collisionCount", Shape::Count),
+];
+
 /// Returns the health of a DaemonSet.
 pub(super) fn check(object: &Object) -> Result<Health, CheckError> {
     typed(object, "DaemonSet", &["v1"], read).map(|daemon_set| judge(&daemon_set))
 }
 
 fn read(fields: Fields<'_>) -> Result<DaemonSet<'_>, FieldError> {
+    fields.agree(POD_TEMPLATE)?;
+    fields.agree(SHAPE)?;
     let metadata = fields.metadata()?;
     fields.conditions()?;
     Ok(DaemonSet {

@@ -1,6 +1,6 @@
 //! apps/Deployment.
 
-use super::fields::{CheckError, FieldError, Fields, typed};
+use super::fields::{CheckError, FieldError, Fields, POD_TEMPLATE, Shape, typed};
 use crate::health::Health;
 use crate::health::HealthStatus::{Degraded, Healthy, Progressing, Suspended};
 use crate::k8s::Object;
@@ -17,12 +17,26 @@ struct Deployment<'a> {
     exceeded_deadline: bool,
 }
 
+/// What else must be of its type.
+const SHAPE: &[(&str, Shape)] = &[
+    ("spec.minReadySeconds", Shape::Count),
+    ("spec.strategy.type", Shape::Text),
+    ("spec.strategy.rollingUpdate", Shape::Map),
+    ("spec.revisionHistoryLimit", Shape::Count),
+    ("spec.progressDeadlineSeconds", Shape::Count),
+    ("status.readyReplicas", Shape::Count),
+    ("status.unavailableReplicas", Shape::Count),
+    ("status.collisionCount", Shape::Count),
+];
+
 /// Returns the health of a Deployment.
 pub(super) fn check(object: &Object) -> Result<Health, CheckError> {
     typed(object, "Deployment", &["v1"], read).map(|deployment| judge(&deployment))
 }
 
 fn read(fields: Fields<'_>) -> Result<Deployment<'_>, FieldError> {
+    fields.agree(POD_TEMPLATE)?;
+    fields.agree(SHAPE)?;
     let metadata = fields.metadata()?;
     // The first condition of a type is the one that counts, and its status is not looked at.
     let conditions = fields.conditions()?;

@@ -33,6 +33,21 @@ pub(super) struct FieldError {
     found: String,
 }
 
+/// The type of a field that a check does not decide by, but that must be right for the object to be
+/// read at all.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Shape {
+    Count,
+    Integer,
+    Flag,
+    Text,
+    Time,
+    Map,
+    MapOfTexts,
+    ListOfMaps,
+    ListOfTexts,
+}
+
 /// What every check reads of `metadata`.
 pub(super) struct Metadata<'a> {
     pub(super) name: &'a str,
@@ -46,6 +61,33 @@ pub(super) struct Condition<'a> {
     pub(super) reason: &'a str,
     pub(super) message: &'a str,
 }
+
+const METADATA: &[(&str, Shape)] = &[
+    ("metadata.namespace", Shape::Text),
+    ("metadata.uid", Shape::Text),
+    ("metadata.resourceVersion", Shape::Text),
+    ("metadata.creationTimestamp", Shape::Time),
+    ("metadata.deletionTimestamp", Shape::Time),
+    ("metadata.deletionGracePeriodSeconds", Shape::Integer),
+    ("metadata.labels", Shape::MapOfTexts),
+    ("metadata.annotations", Shape::MapOfTexts),
+    ("metadata.finalizers", Shape::ListOfTexts),
+    ("metadata.ownerReferences", Shape::ListOfMaps),
+    ("metadata.managedFields", Shape::ListOfMaps),
+];
+
+/// The selector and the pod template that every workload has.
+pub(super) const POD_TEMPLATE: &[(&str, Shape)] = &[
+    ("spec.selector", Shape::Map),
+    ("spec.selector.matchLabels", Shape::MapOfTexts),
+    ("spec.template", Shape::Map),
+    ("spec.template.metadata.labels", Shape::MapOfTexts),
+    ("spec.template.metadata.annotations", Shape::MapOfTexts),
+    ("spec.template.spec", Shape::Map),
+    ("spec.template.spec.containers", Shape::ListOfMaps),
+    ("spec.template.spec.initContainers", Shape::ListOfMaps),
+    ("spec.template.spec.volumes", Shape::ListOfMaps),
+];
 
 /// Returns what `read` takes from an object whose version is one of `versions`. Errors call the
 /// kind `what`.
@@ -145,13 +187,24 @@ impl<'a> Fields<'a> {
         self.each(path, |_| Ok(())).map(|entries| entries.len())
     }
 
+    /// Fails unless every field that is there has the type that `shapes` says.
+    pub(super) fn agree(self, shapes: &[(&str, Shape)]) -> Result<(), FieldError> {
+        shapes.iter().try_for_each(|(path, shape)| match shape {
+            Shape::Count => self.count(path).map(drop),
+            Shape::Integer => self.integer(path).map(drop),
+            Shape::Flag => self.flag(path).map(drop),
+            Shape::Text => self.text(path).map(drop),
+            Shape::Time => self.time(path),
+            Shape::Map => self.section(path, |_| Ok(())).map(drop),
+            Shape::MapOfTexts => self.texts(path),
+            Shape::ListOfMaps => self.length(path).map(drop),
+            Shape::ListOfTexts => self.list_of_texts(path),
+        })
+    }
+
     /// Returns the object's `metadata`.
     pub(super) fn metadata(self) -> Result<Metadata<'a>, FieldError> {
-        for time in ["metadata.creationTimestamp", "metadata.deletionTimestamp"] {
-            self.time(time)?;
-        }
-        self.texts("metadata.labels")?;
-        self.texts("metadata.annotations")?;
+        self.agree(METADATA)?;
         Ok(Metadata {
             name: self.text("metadata.name")?,
             generation: self.generation("metadata.generation")?,
@@ -202,6 +255,16 @@ impl<'a> Fields<'a> {
             Some(Value::String(text)) if text.parse::<jiff::Timestamp>().is_ok() => Ok(()),
             Some(other) => Err(FieldError::new(path, "a time", other)),
         }
+    }
+
+    fn list_of_texts(self, path: &str) -> Result<(), FieldError> {
+        let entries = match self.value(path)? {
+            None => return Ok(()),
+            Some(Value::Array(entries)) => entries,
+            Some(other) => return Err(FieldError::new(path, "a list", other)),
+        };
+        let wrong = entries.iter().find(|entry| !entry.is_string() && !entry.is_null());
+        wrong.map_or(Ok(()), |entry| Err(FieldError::new(path, "a list of texts", entry)))
     }
 
     fn texts(self, path: &str) -> Result<(), FieldError> {
@@ -259,6 +322,25 @@ mod tests {
         );
         let error = fields.count("spec.replicas.all").unwrap_err();
         assert_eq!(error.to_string(), r#"spec.replicas: expected a map, found the text "3""#);
+    }
+
+    #[test]
+    fn refuses_a_field_that_it_does_not_decide_by() {
+        let check = |metadata: Value, expected: &str| {
+            let value = json!({"metadata": metadata});
+            let error = Fields(Some(&value)).metadata().map(drop).unwrap_err();
+            assert_eq!(error.to_string(), format!("metadata.{expected}"));
+        };
+        check(
+            json!({"finalizers": [1]}),
+            "finalizers: expected a list of texts, found the number 1",
+        );
+        check(json!({"labels": {"app": true}}), "labels.app: expected a text, found true");
+        check(json!({"ownerReferences": {}}), "ownerReferences: expected a list, found a map");
+        check(
+            json!({"creationTimestamp": 1}),
+            "creationTimestamp: expected a time, found the number 1",
+        );
     }
 
     #[test]

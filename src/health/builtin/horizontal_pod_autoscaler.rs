@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::fields::{CheckError, FieldError, Fields, typed};
+use super::fields::{CheckError, FieldError, Fields, Shape, typed};
 use crate::health::Health;
 use crate::health::HealthStatus::{Degraded, Healthy, Progressing};
 use crate::k8s::Object;
@@ -21,6 +21,17 @@ const FAILURES: [(&str, &str); 8] = [
     ("ScalingActive", "FailedGetExternalMetric"),
     ("ScalingActive", "FailedComputeMetricsReplicas"),
     ("ScalingActive", "InvalidSelector"),
+];
+
+/// What else must be of its type.
+const SHAPE: &[(&str, Shape)] = &[
+    ("spec.scaleTargetRef", Shape::Map),
+    ("spec.minReplicas", Shape::Count),
+    ("spec.maxReplicas", Shape::Count),
+    ("status.observedGeneration", Shape::Integer),
+    ("status.lastScaleTime", Shape::Time),
+    ("status.currentReplicas", Shape::Count),
+    ("status.desiredReplicas", Shape::Count),
 ];
 
 #[derive(Default)]
@@ -42,6 +53,7 @@ pub(super) fn check(object: &Object) -> Result<Health, CheckError> {
 }
 
 fn read(fields: Fields<'_>) -> Result<Vec<Condition>, FieldError> {
+    fields.agree(SHAPE)?;
     fields.metadata()?;
     let conditions = fields.conditions()?.into_iter().map(|condition| Condition {
         kind: condition.kind.to_owned(),

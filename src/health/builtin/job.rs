@@ -1,9 +1,26 @@
 //! batch/Job.
 
-use super::fields::{CheckError, Condition, FieldError, Fields, typed};
+use super::fields::{CheckError, Condition, FieldError, Fields, Shape, typed};
 use crate::health::Health;
 use crate::health::HealthStatus::{Degraded, Healthy, Progressing, Suspended};
 use crate::k8s::Object;
+
+/// What else must be of its type.
+const SHAPE: &[(&str, Shape)] = &[
+    ("spec.parallelism", Shape::Count),
+    ("spec.completions", Shape::Count),
+    ("spec.backoffLimit", Shape::Count),
+    ("spec.activeDeadlineSeconds", Shape::Integer),
+    ("spec.ttlSecondsAfterFinished", Shape::Count),
+    ("spec.suspend", Shape::Flag),
+    ("spec.template", Shape::Map),
+    ("spec.template.spec.containers", Shape::ListOfMaps),
+    ("status.startTime", Shape::Time),
+    ("status.completionTime", Shape::Time),
+    ("status.active", Shape::Count),
+    ("status.succeeded", Shape::Count),
+    ("status.failed", Shape::Count),
+];
 
 /// Returns the health of a Job.
 pub(super) fn check(object: &Object) -> Result<Health, CheckError> {
@@ -11,6 +28,7 @@ pub(super) fn check(object: &Object) -> Result<Health, CheckError> {
 }
 
 fn read(fields: Fields<'_>) -> Result<Vec<Condition<'_>>, FieldError> {
+    fields.agree(SHAPE)?;
     fields.metadata()?;
     fields.conditions()
 }

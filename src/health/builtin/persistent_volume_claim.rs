@@ -1,9 +1,20 @@
 //! PersistentVolumeClaim.
 
-use super::fields::{CheckError, FieldError, Fields, typed};
+use super::fields::{CheckError, FieldError, Fields, Shape, typed};
 use crate::health::Health;
 use crate::health::HealthStatus::{Degraded, Healthy, Progressing, Unknown};
 use crate::k8s::Object;
+
+/// What else must be of its type.
+const SHAPE: &[(&str, Shape)] = &[
+    ("spec.accessModes", Shape::ListOfTexts),
+    ("spec.volumeName", Shape::Text),
+    ("spec.storageClassName", Shape::Text),
+    ("spec.volumeMode", Shape::Text),
+    ("spec.resources", Shape::Map),
+    ("status.accessModes", Shape::ListOfTexts),
+    ("status.conditions", Shape::ListOfMaps),
+];
 
 /// Returns the health of a PersistentVolumeClaim, by its phase.
 pub(super) fn check(object: &Object) -> Result<Health, CheckError> {
@@ -17,6 +28,7 @@ pub(super) fn check(object: &Object) -> Result<Health, CheckError> {
 }
 
 fn phase(fields: Fields<'_>) -> Result<&str, FieldError> {
+    fields.agree(SHAPE)?;
     fields.metadata()?;
     fields.text("status.phase")
 }

@@ -1,6 +1,6 @@
 //! Pod.
 
-use super::fields::{CheckError, FieldError, Fields, typed};
+use super::fields::{CheckError, FieldError, Fields, Shape, typed};
 use crate::health::Health;
 use crate::health::HealthStatus::{Degraded, Healthy, Progressing, Unknown};
 use crate::health::hook::is_hook;
@@ -36,6 +36,23 @@ struct Terminated<'a> {
     exit_code: i32,
 }
 
+/// What else must be of its type.
+const SHAPE: &[(&str, Shape)] = &[
+    ("spec.containers", Shape::ListOfMaps),
+    ("spec.initContainers", Shape::ListOfMaps),
+    ("spec.volumes", Shape::ListOfMaps),
+    ("spec.nodeName", Shape::Text),
+    ("spec.nodeSelector", Shape::MapOfTexts),
+    ("spec.tolerations", Shape::ListOfMaps),
+    ("spec.terminationGracePeriodSeconds", Shape::Integer),
+    ("status.reason", Shape::Text),
+    ("status.podIP", Shape::Text),
+    ("status.hostIP", Shape::Text),
+    ("status.startTime", Shape::Time),
+    ("status.qosClass", Shape::Text),
+    ("status.ephemeralContainerStatuses", Shape::ListOfMaps),
+];
+
 /// Returns the health of a Pod.
 pub(super) fn check(object: &Object) -> Result<Health, CheckError> {
     let pod = typed(object, "Pod", &["v1"], read)?;
@@ -47,6 +64,7 @@ pub(super) fn check(object: &Object) -> Result<Health, CheckError> {
 }
 
 fn read(fields: Fields<'_>) -> Result<Pod<'_>, FieldError> {
+    fields.agree(SHAPE)?;
     fields.metadata()?;
     let conditions = fields.conditions()?;
     let ready = conditions.iter().find(|condition| condition.kind == "Ready");
@@ -61,6 +79,13 @@ fn read(fields: Fields<'_>) -> Result<Pod<'_>, FieldError> {
 }
 
 fn read_container(fields: Fields<'_>) -> Result<Container<'_>, FieldError> {
+    fields.agree(&[
+        ("ready", Shape::Flag),
+        ("restartCount", Shape::Count),
+        ("image", Shape::Text),
+        ("imageID", Shape::Text),
+        ("state.running", Shape::Map),
+    ])?;
     Ok(Container {
         name: fields.text("name")?,
         waiting: fields.section("state.waiting", read_waiting)?,

@@ -1,6 +1,6 @@
 //! apps/ReplicaSet.
 
-use super::fields::{CheckError, FieldError, Fields, typed};
+use super::fields::{CheckError, FieldError, Fields, POD_TEMPLATE, Shape, typed};
 use crate::health::Health;
 use crate::health::HealthStatus::{Degraded, Healthy, Progressing};
 use crate::k8s::Object;
@@ -13,12 +13,22 @@ struct ReplicaSet<'a> {
     failure: Option<&'a str>,
 }
 
+/// What else must be of its type.
+const SHAPE: &[(&str, Shape)] = &[
+    ("spec.minReadySeconds", Shape::Count),
+    ("status.replicas", Shape::Count),
+    ("status.readyReplicas", Shape::Count),
+    ("status.fullyLabeledReplicas", Shape::Count),
+];
+
 /// Returns the health of a ReplicaSet.
 pub(super) fn check(object: &Object) -> Result<Health, CheckError> {
     typed(object, "ReplicaSet", &["v1"], read).map(|replica_set| judge(&replica_set))
 }
 
 fn read(fields: Fields<'_>) -> Result<ReplicaSet<'_>, FieldError> {
+    fields.agree(POD_TEMPLATE)?;
+    fields.agree(SHAPE)?;
     let conditions = fields.conditions()?;
     let failure = conditions.iter().find(|condition| condition.kind == "ReplicaFailure");
     Ok(ReplicaSet {

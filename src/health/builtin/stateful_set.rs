@@ -1,6 +1,6 @@
 //! apps/StatefulSet. It is never Degraded, whatever its pods do.
 
-use super::fields::{CheckError, FieldError, Fields, typed};
+use super::fields::{CheckError, FieldError, Fields, POD_TEMPLATE, Shape, typed};
 use crate::health::Health;
 use crate::health::HealthStatus::{Healthy, Progressing};
 use crate::k8s::Object;
@@ -19,12 +19,26 @@ struct StatefulSet<'a> {
     update_revision: &'a str,
 }
 
+/// What else must be of its type.
+const SHAPE: &[(&str, Shape)] = &[
+    ("spec.minReadySeconds", Shape::Count),
+    ("spec.serviceName", Shape::Text),
+    ("spec.podManagementPolicy", Shape::Text),
+    ("spec.revisionHistoryLimit", Shape::Count),
+    ("spec.volumeClaimTemplates", Shape::ListOfMaps),
+    ("status.replicas", Shape::Count),
+    ("status.availableReplicas", Shape::Count),
+    ("status.collisionCount", Shape::Count),
+];
+
 /// Returns the health of a StatefulSet.
 pub(super) fn check(object: &Object) -> Result<Health, CheckError> {
     typed(object, "StatefulSet", &["v1"], read).map(|stateful_set| judge(&stateful_set))
 }
 
 fn read(fields: Fields<'_>) -> Result<StatefulSet<'_>, FieldError> {
+    fields.agree(POD_TEMPLATE)?;
+    fields.agree(SHAPE)?;
     let partition = |section: Fields<'_>| section.optional_count("partition");
     fields.conditions()?;
     Ok(StatefulSet {
