@@ -1,12 +1,19 @@
 //! The manifests repository on real remotes: a path, HTTP, SSH.
 
+mod credentials;
+mod faults;
+mod history;
+mod race;
+mod source;
+mod tree;
+
 use camino::{Utf8Path, Utf8PathBuf};
 use deployctl::git::{CommitId, GitError, Identity, Push, Repository};
 use deployctl::kustomize::{FileTree as _, MemoryTree};
 use jiff::Timestamp;
 use tempfile::TempDir;
 
-use crate::support::git_server::{GitServer, HttpGitServer, SshGitServer, world};
+use crate::support::git_server::{GitServer, git, world};
 
 /// A home folder with caches, and a repository opened from it.
 struct Client {
@@ -26,12 +33,14 @@ impl Client {
         Ok(Self { home, repository })
     }
 
+    /// Returns the folder of its bare cache.
     fn cache(&self) -> Utf8PathBuf {
         let entries = caches(&self.home).read_dir_utf8().unwrap();
         let mut dirs = entries.map(|entry| entry.unwrap().into_path()).filter(|path| path.is_dir());
         dirs.next().unwrap()
     }
 
+    /// Writes `text` to `path` on `main`, once.
     async fn set(&self, path: &str, text: &str) -> Result<(CommitId, Push), GitError> {
         let tip = self.repository.fetch(Some("main")).await?;
         let commit = change(&self.repository, &tip, path, text);
@@ -105,33 +114,86 @@ async fn a_branch_that_moved_is_a_lost_race() {
 }
 
 #[tokio::test]
-async fn http_lets_in_who_has_the_password() {
-    let Some(server) = HttpGitServer::start("bot", "canary-7f3a") else { return };
-    let own = [("DEPLOYCTL_GIT_TOKEN", "canary-7f3a"), ("DEPLOYCTL_GIT_USERNAME", "bot")];
-    let client = Client::with(server.url(), &own).await.unwrap();
-    assert_eq!(client.set("a", "1\n").await.unwrap().1, Push::Pushed);
-    assert_eq!(server.repository.file("main", "a"), "1\n");
-    let wrong = [("DEPLOYCTL_GIT_TOKEN", "canary-wrong"), own[1]];
-    for variables in [&wrong[..], &[]] {
-        let client = Client::with(server.url(), variables).await.unwrap();
-        let error = client.repository.fetch(Some("main")).await.unwrap_err();
-        assert!(matches!(error, GitError::Authentication { .. }), "{error}");
-        assert!(!error.to_string().contains("canary"), "{error}");
+async fn a_new_branch_is_made_and_only_an_own_one_is_replaced() {
+    let server = GitServer::bare(&[("a", "1\n")]);
+    let client = Client::of(server.path()).await;
+    let repository = &client.repository;
+    let tip = repository.fetch(Some("main")).await.unwrap();
+    let (one, two) = (change(repository, &tip, "a", "2\n"), change(repository, &tip, "a", "3\n"));
+    for branch in ["deployctl/prod", "release"] {
+        assert_eq!(repository.push(&one, branch, None).await.unwrap(), Push::Pushed);
+    }
+    let replaced = repository.push(&two, "deployctl/prod", Some(&one)).await.unwrap();
+    assert_eq!(replaced, Push::Pushed);
+    assert_eq!(server.file("deployctl/prod", "a"), "3\n");
+    let error = repository.push(&two, "release", Some(&one)).await.unwrap_err();
+    assert!(matches!(error, GitError::NotFastForward { .. }), "{error}");
+    assert_eq!(server.file("release", "a"), "2\n");
+}
+
+#[tokio::test]
+async fn a_checkout_is_a_remote_too() {
+    let home = TempDir::new().unwrap();
+    let work = Utf8Path::from_path(home.path()).unwrap();
+    git(work, &["init", "-q", "-b", "main"]);
+    std::fs::write(work.join("a"), "1\n").unwrap();
+    git(work, &["add", "a"]);
+    git(work, &["commit", "-qm", "first"]);
+    for remote in [work.to_owned(), work.join(".git"), format!("file://{work}").into()] {
+        let client = Client::of(remote).await;
+        let tip = client.repository.fetch(None).await.unwrap();
+        let commit = change(&client.repository, &tip, "a", "2\n");
+        let error = client.repository.push(&commit, "main", Some(&tip)).await.unwrap_err();
+        assert!(error.to_string().contains("branch is currently checked out"), "{error}");
+        let push = client.repository.push(&commit, "deployctl/dev", None).await.unwrap();
+        assert_eq!(push, Push::Pushed);
+        git(work, &["branch", "-qD", "deployctl/dev"]);
     }
 }
 
 #[tokio::test]
-async fn ssh_lets_in_who_has_the_key() {
-    let Some(server) = SshGitServer::start() else { return };
-    let ssh = server.ssh_command();
-    let client = Client::with(server.url(), &[("GIT_SSH_COMMAND", &ssh)]).await.unwrap();
-    assert_eq!(client.set("a", "1\n").await.unwrap().1, Push::Pushed);
-    assert_eq!(server.repository.file("main", "a"), "1\n");
-    let stranger = server.stranger();
-    let client = Client::with(server.url(), &[("GIT_SSH_COMMAND", &stranger)]).await.unwrap();
-    let error = client.repository.fetch(Some("main")).await.unwrap_err();
-    assert!(matches!(error, GitError::Authentication { .. }), "{error}");
-    let client = Client::with(server.url(), &[]).await.unwrap();
-    let error = client.repository.fetch(Some("main")).await.unwrap_err();
-    assert!(matches!(error, GitError::HostKey { .. }), "{error}");
+async fn file_modes_are_kept_and_only_files_are_written() {
+    let server = GitServer::bare(&[("run.sh", "1\n"), ("dir/a", "1\n")]);
+    let client = Client::of(server.path()).await;
+    let tip = client.repository.fetch(None).await.unwrap();
+    let work = TempDir::new().unwrap();
+    let work = Utf8Path::from_path(work.path()).unwrap();
+    git(work, &["clone", "-q", server.path().as_str(), "."]);
+    git(work, &["update-index", "--chmod=+x", "run.sh"]);
+    std::os::unix::fs::symlink("dir/a", work.join("link")).unwrap();
+    git(work, &["add", "link"]);
+    git(work, &["commit", "-qm", "modes"]);
+    git(work, &["push", "-q", "origin", "main"]);
+    let _ = tip;
+    client.set("run.sh", "2\n").await.unwrap();
+    assert!(server.git(&["ls-tree", "main", "run.sh"]).starts_with("100755 blob"));
+    let tip = client.repository.fetch(None).await.unwrap();
+    let refused = [
+        ("link", "it is a symbolic link"),
+        ("dir", "it is a folder"),
+        ("link/b", "`link` on the way is not a folder"),
+        ("../a", "it is not a path inside the repository"),
+        ("/a", "it is not a path inside the repository"),
+        ("a/.git/hooks/x", "it is not a path inside the repository"),
+        ("a\0b", "it is not a path inside the repository"),
+        ("", "it names no file"),
+    ];
+    for (path, reason) in refused {
+        let (changes, time) = (files(&[(path, "x")]), Timestamp::UNIX_EPOCH);
+        let error = client.repository.commit(&tip, &changes, "x", &me(), time).unwrap_err();
+        assert_eq!(error.to_string(), format!("can't commit `{path}`: {reason}"));
+    }
+}
+
+#[test]
+fn what_the_operations_return_can_be_sent_to_another_thread() {
+    fn is_send<T: Send>(_: impl FnOnce() -> T) {}
+    fn any<T>() -> T {
+        unreachable!("never called")
+    }
+    is_send(|| any::<&Repository>().fetch(None));
+    is_send(|| any::<&Repository>().resolve(""));
+    is_send(|| any::<&Repository>().push(any(), "", None));
+    is_send(|| any::<&Repository>().log(any(), Utf8Path::new(""), 1));
+    is_send(|| any::<&Repository>().relation(any(), ""));
 }

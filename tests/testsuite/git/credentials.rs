@@ -1,0 +1,132 @@
+//! Who gets in, and that no secret gets out.
+
+use std::os::unix::fs::PermissionsExt as _;
+
+use base64::Engine as _;
+use camino::Utf8Path;
+use deployctl::git::{GitError, Push};
+use tempfile::TempDir;
+
+use super::Client;
+use crate::support::git_server::{HttpGitServer, SshGitServer};
+
+const TOKEN: &str = "canary-7f3a91";
+
+#[tokio::test]
+async fn http_lets_in_who_has_the_password() {
+    let Some(server) = HttpGitServer::start("bot", TOKEN) else { return };
+    let own = [("DEPLOYCTL_GIT_TOKEN", TOKEN), ("DEPLOYCTL_GIT_USERNAME", "bot")];
+    let client = Client::with(server.url(), &own).await.unwrap();
+    assert_eq!(client.set("a", "1\n").await.unwrap().1, Push::Pushed);
+    assert_eq!(server.repository.file("main", "a"), "1\n");
+    let tip = client.repository.fetch(Some("main")).await.unwrap();
+    let late = super::change(&client.repository, &tip, "a", "late\n");
+    client.set("a", "2\n").await.unwrap();
+    assert_eq!(client.repository.push(&late, "main", Some(&tip)).await.unwrap(), Push::Raced);
+    let wrong = [("DEPLOYCTL_GIT_TOKEN", "canary-wrong"), own[1]];
+    for variables in [&wrong[..], &[]] {
+        let client = Client::with(server.url(), variables).await.unwrap();
+        let error = client.repository.fetch(Some("main")).await.unwrap_err();
+        assert!(matches!(error, GitError::Authentication { .. }), "{error}");
+        assert!(!error.to_string().contains("canary"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_credential_helper_of_ones_own_is_asked() {
+    let Some(server) = HttpGitServer::start("bot", TOKEN) else { return };
+    let helper = format!("!f() {{ echo username=bot; echo password={TOKEN}; }}; f");
+    let variables = [
+        ("GIT_CONFIG_COUNT", "1"),
+        ("GIT_CONFIG_KEY_0", "credential.helper"),
+        ("GIT_CONFIG_VALUE_0", &helper),
+    ];
+    let client = Client::with(server.url(), &variables).await.unwrap();
+    assert_eq!(client.set("a", "1\n").await.unwrap().1, Push::Pushed);
+    // A user name in the address is the one that the helper is asked for.
+    let named = server.url().replace("://", "://somebody@");
+    let echo = "!f() { sed -n 's/^username=/password=/p'; }; f";
+    let variables = [variables[0], variables[1], ("GIT_CONFIG_VALUE_0", echo)];
+    let client = Client::with(&named, &variables).await.unwrap();
+    assert!(!client.repository.remote().contains("somebody"));
+    let error = client.repository.fetch(None).await.unwrap_err();
+    assert!(matches!(error, GitError::Authentication { .. }), "{error}");
+    assert!(!error.to_string().contains("somebody"), "{error}");
+}
+
+#[tokio::test]
+async fn ssh_lets_in_who_has_the_key() {
+    let Some(server) = SshGitServer::start() else { return };
+    let ssh = server.ssh_command();
+    let client = Client::with(server.url(), &[("GIT_SSH_COMMAND", &ssh)]).await.unwrap();
+    assert_eq!(client.set("a", "1\n").await.unwrap().1, Push::Pushed);
+    assert_eq!(server.repository.file("main", "a"), "1\n");
+    let stranger = server.stranger();
+    let client = Client::with(server.url(), &[("GIT_SSH_COMMAND", &stranger)]).await.unwrap();
+    let error = client.repository.fetch(Some("main")).await.unwrap_err();
+    assert!(matches!(error, GitError::Authentication { .. }), "{error}");
+    let client = Client::with(server.url(), &[]).await.unwrap();
+    let error = client.repository.fetch(Some("main")).await.unwrap_err();
+    assert!(matches!(error, GitError::HostKey { .. }), "{error}");
+}
+
+/// Makes a `git` in `dir` that writes down how it was started, and then is the real one.
+fn recording_git(dir: &Utf8Path) {
+    let real = std::process::Command::new("sh").args(["-c", "command -v git"]).output().unwrap();
+    let real = String::from_utf8(real.stdout).unwrap();
+    let script = format!(
+        "#!/bin/sh\nprintf '%s\\n' \"$*\" >>'{dir}/argv'\nenv >>'{dir}/env'\nexec {} \"$@\"\n",
+        real.trim()
+    );
+    std::fs::write(dir.join("git"), script).unwrap();
+    std::fs::set_permissions(dir.join("git"), std::fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[tokio::test]
+async fn a_token_reaches_git_by_its_environment_and_nothing_else() {
+    let Some(server) = HttpGitServer::start("x-access-token", TOKEN) else { return };
+    let dir = TempDir::new().unwrap();
+    let dir = Utf8Path::from_path(dir.path()).unwrap();
+    recording_git(dir);
+    let path = format!("{dir}:{}", std::env::var("PATH").unwrap());
+    let variables = [("PATH", path.as_str()), ("DEPLOYCTL_GIT_TOKEN", TOKEN), ("GIT_TRACE", "1")];
+    let client = Client::with(server.url(), &variables).await.unwrap();
+    client.set("a", "1\n").await.unwrap();
+    server.repository.hook("echo \"no, $GIT_HTTP_AUTHORIZATION\" >&2; env >&2; exit 1");
+    let refused = client.set("a", "2\n").await.unwrap_err();
+    assert!(matches!(refused, GitError::Refused { .. }), "{refused}");
+    let tip = client.repository.fetch(None).await.unwrap();
+    client.repository.log(&tip, Utf8Path::new(""), 5).await.unwrap();
+
+    let encoded =
+        base64::engine::general_purpose::STANDARD.encode(format!("x-access-token:{TOKEN}"));
+    let is_clean = |what: &str, text: &str| {
+        assert!(!text.contains(TOKEN) && !text.contains(&encoded), "{what}: {text}");
+    };
+    is_clean("arguments", &std::fs::read_to_string(dir.join("argv")).unwrap());
+    is_clean("error", &format!("{refused} {refused:?}"));
+    is_clean("debug", &format!("{:?}", client.repository));
+    let grep = std::process::Command::new("grep")
+        .args(["-rlaE", &format!("{TOKEN}|{encoded}"), client.home.path().to_str().unwrap()])
+        .output()
+        .unwrap();
+    is_clean("files", &String::from_utf8(grep.stdout.clone()).unwrap());
+    assert!(grep.stdout.is_empty());
+    let environment = std::fs::read_to_string(dir.join("env")).unwrap();
+    assert!(environment.contains(&encoded), "the test must see the environment");
+    assert!(!environment.contains(TOKEN), "the child needs the header only");
+}
+
+#[tokio::test]
+async fn a_password_that_configuration_adds_to_the_address_is_not_shown() {
+    let port = crate::support::free_port();
+    let url = format!("http://127.0.0.1:{port}/x.git");
+    let key = format!("url.http://bot:{TOKEN}@127.0.0.1:{port}/.insteadOf");
+    let value = format!("http://127.0.0.1:{port}/");
+    let variables =
+        [("GIT_CONFIG_COUNT", "1"), ("GIT_CONFIG_KEY_0", &key), ("GIT_CONFIG_VALUE_0", &value)];
+    let client = Client::with(&url, &variables).await.unwrap();
+    let error = client.repository.fetch(None).await.unwrap_err();
+    assert!(matches!(error, GitError::Unreachable { .. }), "{error}");
+    assert!(!format!("{error} {error:?}").contains(TOKEN), "{error}");
+}
