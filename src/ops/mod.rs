@@ -1,1 +1,3 @@
 //! What a command does: options in, report out; loops, waits and retries live here.
+
+pub mod verify;

@@ -162,8 +162,8 @@ impl Evidence {
         Self { object: about.id(), container: None, reason, message }
     }
 
-    // The latest warning of each reason is enough: the kubelet repeats itself.
-    fn of_warnings(snapshot: &Snapshot, about: &Object) -> Vec<Self> {
+    /// Returns the latest warning of each reason about `about`, at most three.
+    pub fn of_warnings(snapshot: &Snapshot, about: &Object) -> Vec<Self> {
         let mut told: Vec<Self> = Vec::new();
         for event in snapshot.warnings_about(about) {
             let evidence = Self::of_event(about, event);

@@ -1,0 +1,242 @@
+//! Waits until a rollout is live and healthy, or says why it is not.
+//!
+//! With an Argo CD Application two judges must agree: [`crate::argocd::judge`] about the revision
+//! that Argo CD states, and the live workloads about the image and their own health. Without one the
+//! objects that the overlay renders to are judged alone. What a cause is worth is
+//! [`crate::rollout::diagnose`]'s to say; when to stop waiting is decided here.
+
+mod patience;
+mod report;
+mod standing;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+pub use self::report::{ObjectReport, PodReport, RolloutReport, RolloutVerdict};
+
+use self::patience::Patience;
+use self::standing::{Judge, Standing};
+use crate::argocd::{ApplicationName, Relation};
+use crate::cluster::{Cluster, ClusterError, Scope};
+use crate::image::PinnedImage;
+use crate::rollout::{self, CauseKind, Progress, RootCause, Snapshot, diagnose};
+
+/// What to verify, and how long to wait.
+#[derive(Clone)]
+pub struct VerifyOptions<'a> {
+    /// The environment's name, for the report.
+    pub environment: &'a str,
+    /// The service's name, for the report.
+    pub service: &'a str,
+    /// The Application, the rendered objects, or both. The rendered objects win over the list that
+    /// the Application keeps.
+    pub scope: Scope,
+    /// The image that the workloads must run, if one is expected. Without it they must state the
+    /// images of the scope's objects.
+    pub image: Option<PinnedImage>,
+    /// The commit of the manifests repository that must be live; `None`: what Argo CD compares to.
+    pub revision: Option<String>,
+    /// URL of the manifests repository, in any spelling.
+    pub repo_url: &'a str,
+    /// The overlay's folder in it; `None` takes any.
+    pub path: Option<&'a str>,
+    /// The branch; `None` takes any.
+    pub branch: Option<&'a str>,
+    /// How a commit that Argo CD names relates to `revision`.
+    pub ancestry: &'a dyn Ancestry,
+    /// How long to wait in all.
+    pub timeout: Duration,
+    /// How long to wait between two looks.
+    pub interval: Duration,
+    /// How long everything must stay healthy, without a restart, before it counts.
+    pub settle: Duration,
+}
+
+/// Who knows how commits of the manifests repository relate.
+#[async_trait]
+pub trait Ancestry: Send + Sync {
+    /// Returns how the commit `observed`, which Argo CD names, relates to the expected one;
+    /// [`Relation::Unknown`] if the repository can't tell.
+    async fn relation(&self, observed: &str) -> Relation;
+}
+
+/// What a verification is doing, as it does it.
+#[derive(Debug, Clone, PartialEq)]
+pub enum VerifyEvent {
+    /// Argo CD was asked to compare the Application with git again.
+    Refreshed(ApplicationName),
+    /// Something about the rollout changed.
+    Rollout(rollout::Event),
+    /// What is waited for has changed.
+    Waiting {
+        /// In a sentence.
+        reason: String,
+    },
+    /// A cause was found that had not been there.
+    Cause(RootCause),
+    /// All is well, and must stay so for a while.
+    Settling {
+        /// For how long.
+        time: Duration,
+    },
+    /// Something that could not be seen or done, and that stops nothing.
+    Note(String),
+}
+
+/// Why there is no verdict.
+#[derive(Debug, thiserror::Error)]
+pub enum VerifyError {
+    /// The cluster did not answer.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    /// There is no such Application.
+    #[error("there is no Application `{name}` in namespace `{}`", .name.namespace, name = .name.name)]
+    NoApplication {
+        /// Which.
+        name: ApplicationName,
+    },
+    /// Neither an Application nor objects were named.
+    #[error(
+        "there is nothing to verify: no Application is configured and the overlay renders to no objects"
+    )]
+    NothingToVerify,
+}
+
+/// Returns how the rollout ended: healthy, degraded, or not done in time.
+///
+/// # Errors
+///
+/// Fails if the cluster refuses or is out of reach at the first look; later it is asked again until
+/// the time is over.
+pub async fn verify(
+    cluster: &dyn Cluster,
+    options: &VerifyOptions<'_>,
+    emit: &(dyn Fn(VerifyEvent) + Send + Sync),
+) -> Result<RolloutReport, VerifyError> {
+    let start = cluster.now();
+    let mut snapshot = first_look(cluster, options, emit).await?;
+    let mut watch = Watch {
+        options,
+        emit,
+        judge: Judge::new(options, cluster.now()),
+        progress: Progress::default(),
+        patience: Patience::new(start, options.timeout, options.settle),
+        waiting_for: String::new(),
+        cause: None,
+        noted: Vec::new(),
+    };
+    loop {
+        if let Some(end) = watch.look(&snapshot, cluster.now()).await {
+            return Ok(report::write(options, &snapshot, end, start, cluster.now()));
+        }
+        cluster.pause(options.interval).await;
+        match cluster.observe(&options.scope).await {
+            Ok(next) => snapshot = next,
+            Err(error) if watch.is_borne(&error, cluster.now()) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+async fn first_look(
+    cluster: &dyn Cluster,
+    options: &VerifyOptions<'_>,
+    emit: &(dyn Fn(VerifyEvent) + Send + Sync),
+) -> Result<Snapshot, VerifyError> {
+    let scope = &options.scope;
+    let Some(name) = &scope.application else {
+        if scope.objects.is_empty() {
+            return Err(VerifyError::NothingToVerify);
+        }
+        return Ok(cluster.observe(scope).await?);
+    };
+    if cluster.observe(scope).await?.application.is_none() {
+        return Err(VerifyError::NoApplication { name: name.clone() });
+    }
+    match cluster.refresh(name).await {
+        Ok(()) => emit(VerifyEvent::Refreshed(name.clone())),
+        // Argo CD looks by itself every few minutes, so this only takes longer.
+        Err(error) => emit(VerifyEvent::Note(error.to_string())),
+    }
+    Ok(cluster.observe(scope).await?)
+}
+
+/// How a verification ended.
+struct End {
+    verdict: RolloutVerdict,
+    reason: String,
+    cause: Option<RootCause>,
+}
+
+/// What is known between two looks.
+struct Watch<'a> {
+    options: &'a VerifyOptions<'a>,
+    emit: &'a (dyn Fn(VerifyEvent) + Send + Sync),
+    judge: Judge<'a>,
+    progress: Progress,
+    patience: Patience,
+    waiting_for: String,
+    cause: Option<(CauseKind, crate::k8s::ObjectId)>,
+    noted: Vec<String>,
+}
+
+impl Watch<'_> {
+    async fn look(&mut self, snapshot: &Snapshot, now: Timestamp) -> Option<End> {
+        for event in self.progress.observe(snapshot, now) {
+            (self.emit)(VerifyEvent::Rollout(event));
+        }
+        snapshot.unread.iter().for_each(|note| self.note(note));
+        let standing = self.judge.judge(snapshot).await;
+        let cause = match standing {
+            Standing::Good => None,
+            _ => diagnose(&self.judge.of_this_rollout(snapshot)),
+        };
+        self.tell(&standing, cause.as_ref());
+        let restarts = self.progress.restarts();
+        let (verdict, reason) = self.patience.decide(&standing, cause.as_ref(), restarts, now)?;
+        Some(End { verdict, reason, cause })
+    }
+
+    fn tell(&mut self, standing: &Standing, cause: Option<&RootCause>) {
+        match standing {
+            Standing::Good if !self.patience.is_settling() => {
+                (self.emit)(VerifyEvent::Settling { time: self.options.settle });
+                self.waiting_for.clear();
+            }
+            Standing::Good => {}
+            Standing::Waiting { reason } | Standing::Bad { reason, .. } => {
+                if self.waiting_for != *reason {
+                    (self.emit)(VerifyEvent::Waiting { reason: reason.clone() });
+                    self.waiting_for.clone_from(reason);
+                }
+            }
+        }
+        let key = cause.map(|cause| (cause.kind, cause.workload.clone()));
+        if let (Some(cause), true) = (cause, key != self.cause) {
+            (self.emit)(VerifyEvent::Cause(cause.clone()));
+        }
+        self.cause = key;
+    }
+
+    fn note(&mut self, note: &str) {
+        if !self.noted.iter().any(|noted| noted == note) {
+            (self.emit)(VerifyEvent::Note(note.to_owned()));
+            self.noted.push(note.to_owned());
+        }
+    }
+
+    // An API server restarts now and then, and a long wait must outlive that.
+    fn is_borne(&mut self, error: &ClusterError, now: Timestamp) -> bool {
+        let passes = matches!(error, ClusterError::Unreachable { .. } | ClusterError::Answer(_));
+        if passes {
+            self.note(&error.to_string());
+            self.patience.interrupt();
+        }
+        passes && !self.patience.is_over(now)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,167 @@
+//! How a verification ended, as data.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::{End, VerifyOptions};
+use crate::health::{self, Health, HealthStatus};
+use crate::image::PinnedImage;
+use crate::k8s::{Object, ObjectId};
+use crate::rollout::{Container, Evidence, RootCause, Snapshot};
+
+/// More pieces of evidence than this help nobody.
+const MOST_EVIDENCE: usize = 8;
+
+/// How a verification ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RolloutReport {
+    /// The environment.
+    pub environment: String,
+    /// The service.
+    pub service: String,
+    /// The image that was expected.
+    pub image: Option<PinnedImage>,
+    /// The commit that was expected.
+    pub revision: Option<String>,
+    /// The verdict.
+    pub verdict: RolloutVerdict,
+    /// Why, in one line.
+    pub reason: String,
+    /// The cause, if the rollout is not healthy and one was found.
+    pub cause: Option<RootCause>,
+    /// What shows the cause, or, without one, the latest warnings; empty if healthy.
+    pub evidence: Vec<Evidence>,
+    /// The scope's objects, in order, with their health.
+    pub objects: Vec<ObjectReport>,
+    /// The containers of the new revision's pods.
+    pub pods: Vec<PodReport>,
+    /// What could not be read, one sentence each.
+    pub unread: Vec<String>,
+    /// How long it took.
+    pub duration: Duration,
+}
+
+/// How a rollout ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RolloutVerdict {
+    /// Live and healthy.
+    Healthy,
+    /// Failed, and waiting does not help.
+    Degraded,
+    /// Neither, when the time was over.
+    TimedOut,
+}
+
+/// An object of the rollout.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectReport {
+    /// Which.
+    pub id: ObjectId,
+    /// Its health; `None` if its kind has none.
+    pub health: Option<Health>,
+}
+
+/// A container of a pod of the new revision.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PodReport {
+    /// The pod.
+    pub pod: ObjectId,
+    /// The container.
+    pub container: String,
+    /// The image that the pod's spec states.
+    pub image: String,
+    /// The image that runs, in the container runtime's words: the digest in it may be that of the
+    /// index or that of the platform's manifest. Empty until it runs.
+    pub image_id: String,
+    /// Whether the container is ready.
+    pub ready: bool,
+    /// How often it was restarted.
+    pub restarts: i64,
+}
+
+impl RolloutVerdict {
+    /// Returns the verdict's name in reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Healthy => "healthy",
+            Self::Degraded => "degraded",
+            Self::TimedOut => "timed-out",
+        }
+    }
+}
+
+impl PodReport {
+    /// Returns whether the container runtime names the very digest of `image`. If it does not, that
+    /// proves nothing: of a multi-platform image it may name the platform's manifest.
+    pub fn names_digest_of(&self, image: &PinnedImage) -> bool {
+        self.image_id.rsplit_once('@').is_some_and(|(_, digest)| digest == image.digest.as_str())
+    }
+}
+
+pub(super) fn write(
+    options: &VerifyOptions<'_>,
+    snapshot: &Snapshot,
+    end: End,
+    start: Timestamp,
+    now: Timestamp,
+) -> RolloutReport {
+    let pods = snapshot.workloads().flat_map(|workload| workload.containers());
+    RolloutReport {
+        environment: options.environment.to_owned(),
+        service: options.service.to_owned(),
+        image: options.image.clone(),
+        revision: options.revision.clone(),
+        verdict: end.verdict,
+        reason: end.reason,
+        evidence: evidence(end.verdict, end.cause.as_ref(), snapshot),
+        cause: end.cause,
+        objects: objects(options, snapshot),
+        pods: pods.map(|container| pod(&container)).collect(),
+        unread: snapshot.unread.clone(),
+        duration: Duration::try_from(now.duration_since(start)).unwrap_or_default(),
+    }
+}
+
+fn pod(container: &Container<'_>) -> PodReport {
+    PodReport {
+        pod: container.pod.id(),
+        container: container.name.to_owned(),
+        image: container.image().to_owned(),
+        image_id: container.image_id().to_owned(),
+        ready: container.is_ready(),
+        restarts: container.restarts(),
+    }
+}
+
+fn objects(options: &VerifyOptions<'_>, snapshot: &Snapshot) -> Vec<ObjectReport> {
+    let live =
+        |object: &Object| ObjectReport { id: object.id(), health: health::assess(object).health };
+    let mut objects: Vec<_> = snapshot.objects.iter().map(live).collect();
+    let missing = super::standing::missing(&options.scope, snapshot);
+    let missing = missing.map(|object| ObjectReport {
+        id: object.id(),
+        health: Some(HealthStatus::Missing.because("")),
+    });
+    objects.extend(missing);
+    objects
+}
+
+fn evidence(
+    verdict: RolloutVerdict,
+    cause: Option<&RootCause>,
+    snapshot: &Snapshot,
+) -> Vec<Evidence> {
+    match (verdict, cause) {
+        (RolloutVerdict::Healthy, _) => Vec::new(),
+        (_, Some(cause)) => cause.evidence.clone(),
+        (_, None) => {
+            let current = snapshot.workloads().flat_map(|workload| {
+                let set = workload.current_replica_set();
+                std::iter::once(workload.object()).chain(set).chain(workload.current_pods())
+            });
+            let of = |object: &Object| Evidence::of_warnings(snapshot, object);
+            current.flat_map(of).take(MOST_EVIDENCE).collect()
+        }
+    }
+}

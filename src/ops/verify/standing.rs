@@ -1,0 +1,274 @@
+//! How a rollout stands at one look: done, on its way, or bad.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+
+use jiff::Timestamp;
+
+use super::VerifyOptions;
+use crate::argocd::{self, Application, Expected, Finality, Relation, Verdict};
+use crate::cluster::Scope;
+use crate::health::{self, Health, HealthStatus};
+use crate::image::{ImageReference, PinnedImage};
+use crate::k8s::Object;
+use crate::rollout::{Snapshot, Workload};
+
+/// How a rollout stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Live and healthy at this look.
+    Good,
+    /// On its way.
+    Waiting {
+        /// What is missing.
+        reason: String,
+    },
+    /// Not as it should be.
+    Bad {
+        /// What is wrong.
+        reason: String,
+        /// Whether waiting does not help.
+        is_final: bool,
+    },
+}
+
+/// Judges snapshots, and remembers how commits relate.
+pub(super) struct Judge<'a> {
+    options: &'a VerifyOptions<'a>,
+    asked_at: Timestamp,
+    relations: BTreeMap<String, Relation>,
+}
+
+impl<'a> Judge<'a> {
+    pub(super) fn new(options: &'a VerifyOptions<'a>, asked_at: Timestamp) -> Self {
+        Self { options, asked_at, relations: BTreeMap::new() }
+    }
+
+    pub(super) async fn judge(&mut self, snapshot: &Snapshot) -> Standing {
+        if let Some(object) = &snapshot.application {
+            self.relate_compared(object).await;
+            match self.application(object).await {
+                Some(Verdict::RolledOut { .. }) => {}
+                Some(Verdict::Waiting { reason }) => return Standing::Waiting { reason },
+                Some(Verdict::Failed { reason, finality }) => {
+                    return Standing::Bad { reason, is_final: finality == Finality::Final };
+                }
+                None => return waiting("the Application is of another kind".to_owned()),
+            }
+        } else if self.options.scope.application.is_some() {
+            return waiting("the Application is gone".to_owned());
+        }
+        // An Application that deploys to another cluster is judged alone, and that was told.
+        if snapshot.objects.is_empty() && snapshot.application.is_some() {
+            return Standing::Good;
+        }
+        objects(self.options, snapshot)
+    }
+
+    /// Returns the part of `snapshot` that is about this rollout: the workloads that the change has
+    /// reached. What ails the state before is no reason to call the change a failure.
+    pub(super) fn of_this_rollout(&self, snapshot: &Snapshot) -> Snapshot {
+        let application = snapshot.application.as_ref().and_then(Application::new);
+        let reached = |object: &Object| match Workload::new(object, snapshot) {
+            Some(workload) => {
+                application.is_none_or(|application| self.has_brought(application, object))
+                    && wrong_image(self.options, &workload).is_none()
+            }
+            None => false,
+        };
+        let objects = snapshot.objects.iter().filter(|object| reached(object)).cloned().collect();
+        Snapshot { objects, ..snapshot.clone() }
+    }
+
+    // While a sync with waves runs the Application as a whole is out of sync, so each object counts
+    // by itself.
+    fn has_brought(&self, application: Application<'_>, object: &Object) -> bool {
+        let known = |revision: &&str| {
+            let relation = self.relations.get(*revision);
+            self.options.revision.is_none()
+                || matches!(relation, Some(Relation::Same | Relation::Newer))
+        };
+        let revisions = application.sync().revisions;
+        let is_current = application.hydrator().is_some() || revisions.iter().any(known);
+        let id = object.id();
+        let is_synced = application.resources().any(|r| r.id == id && r.status == "Synced");
+        application.requested_refresh().is_none() && is_current && is_synced
+    }
+
+    async fn relate_compared(&mut self, object: &Object) {
+        let compared = Application::new(object).map(|a| a.sync().revisions).unwrap_or_default();
+        for revision in compared {
+            self.relate(revision).await;
+        }
+    }
+
+    async fn relate(&mut self, revision: &str) {
+        if self.options.revision.is_some() && !self.relations.contains_key(revision) {
+            let relation = self.options.ancestry.relation(revision).await;
+            self.relations.insert(revision.to_owned(), relation);
+        }
+    }
+
+    // Which commits the rule asks about shows when it asks; those that are not known yet are looked
+    // up, and the rule is asked again.
+    async fn application(&mut self, object: &Object) -> Option<Verdict> {
+        loop {
+            let (verdict, unknown) = self.ask(object)?;
+            if unknown.is_empty() || self.options.revision.is_none() {
+                return Some(verdict);
+            }
+            for revision in unknown {
+                self.relate(&revision).await;
+            }
+        }
+    }
+
+    fn ask(&self, object: &Object) -> Option<(Verdict, Vec<String>)> {
+        let unknown = Mutex::new(Vec::new());
+        let relation = |revision: &str| {
+            let known = self.relations.get(revision).copied();
+            known.unwrap_or_else(|| {
+                let mut unknown = unknown.lock().expect("no thread panics with the lock");
+                unknown.push(revision.to_owned());
+                Relation::Unknown
+            })
+        };
+        let expected = Expected {
+            repo_url: self.options.repo_url,
+            path: self.options.path,
+            branch: self.options.branch,
+            revision: self.options.revision.as_deref(),
+            asked_at: Some(self.asked_at),
+            relation: &relation,
+        };
+        let verdict = argocd::judge(Application::new(object)?, &expected);
+        Some((verdict, unknown.into_inner().expect("no thread panics with the lock")))
+    }
+}
+
+/// Returns the scope's objects that are not in the cluster. Secrets are not looked for.
+pub(super) fn missing<'a>(
+    scope: &'a Scope,
+    snapshot: &'a Snapshot,
+) -> impl Iterator<Item = &'a Object> {
+    let is_secret = |object: &Object| object.group().is_empty() && object.kind() == "Secret";
+    let is_there = |wanted: &Object| {
+        snapshot.objects.iter().any(|live| {
+            let (live, wanted) = (live.id(), wanted.id());
+            // An overlay may leave the namespace to the context or the Application.
+            let same_namespace = wanted.namespace.is_empty()
+                || live.namespace.is_empty()
+                || live.namespace == wanted.namespace;
+            (live.group, live.kind, live.name) == (wanted.group, wanted.kind, wanted.name)
+                && same_namespace
+        })
+    };
+    scope.objects.iter().filter(move |object| !is_secret(object) && !is_there(object))
+}
+
+fn objects(options: &VerifyOptions<'_>, snapshot: &Snapshot) -> Standing {
+    if let Some(object) = missing(&options.scope, snapshot).next() {
+        return waiting(format!("{} is not in the cluster", named(object)));
+    }
+    let mut runs_image = options.image.is_none();
+    for workload in snapshot.workloads() {
+        if let Some(reason) = wrong_image(options, &workload) {
+            return waiting(reason);
+        }
+        runs_image |= options.image.as_ref().is_some_and(|image| states(&workload, image));
+    }
+    if let (false, Some(image)) = (runs_image, &options.image) {
+        return waiting(format!("no workload runs an image `{}`", image.name));
+    }
+    let unhealthy = snapshot.objects.iter().find_map(health_of);
+    let behind =
+        || snapshot.workloads().find_map(|workload| is_behind(&workload, options.image.as_ref()));
+    unhealthy.or_else(|| behind().map(waiting)).unwrap_or(Standing::Good)
+}
+
+fn health_of(object: &Object) -> Option<Standing> {
+    let Health { status, message } = health::assess(object).health?;
+    let why = if message.is_empty() { String::new() } else { format!(": {message}") };
+    let reason = format!("{} is {status}{why}", named(object));
+    match status {
+        HealthStatus::Healthy => None,
+        HealthStatus::Degraded | HealthStatus::Unknown => {
+            Some(Standing::Bad { reason, is_final: false })
+        }
+        _ => Some(waiting(reason)),
+    }
+}
+
+/// Returns what keeps the new revision from being complete, where the kind's health does not look.
+fn is_behind(workload: &Workload<'_>, image: Option<&PinnedImage>) -> Option<String> {
+    let name = named(workload.object());
+    if !workload.is_observed() {
+        return Some(format!("the controller has not seen the new {name}"));
+    }
+    let partition = workload.object().integer("/spec/updateStrategy/rollingUpdate/partition");
+    let counts = workload.counts();
+    // Argo CD calls a StatefulSet with `OnDelete` healthy that has no updated pod at all, and never
+    // compares revisions. A partition holds pods back on purpose.
+    let wanted = counts.desired - partition.unwrap_or(0);
+    if let Some(reason) = image.and_then(|image| other_pod(workload, image)) {
+        return Some(reason);
+    }
+    let is_rolling = matches!(workload.object().kind(), "Deployment" | "StatefulSet" | "DaemonSet");
+    (is_rolling && counts.available < wanted)
+        .then(|| format!("{} of {wanted} new pods of {name} are available", counts.available))
+}
+
+// An admission webhook may give pods another image than their template's. The digest that runs is no
+// evidence against a pod: the runtime may name the platform's manifest instead of the index.
+fn other_pod(workload: &Workload<'_>, image: &PinnedImage) -> Option<String> {
+    let containers = workload.containers();
+    let other = containers.iter().find(|container| is_other_version(image, container.image()))?;
+    let (pod, runs) = (other.pod.name(), other.image());
+    Some(format!("pod `{pod}` runs `{runs}`, not `{image}`"))
+}
+
+/// Returns what is wrong with the images that the workload's template and its ready pods state.
+fn wrong_image(options: &VerifyOptions<'_>, workload: &Workload<'_>) -> Option<String> {
+    let stated = workload.images();
+    let name = named(workload.object());
+    if let Some(image) = &options.image {
+        let wrong = stated.iter().find(|(_, text)| is_other_version(image, text));
+        if let Some((_, text)) = wrong {
+            return Some(format!("{name} states `{text}`, not `{image}`"));
+        }
+    }
+    let rendered = options.scope.objects.iter().find(|object| {
+        let (rendered, live) = (object.id(), workload.id());
+        (rendered.group, rendered.kind, rendered.name) == (live.group, live.kind, live.name)
+    })?;
+    let nothing = Snapshot::default();
+    let rendered = Workload::new(rendered, &nothing)?.images();
+    // Containers that only the live object has were put in by somebody: a service mesh, for example.
+    let wrong = rendered.iter().find_map(|(container, image)| {
+        let live = stated.iter().find(|(name, _)| name == container).map(|(_, image)| *image);
+        (live != Some(*image)).then(|| (live.unwrap_or("no such container"), *image))
+    });
+    wrong.map(|(live, image)| format!("{name} states `{live}`, not `{image}`"))
+}
+
+fn states(workload: &Workload<'_>, image: &PinnedImage) -> bool {
+    workload.images().iter().any(|(_, text)| {
+        let reference: Option<ImageReference> = text.parse().ok();
+        reference.is_some_and(|reference| {
+            reference.name == image.name && reference.digest.as_ref() == Some(&image.digest)
+        })
+    })
+}
+
+fn is_other_version(image: &PinnedImage, text: &str) -> bool {
+    let Ok(reference) = text.parse::<ImageReference>() else { return false };
+    reference.name == image.name && reference.digest.as_ref() != Some(&image.digest)
+}
+
+fn named(object: &Object) -> String {
+    format!("{} `{}`", object.kind(), object.name())
+}
+
+fn waiting(reason: String) -> Standing {
+    Standing::Waiting { reason }
+}

@@ -1,0 +1,144 @@
+//! Rollouts as played back from recorded versions.
+
+use camino::Utf8PathBuf;
+
+use super::*;
+use crate::cluster::Recording;
+use crate::k8s::Object;
+
+const OLD: &str = "registry.example.com/shop/ranking:1@sha256:1111111111111111111111111111111111111111111111111111111111111111";
+const NEW: &str = "registry.example.com/shop/ranking:2@sha256:2222222222222222222222222222222222222222222222222222222222222222";
+
+struct By(&'static str);
+
+#[async_trait]
+impl Ancestry for By {
+    async fn relation(&self, observed: &str) -> Relation {
+        if observed == self.0 { Relation::Same } else { Relation::Older }
+    }
+}
+
+fn deployment(image: &str, healthy: bool) -> String {
+    let ready = i32::from(healthy);
+    format!(
+        "objects:\n- apiVersion: apps/v1\n  kind: Deployment\n  metadata: {{name: ranking, namespace: shop, uid: d, generation: 1}}\n  spec: {{replicas: 1, template: {{spec: {{containers: [{{name: web, image: '{image}'}}]}}}}}}\n  \
+         status: {{observedGeneration: 1, replicas: 1, updatedReplicas: 1, readyReplicas: {ready}, availableReplicas: {ready}}}\n\
+         owned:\n- apiVersion: apps/v1\n  kind: ReplicaSet\n  metadata: {{name: ranking-1, namespace: shop, uid: s, ownerReferences: [{{uid: d, controller: true}}]}}\n  status: {{availableReplicas: {ready}}}\n"
+    )
+}
+
+fn pod(image: &str, status: &str) -> String {
+    format!(
+        "pods:\n- apiVersion: v1\n  kind: Pod\n  metadata: {{name: ranking-1-x, namespace: shop, uid: p, ownerReferences: [{{uid: s, controller: true}}]}}\n  spec: {{containers: [{{name: web, image: '{image}'}}]}}\n  status: {{containerStatuses: [{status}]}}\n"
+    )
+}
+
+const READY: &str = "{name: web, ready: true, restartCount: 0, state: {running: {}}}";
+const NOT_FOUND: &str = "{name: web, ready: false, restartCount: 0, state: {waiting: {reason: ErrImagePull, message: 'ranking: not found'}}}";
+
+fn application(revision: &str) -> String {
+    format!(
+        "application:\n  apiVersion: argoproj.io/v1alpha1\n  kind: Application\n  metadata: {{name: ranking-dev, namespace: argocd}}\n  \
+         spec: &spec {{source: &source {{repoURL: 'https://git.example.com/shop/manifests.git', path: apps, targetRevision: main}}, destination: {{server: 'https://kubernetes.default.svc', namespace: shop}}, syncPolicy: {{automated: {{}}}}}}\n  \
+         status: {{reconciledAt: '2026-01-01T00:00:00Z', sync: {{status: Synced, revision: {revision}, comparedTo: *spec}}, health: {{status: Healthy}}, resources: [{{group: apps, version: v1, kind: Deployment, namespace: shop, name: ranking, status: Synced}}]}}\n"
+    )
+}
+
+fn play(versions: &[String]) -> Recording {
+    let text = |(index, body): (usize, &String)| {
+        let time = format!("2026-01-01T00:{:02}:{:02}Z", index / 60, index % 60);
+        let path = Utf8PathBuf::from(format!("{index:04}.yaml"));
+        (path, format!("schema: deployctl.dev/snapshot/v1\ntime: {time}\n{body}"))
+    };
+    let files: Vec<_> = versions.iter().enumerate().map(text).collect();
+    let files = files.iter().map(|(path, text)| (path.as_path(), text.as_str()));
+    Recording::read(files, &[]).unwrap()
+}
+
+fn options(with_application: bool) -> VerifyOptions<'static> {
+    let rendered = "{apiVersion: apps/v1, kind: Deployment, metadata: {name: ranking, namespace: shop}, spec: {template: {spec: {containers: [{name: web, image: 'IMAGE'}]}}}}";
+    let name = ApplicationName { namespace: "argocd".into(), name: "ranking-dev".into() };
+    let objects = Object::read_all(&rendered.replace("IMAGE", NEW)).unwrap();
+    let scope = match with_application {
+        true => Scope { application: Some(name), objects: Vec::new() },
+        false => Scope { application: None, objects },
+    };
+    VerifyOptions {
+        environment: "dev",
+        service: "ranking",
+        scope,
+        image: Some(NEW.parse().unwrap()),
+        revision: with_application.then(|| "new".to_owned()),
+        repo_url: "https://git.example.com/shop/manifests",
+        path: None,
+        branch: None,
+        ancestry: &By("new"),
+        timeout: Duration::from_secs(60),
+        interval: Duration::from_secs(1),
+        settle: Duration::from_secs(3),
+    }
+}
+
+async fn verdict(with_application: bool, versions: &[String]) -> RolloutReport {
+    let recording = play(versions);
+    verify(&recording, &options(with_application), &|_| {}).await.unwrap()
+}
+
+#[tokio::test]
+async fn the_expected_image_healthy_for_a_while_is_healthy() {
+    let old = deployment(OLD, true) + &pod(OLD, READY);
+    let new = deployment(NEW, true) + &pod(NEW, READY);
+    let report = verdict(false, &[old, deployment(NEW, false), new]).await;
+    assert_eq!(report.verdict, RolloutVerdict::Healthy, "{report:#?}");
+    assert_eq!(report.duration, Duration::from_secs(5));
+    assert_eq!((report.pods[0].image.as_str(), report.pods[0].ready), (NEW, true));
+}
+
+#[tokio::test]
+async fn healthy_at_the_old_image_or_revision_is_not_accepted() {
+    let old = deployment(OLD, true) + &pod(OLD, READY);
+    let report = verdict(false, std::slice::from_ref(&old)).await;
+    assert_eq!(report.verdict, RolloutVerdict::TimedOut);
+    assert_eq!(
+        report.reason,
+        format!("not done after 1m: Deployment `ranking` states `{OLD}`, not `{NEW}`")
+    );
+    let new = deployment(NEW, true) + &pod(NEW, READY);
+    let report = verdict(true, &[application("old") + &new]).await;
+    assert_eq!(report.verdict, RolloutVerdict::TimedOut, "{report:#?}");
+    let report = verdict(true, &[application("old") + &old, application("new") + &new]).await;
+    assert_eq!(report.verdict, RolloutVerdict::Healthy, "{report:#?}");
+}
+
+#[tokio::test]
+async fn an_image_that_is_not_there_ends_the_wait() {
+    let broken = deployment(NEW, false) + &pod(NEW, NOT_FOUND);
+    let report = verdict(false, std::slice::from_ref(&broken)).await;
+    assert_eq!(report.verdict, RolloutVerdict::Degraded);
+    assert_eq!(report.duration, Duration::ZERO);
+    assert_eq!(report.cause.unwrap().kind, CauseKind::ImagePull);
+    assert!(report.reason.ends_with("the registry has no such image"), "{}", report.reason);
+    assert_eq!(report.evidence[0].reason, "ErrImagePull");
+}
+
+#[tokio::test]
+async fn what_ailed_the_state_before_is_not_held_against_the_change() {
+    let broken = deployment(OLD, false) + &pod(OLD, NOT_FOUND);
+    let new = deployment(NEW, true) + &pod(NEW, READY);
+    for with_application in [false, true] {
+        let of =
+            |revision: &str| if with_application { application(revision) } else { String::new() };
+        let versions = [of("old") + &broken, of("old") + &broken, of("new") + &new];
+        let report = verdict(with_application, &versions).await;
+        assert_eq!(report.verdict, RolloutVerdict::Healthy, "{report:#?}");
+    }
+}
+
+#[tokio::test]
+async fn without_anything_to_look_at_there_is_no_verdict() {
+    let nothing = play(&[String::new()]);
+    let error = verify(&nothing, &options(true), &|_| {}).await.unwrap_err();
+    assert_eq!(error.to_string(), "there is no Application `ranking-dev` in namespace `argocd`");
+    let none = VerifyOptions { scope: Scope::default(), ..options(false) };
+    assert!(matches!(verify(&nothing, &none, &|_| {}).await, Err(VerifyError::NothingToVerify)));
+}
