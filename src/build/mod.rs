@@ -4,6 +4,9 @@
 //! what they are. Reading the base image and pushing the result is up to the op.
 
 pub mod context;
+mod format;
+mod layer_blob;
+mod native;
 
 use std::fmt::Display;
 
@@ -11,6 +14,7 @@ use async_trait::async_trait;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::image::{BaseImage, BuiltImage, Recipe};
+pub use native::Native;
 
 /// Something that makes an image.
 #[async_trait]
@@ -48,6 +52,20 @@ pub enum BuildError {
         /// The file or folder.
         path: Utf8PathBuf,
         /// What went wrong.
+        reason: String,
+    },
+    /// A file of the context did not stay as it was.
+    #[error("`{0}` changed while it was read")]
+    Changed(Utf8PathBuf),
+    /// The recipe asks for something that no image can be.
+    #[error("can't build: {0}")]
+    Recipe(String),
+    /// The base image does not fit.
+    #[error("can't build on `{image}`: {reason}")]
+    Base {
+        /// The base image.
+        image: String,
+        /// What is wrong with it.
         reason: String,
     },
 }

@@ -7,6 +7,7 @@
 
 mod architecture;
 mod argocd;
+mod build;
 mod conformance;
 mod contracts;
 mod git;

@@ -1,6 +1,7 @@
 //! What tests stand on: peers that are started and stopped, and a world of their own.
 
 pub(crate) mod git_server;
+pub(crate) mod image;
 mod peer;
 mod registry;
 

@@ -1,0 +1,227 @@
+//! The image's config document: the base's, with what the recipe and the new layers say.
+//!
+//! Fields of the base that deployctl does not know stay, in their place; its history and their
+//! times stay as well. Which keys there are is in the OCI image specification, "Image
+//! Configuration".
+
+use camino::Utf8Path;
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use super::Platform;
+use crate::build::BuildError;
+use crate::image::{Digest, RunConfig};
+
+/// A config document that is being written.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct ConfigDocument(Map<String, Value>);
+
+impl ConfigDocument {
+    /// Returns the document of an image without layers.
+    pub(super) fn empty(platform: &Platform) -> Self {
+        let mut document = Map::new();
+        document.insert("created".to_owned(), Value::Null);
+        document.insert("architecture".to_owned(), json!(platform.architecture));
+        document.insert("os".to_owned(), json!(platform.os));
+        if let Some(variant) = &platform.variant {
+            document.insert("variant".to_owned(), json!(variant));
+        }
+        document.insert("config".to_owned(), json!({}));
+        document.insert("rootfs".to_owned(), json!({ "type": "layers", "diff_ids": [] }));
+        document.insert("history".to_owned(), json!([]));
+        Self(document)
+    }
+
+    /// Returns the base image's document, or why it can't be built on.
+    pub(super) fn of_base(bytes: &[u8], layers: usize) -> Result<Self, String> {
+        let document: Map<String, Value> =
+            serde_json::from_slice(bytes).map_err(|error| format!("its config: {error}"))?;
+        let diff_ids = document.get("rootfs").and_then(|rootfs| rootfs["diff_ids"].as_array());
+        match diff_ids.map(Vec::len) {
+            Some(count) if count == layers => Ok(Self(document)),
+            count => Err(format!(
+                "its config lists {} layers, its manifest {layers}",
+                count.unwrap_or_default()
+            )),
+        }
+    }
+
+    /// Returns the platform that the document states, if it does.
+    pub(super) fn platform(&self) -> Option<Platform> {
+        let text =
+            |key: &str| Some(self.0.get(key)?.as_str()?.to_owned()).filter(|t| !t.is_empty());
+        let (os, architecture) = (text("os")?, text("architecture")?);
+        Some(Platform { os, architecture, variant: text("variant") })
+    }
+
+    /// Adds layers, lowest first: what made them, and the digests of their tar bytes.
+    ///
+    /// History goes on only where it accounts for all layers so far; readers that pair the two
+    /// would be misled otherwise.
+    pub(super) fn add_layers(&mut self, layers: &[(String, Digest)], created: Timestamp) {
+        let is_accounted = self.counts_its_layers();
+        let diff_ids = object(&mut self.0, "rootfs").entry("diff_ids").or_insert(json!([]));
+        if let Some(diff_ids) = diff_ids.as_array_mut() {
+            diff_ids.extend(layers.iter().map(|(_, diff_id)| json!(diff_id.as_str())));
+        }
+        let history = self.0.entry("history").or_insert(json!([]));
+        if let (Some(history), true) = (history.as_array_mut(), is_accounted) {
+            history.extend(
+                layers
+                    .iter()
+                    .map(|(by, _)| json!({ "created": created.to_string(), "created_by": by })),
+            );
+        }
+        self.0.insert("created".to_owned(), json!(created.to_string()));
+    }
+
+    fn counts_its_layers(&self) -> bool {
+        let empty = Vec::new();
+        let list = |value: Option<&Value>| value.and_then(Value::as_array).unwrap_or(&empty).len();
+        let history = self.0.get("history").and_then(Value::as_array).unwrap_or(&empty);
+        let made = history.iter().filter(|entry| entry["empty_layer"] != true).count();
+        made == list(self.0.get("rootfs").map(|rootfs| &rootfs["diff_ids"]))
+    }
+
+    /// Lays the recipe's configuration over the base's.
+    ///
+    /// # Errors
+    ///
+    /// Fails if a port is not one.
+    pub(super) fn configure(&mut self, run: &RunConfig) -> Result<(), BuildError> {
+        let config = object(&mut self.0, "config");
+        if let Some(user) = &run.user {
+            config.insert("User".to_owned(), json!(user));
+        }
+        for port in &run.ports {
+            object(config, "ExposedPorts").insert(exposed_port(port)?, json!({}));
+        }
+        if !run.env.is_empty() {
+            let base = config.get("Env").and_then(Value::as_array).cloned().unwrap_or_default();
+            config.insert("Env".to_owned(), environment(base, run));
+        }
+        if let Some(entrypoint) = &run.entrypoint {
+            config.insert("Entrypoint".to_owned(), json!(entrypoint));
+            // The base's command was meant for the base's entrypoint.
+            config.shift_remove("Cmd");
+        }
+        if let Some(cmd) = &run.cmd {
+            config.insert("Cmd".to_owned(), json!(cmd));
+        }
+        if let Some(workdir) = &run.workdir {
+            config.insert("WorkingDir".to_owned(), json!(Utf8Path::as_str(workdir)));
+        }
+        for (name, value) in &run.labels {
+            object(config, "Labels").insert(name.clone(), json!(value));
+        }
+        Ok(())
+    }
+
+    /// Returns the document's bytes.
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        Value::Object(self.0).to_string().into_bytes()
+    }
+}
+
+/// Returns the object at `key`, which begins empty where there is none; `null` equals absent.
+fn object<'a>(map: &'a mut Map<String, Value>, key: &str) -> &'a mut Map<String, Value> {
+    let value = map.entry(key).or_insert(Value::Null);
+    if !value.is_object() {
+        *value = json!({});
+    }
+    value.as_object_mut().expect("it was made an object above")
+}
+
+/// Returns the base's variables, replaced in their place, then the new ones by name.
+fn environment(mut base: Vec<Value>, run: &RunConfig) -> Value {
+    let name = |variable: &Value| {
+        variable.as_str().and_then(|text| text.split('=').next()).unwrap_or_default().to_owned()
+    };
+    for (key, value) in &run.env {
+        let variable = json!(format!("{key}={value}"));
+        match base.iter_mut().find(|known| name(known) == *key) {
+            Some(known) => *known = variable,
+            None => base.push(variable),
+        }
+    }
+    Value::Array(base)
+}
+
+/// Returns `8080` as `8080/tcp`.
+fn exposed_port(text: &str) -> Result<String, BuildError> {
+    let (number, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+    let is_port = number.parse::<u16>().is_ok_and(|number| number > 0);
+    if is_port && matches!(protocol, "tcp" | "udp" | "sctp") {
+        return Ok(format!("{number}/{protocol}"));
+    }
+    Err(BuildError::Recipe(format!("port `{text}`: expected for example `8080` or `53/udp`")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BASE: &str = r#"{"architecture":"arm64","variant":"v8","os":"linux","x.y":[1],
+        "config":{"Hostname":"","Env":["PATH=/bin","A=1"],"Cmd":["sh"],"Labels":null,
+        "OnBuild":null,"Z":1},"created":"2020-01-01T00:00:00Z",
+        "rootfs":{"type":"layers","diff_ids":["sha256:aa"]},
+        "history":[{"created":"2020-01-01T00:00:00Z","created_by":"x"},
+        {"created":"2020-01-01T00:00:00Z","empty_layer":true}]}"#;
+
+    fn check(base: &str, run: &RunConfig, expected: &Value) {
+        let mut document = ConfigDocument::of_base(base.as_bytes(), 1).unwrap();
+        let layer = ("copy".to_owned(), Digest::of(b""));
+        document.add_layers(&[layer], Timestamp::UNIX_EPOCH);
+        document.configure(run).unwrap();
+        assert_eq!(String::from_utf8(document.into_bytes()).unwrap(), expected.to_string());
+    }
+
+    #[test]
+    fn the_base_s_document_stays_where_the_recipe_is_silent() {
+        let run = RunConfig {
+            env: [("A", "2"), ("B", "3")].map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
+            entrypoint: Some(vec!["/app".to_owned()]),
+            labels: [("k".to_owned(), "v".to_owned())].into(),
+            ..RunConfig::default()
+        };
+        let expected = json!({
+            "architecture": "arm64", "variant": "v8", "os": "linux", "x.y": [1],
+            "config": {
+                "Hostname": "", "Env": ["PATH=/bin", "A=2", "B=3"], "Labels": {"k": "v"},
+                "OnBuild": null, "Z": 1, "Entrypoint": ["/app"],
+            },
+            "created": "1970-01-01T00:00:00Z",
+            "rootfs": {"type": "layers", "diff_ids": ["sha256:aa", Digest::of(b"").as_str()]},
+            "history": [
+                {"created": "2020-01-01T00:00:00Z", "created_by": "x"},
+                {"created": "2020-01-01T00:00:00Z", "empty_layer": true},
+                {"created": "1970-01-01T00:00:00Z", "created_by": "copy"},
+            ],
+        });
+        check(BASE, &run, &expected);
+    }
+
+    #[test]
+    fn history_is_not_begun_above_layers_that_have_none() {
+        let base = r#"{"rootfs":{"diff_ids":["sha256:aa"]}}"#;
+        let mut document = ConfigDocument::of_base(base.as_bytes(), 1).unwrap();
+        document.add_layers(&[("x".into(), Digest::of(b""))], Timestamp::UNIX_EPOCH);
+        assert_eq!(document.0["history"], json!([]));
+    }
+
+    #[test]
+    fn a_base_that_contradicts_itself_is_refused() {
+        let error = ConfigDocument::of_base(BASE.as_bytes(), 2).unwrap_err();
+        assert_eq!(error, "its config lists 1 layers, its manifest 2");
+        assert!(ConfigDocument::of_base(b"[]", 0).is_err());
+    }
+
+    #[test]
+    fn ports_have_a_protocol() {
+        assert_eq!(exposed_port("8080").unwrap(), "8080/tcp");
+        assert_eq!(exposed_port("53/udp").unwrap(), "53/udp");
+        for bad in ["", "0", "65536", "x", "80/", "80/http", "80-90"] {
+            assert!(exposed_port(bad).is_err(), "{bad}");
+        }
+    }
+}

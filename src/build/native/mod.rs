@@ -1,0 +1,241 @@
+//! The native builder: files of the context laid onto nothing or a base image, without an engine.
+//!
+//! The image depends on the recipe, the files' paths, contents and executable bits, the base and the
+//! epoch, and on nothing else of this machine: not on modification times, umask, owner, the order
+//! of folders or where the context lies. The base's layers are only referred to, never read.
+
+mod archive;
+mod config;
+mod layer;
+
+use std::collections::BTreeSet;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use async_trait::async_trait;
+use camino::Utf8PathBuf;
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::context::Context;
+use super::format::Format;
+use super::layer_blob::LayerBlob;
+use super::{BuildError, BuildRequest, Builder};
+use crate::image::{self, BaseImage, Blob, BlobContent, BuiltImage, Digest, Method};
+use config::ConfigDocument;
+use layer::Plan;
+
+/// Builds images by itself.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Native;
+
+#[async_trait]
+impl Builder for Native {
+    async fn build(&self, request: &BuildRequest<'_>) -> Result<BuiltImage, BuildError> {
+        let Method::Native(recipe) = &request.recipe.method else {
+            return Err(BuildError::Recipe("a Dockerfile needs an engine".to_owned()));
+        };
+        let work = Work {
+            context: request.context.to_owned(),
+            recipe: recipe.as_ref().clone(),
+            base: request.base.cloned(),
+            epoch: request.epoch,
+            scratch: request.scratch.to_owned(),
+        };
+        // When this future is dropped, the thread that works for it stops at the next file block.
+        let cancelled = Cancelled::default();
+        let _cancel = CancelOnDrop(cancelled.clone());
+        let built = tokio::task::spawn_blocking(move || work.run(&cancelled)).await;
+        built.map_err(|error| BuildError::Recipe(format!("the build stopped: {error}")))?
+    }
+}
+
+/// A platform, `os/architecture[/variant]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Platform {
+    os: String,
+    architecture: String,
+    variant: Option<String>,
+}
+
+/// A build that shares nothing with the request, so that it can move to a thread of its own.
+struct Work {
+    context: Utf8PathBuf,
+    recipe: image::Native,
+    base: Option<BaseImage>,
+    epoch: i64,
+    scratch: Utf8PathBuf,
+}
+
+/// What the new image takes over from its base.
+struct Base {
+    format: Format,
+    config: ConfigDocument,
+    layers: Vec<Value>,
+    inherited: Vec<Digest>,
+}
+
+impl Work {
+    fn run(&self, cancelled: &Cancelled) -> Result<BuiltImage, BuildError> {
+        let created = Timestamp::from_second(self.epoch)
+            .map_err(|error| BuildError::Recipe(format!("time {}: {error}", self.epoch)))?;
+        let base = self.base()?;
+        let layers = self.layers(cancelled)?;
+        let sources = self.recipe.layers.iter();
+        let history = sources.map(|layer| format!("deployctl: {} to {}", layer.from, layer.to));
+        let diff_ids = layers.iter().map(|layer| layer.diff_id.clone());
+        let mut config = base.config;
+        config.add_layers(&history.zip(diff_ids).collect::<Vec<_>>(), created);
+        config.configure(&self.recipe.config)?;
+        let config = in_memory(config.into_bytes());
+        let own = layers.iter().map(|layer| base.format.layer(&layer.blob));
+        let descriptors: Vec<Value> = base.layers.into_iter().chain(own).collect();
+        let manifest = base.format.manifest(&config, &descriptors);
+        let mut blobs: Vec<Blob> = layers.into_iter().map(|layer| layer.blob).collect();
+        blobs.push(config);
+        Ok(BuiltImage { manifest, blobs, inherited: base.inherited })
+    }
+
+    /// Returns the layers as blobs, one for each entry of the recipe.
+    fn layers(&self, cancelled: &Cancelled) -> Result<Vec<LayerBlob>, BuildError> {
+        let context = Context::open(&self.context, None)?;
+        let mut present = BTreeSet::new();
+        let mut layers = Vec::new();
+        for layer in &self.recipe.layers {
+            let mut plan = Plan::of(&context, layer)?;
+            if self.base.is_none() {
+                plan.add_parents(&mut present);
+            }
+            layers.push(plan.write(self.epoch, &self.scratch, cancelled)?);
+        }
+        Ok(layers)
+    }
+
+    fn base(&self) -> Result<Base, BuildError> {
+        let wanted = self.recipe.platform.as_deref().map(Platform::from_str).transpose()?;
+        match &self.base {
+            Some(base) => Base::of(base, wanted.as_ref())
+                .map_err(|reason| BuildError::Base { image: base.reference.to_string(), reason }),
+            None if self.recipe.base.is_some() => {
+                Err(BuildError::Recipe("the base image was not handed over".to_owned()))
+            }
+            None if self.recipe.layers.is_empty() => {
+                Err(BuildError::Recipe("neither a base image nor a layer".to_owned()))
+            }
+            None => Ok(Base::empty(&wanted.unwrap_or_default())),
+        }
+    }
+}
+
+impl Base {
+    fn empty(platform: &Platform) -> Self {
+        let config = ConfigDocument::empty(platform);
+        Self { format: Format::Oci, config, layers: Vec::new(), inherited: Vec::new() }
+    }
+
+    fn of(base: &BaseImage, wanted: Option<&Platform>) -> Result<Self, String> {
+        let media_type = &base.manifest.media_type;
+        let format = Format::of(media_type)
+            .ok_or_else(|| format!("`{media_type}` is not the manifest of one image"))?;
+        let manifest: Value = serde_json::from_slice(&base.manifest.bytes)
+            .map_err(|error| format!("its manifest: {error}"))?;
+        let mut layers =
+            manifest["layers"].as_array().cloned().ok_or("its manifest has no layers")?;
+        let mut inherited = Vec::new();
+        for layer in &mut layers {
+            let media_type = layer["mediaType"].as_str().unwrap_or_default();
+            let own = format.layer_type(media_type).ok_or_else(|| {
+                format!("its manifest does not allow layers of type `{media_type}`")
+            })?;
+            let digest = layer["digest"].as_str().unwrap_or_default();
+            inherited.push(digest.parse().map_err(|error| format!("its manifest: {error}"))?);
+            layer["mediaType"] = own.into();
+        }
+        let config = ConfigDocument::of_base(&base.config, layers.len())?;
+        let stated = config.platform().ok_or("its config states no platform")?;
+        if let Some(wanted) = wanted.filter(|wanted| !wanted.accepts(&stated)) {
+            return Err(format!("it is for `{stated}`, not `{wanted}`"));
+        }
+        Ok(Self { format, config, layers, inherited })
+    }
+}
+
+fn in_memory(bytes: Vec<u8>) -> Blob {
+    let (digest, size) = (Digest::of(&bytes), bytes.len() as u64);
+    Blob { digest, size, content: BlobContent::Bytes(bytes.into()) }
+}
+
+impl Platform {
+    /// Returns whether an image for `stated` is one for this platform. A variant that either leaves
+    /// out is the architecture's usual one.
+    fn accepts(&self, stated: &Self) -> bool {
+        let variants_agree = match (&self.variant, &stated.variant) {
+            (Some(wanted), Some(stated)) => wanted == stated,
+            _ => true,
+        };
+        self.os == stated.os && self.architecture == stated.architecture && variants_agree
+    }
+}
+
+impl Default for Platform {
+    fn default() -> Self {
+        Self { os: "linux".to_owned(), architecture: "amd64".to_owned(), variant: None }
+    }
+}
+
+impl FromStr for Platform {
+    type Err = BuildError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let parts: Vec<String> = text.split('/').map(str::to_owned).collect();
+        let is_name = |part: &String| {
+            !part.is_empty()
+                && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+        };
+        match (parts.as_slice(), parts.iter().all(is_name)) {
+            ([os, architecture], true) => {
+                Ok(Self { os: os.clone(), architecture: architecture.clone(), variant: None })
+            }
+            ([os, architecture, variant], true) => Ok(Self {
+                os: os.clone(),
+                architecture: architecture.clone(),
+                variant: Some(variant.clone()),
+            }),
+            _ => Err(BuildError::Recipe(format!(
+                "platform `{text}`: expected for example `linux/amd64` or `linux/arm/v7`"
+            ))),
+        }
+    }
+}
+
+impl std::fmt::Display for Platform {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.os, self.architecture)?;
+        match &self.variant {
+            Some(variant) => write!(f, "/{variant}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Tells a thread that nobody waits for it any more.
+#[derive(Debug, Clone, Default)]
+struct Cancelled(Arc<AtomicBool>);
+
+impl Cancelled {
+    fn check(&self) -> std::io::Result<()> {
+        match self.0.load(Ordering::Relaxed) {
+            true => Err(std::io::Error::other("the build was cancelled")),
+            false => Ok(()),
+        }
+    }
+}
+
+struct CancelOnDrop(Cancelled);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.0.store(true, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,3 @@
+//! Builders: the native one needs nothing, the others run their real engine where it is installed.
+
+mod native;
