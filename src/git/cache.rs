@@ -4,7 +4,8 @@
 //! reading, writing objects and pushing need none, as objects never change. It holds nothing that
 //! can't be fetched again, so a damaged one is thrown away and made anew.
 
-use std::fs::{File, TryLockError};
+use std::fs::{DirBuilder, File, TryLockError};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -18,7 +19,9 @@ pub(super) struct Cache {
 
 /// The right to fetch into the cache; it ends when the value is dropped, or the process.
 #[derive(Debug)]
-pub(super) struct Lock(#[expect(dead_code, reason = "holds the lock")] File);
+pub(super) struct Lock {
+    _file: File,
+}
 
 /// How long to wait for another process that fetches.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -32,10 +35,18 @@ impl Cache {
         &self.dir
     }
 
+    /// Makes it where it is not there or can't be opened.
+    pub(super) async fn ensure(&self) -> Result<(), GitError> {
+        match self.open() {
+            Ok(_) => Ok(()),
+            Err(_) => self.lock().await.map(drop),
+        }
+    }
+
     /// Waits until nobody else fetches into the cache, and makes it where it is not there or
     /// can't be opened.
     pub(super) async fn lock(&self) -> Result<Lock, GitError> {
-        let lock = Lock(self.wait().await?);
+        let lock = Lock { _file: self.wait().await? };
         match self.open() {
             Ok(_) => Ok(lock),
             Err(error @ GitError::Ownership { .. }) => Err(error),
@@ -77,7 +88,9 @@ impl Cache {
 
     async fn wait(&self) -> Result<File, GitError> {
         let failed = |error: std::io::Error| self.error(error.to_string());
-        std::fs::create_dir_all(self.parent()).map_err(failed)?;
+        // What is cached may be as private as its remote.
+        let mut folders = DirBuilder::new();
+        folders.recursive(true).mode(0o700).create(self.parent()).map_err(failed)?;
         let path = self.dir.with_extension("lock");
         let mut options = File::options();
         let file = options.create(true).truncate(false).write(true).open(path).map_err(failed)?;

@@ -38,43 +38,58 @@ pub(super) fn log(
 ) -> Result<Walked<Vec<Commit>>, GitError> {
     let mut log = Walked { found: Vec::new(), complete: true };
     let mut seen = HashSet::from([tip.oid()]);
-    let mut next = BinaryHeap::new();
-    if let Ok(commit) = repository.find_commit(tip.oid()) {
-        next.push((commit.time().seconds(), Reverse(0), commit.id()));
-    } else {
-        log.complete = false;
-    }
+    let tip = read(repository, tip.oid())?;
+    let mut next = BinaryHeap::from([(tip.time().seconds(), Reverse(0), tip.id())]);
     while let Some((_, _, id)) = next.pop() {
         if log.found.len() >= limit || seen.len() > MAX_COMMITS {
             break;
         }
         let commit = read(repository, id)?;
-        let here = entry(&commit, path)?;
-        let stated = parents(&commit);
-        let known: Vec<_> =
-            stated.iter().filter_map(|id| repository.find_commit(*id).ok()).collect();
-        if known.len() < stated.len() {
-            // Whether it changed anything can't be told without its parents.
+        let Some(step) = step(repository, &commit, path)? else {
             log.complete = false;
             continue;
-        }
-        let mut same = None;
-        for parent in &known {
-            if same.is_none() && entry(parent, path)? == here {
-                same = Some(parent.clone());
-            }
-        }
-        let changed = if known.is_empty() { here.is_some() } else { same.is_none() };
-        if changed {
+        };
+        if step.changed {
             log.found.push(Commit::read(&commit));
         }
-        for parent in same.map_or(known, |same| vec![same]) {
+        for parent in step.follow {
             if seen.insert(parent.id()) {
                 next.push((parent.time().seconds(), Reverse(seen.len()), parent.id()));
             }
         }
     }
     Ok(log)
+}
+
+/// What a commit means for the log of a path.
+struct Step<'a> {
+    changed: bool,
+    follow: Vec<git2::Commit<'a>>,
+}
+
+/// Returns what `commit` means for the log of `path`, or `None` if that can't be told as the cache
+/// does not have all of its parents.
+fn step<'a>(
+    repository: &'a Repository,
+    commit: &git2::Commit<'_>,
+    path: &Utf8Path,
+) -> Result<Option<Step<'a>>, GitError> {
+    let here = entry(commit, path)?;
+    let stated = parents(commit);
+    let mut follow = Vec::with_capacity(stated.len());
+    for id in stated {
+        let Ok(parent) = repository.find_commit(id) else {
+            return Ok(None);
+        };
+        follow.push(parent);
+    }
+    for parent in &follow {
+        if entry(parent, path)? == here {
+            return Ok(Some(Step { changed: false, follow: vec![parent.clone()] }));
+        }
+    }
+    let changed = !follow.is_empty() || here.is_some();
+    Ok(Some(Step { changed, follow }))
 }
 
 /// Returns the object at `path` in `commit`, or `None` if there is nothing.

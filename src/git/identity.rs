@@ -22,6 +22,10 @@ pub struct Identity {
 ///
 /// Fails with [`GitError::NoIdentity`] if nobody is named, or if `git` can't be run.
 pub async fn identity(environment: &Environment, dir: &Utf8Path) -> Result<Identity, GitError> {
+    let variables = ["GIT_AUTHOR_NAME", "GIT_AUTHOR_EMAIL"].map(|name| environment.get(name));
+    if let [Some(name), Some(email)] = variables {
+        return Ok(Identity { name: name.to_owned(), email: email.to_owned() });
+    }
     let program = environment.find_program("git").ok_or(GitError::NotInstalled)?;
     // Without `user.useConfigOnly`, git makes up a name from the machine's.
     let command = transport::program(program.as_str(), environment)

@@ -42,7 +42,7 @@ impl Repository {
         let folder = folder.and_then(|path| Utf8PathBuf::from_path_buf(path).ok());
         let cache = Cache::new(folder.unwrap_or_else(|| caches.join(remote.folder())));
         let transport = Transport::new(remote, environment).await?;
-        cache.lock().await?;
+        cache.ensure().await?;
         Ok(Self { transport, cache })
     }
 
@@ -145,6 +145,10 @@ impl Repository {
         expected: Option<&CommitId>,
     ) -> Result<Push, GitError> {
         full_name(branch)?;
+        if !self.has_now(commit)? {
+            // Another process has thrown the cache away meanwhile: the change must be made anew.
+            return Ok(Push::Raced);
+        }
         if let Some(expected) = expected
             && !branch.starts_with(OWN_BRANCHES)
             && !history::is_ancestor(&self.cache.open()?, expected, commit)?.found
@@ -228,9 +232,13 @@ impl Repository {
         Ok(commit.id().into())
     }
 
+    fn has_now(&self, commit: &CommitId) -> Result<bool, GitError> {
+        Ok(self.cache.open()?.find_commit(commit.oid()).is_ok())
+    }
+
     /// Returns whether the cache has `commit`, fetched if need be.
     async fn has(&self, commit: &CommitId) -> Result<bool, GitError> {
-        if self.cache.open()?.find_commit(commit.oid()).is_ok() {
+        if self.has_now(commit)? {
             return Ok(true);
         }
         let lock = self.cache.lock().await?;

@@ -7,15 +7,17 @@ use secrecy::SecretString;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::OnceCell;
+use url::Url;
 
 use super::GithubError;
+use super::slug::{is_served_by, repository_of};
 use crate::system::Environment;
 
 /// GitHub's API at `GITHUB_API_URL` (default: `https://api.github.com`), asked with the token in
 /// `GITHUB_TOKEN` or `GH_TOKEN`.
 #[derive(Debug)]
 pub struct Client {
-    base: String,
+    base: Url,
     token: SecretString,
     // Made at the first request: octocrab starts a task of its own, which needs a runtime.
     connection: OnceCell<Octocrab>,
@@ -33,13 +35,19 @@ impl Client {
     pub fn new(environment: &Environment) -> Result<Self, GithubError> {
         let malformed = |reason: &str| GithubError::ApiUrl { reason: reason.to_owned() };
         let base = environment.get("GITHUB_API_URL").unwrap_or("https://api.github.com");
-        let url = url::Url::parse(base).map_err(|error| malformed(&error.to_string()))?;
-        if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+        let base = Url::parse(base).map_err(|error| malformed(&error.to_string()))?;
+        if !matches!(base.scheme(), "http" | "https") || !base.has_host() {
             return Err(malformed("expected https://HOST/PATH"));
         }
         let token = environment.get("GITHUB_TOKEN").or(environment.get("GH_TOKEN"));
         let token = token.ok_or(GithubError::NoToken)?.trim().to_owned();
-        Ok(Self { base: base.to_owned(), token: token.into(), connection: OnceCell::new() })
+        Ok(Self { base, token: token.into(), connection: OnceCell::new() })
+    }
+
+    /// Returns owner and name of the repository that a git remote's address stands for, or `None`
+    /// if it is not on this GitHub.
+    pub fn repository_of(&self, remote: &str) -> Option<(String, String)> {
+        repository_of(remote).filter(|_| is_served_by(remote, &self.base))
     }
 
     pub(super) async fn get<P: Serialize, R: DeserializeOwned>(

@@ -3,23 +3,40 @@
 use url::Url;
 
 /// Returns owner and name of the GitHub repository that a git remote's address stands for, or
-/// `None` if it is not of the form `HOST/OWNER/NAME`.
+/// `None` if it is not of the form `HOST/OWNER/NAME`. Whether HOST is GitHub is told by
+/// [`Client::repository_of`](super::Client::repository_of).
 pub fn repository_of(remote: &str) -> Option<(String, String)> {
-    let path = match Url::parse(remote) {
+    let (_, path) = host_and_path(remote)?;
+    let path = path.trim_matches('/');
+    let (owner, name) = path.strip_suffix(".git").unwrap_or(path).split_once('/')?;
+    (is_name(owner) && is_name(name)).then(|| (owner.to_owned(), name.to_owned()))
+}
+
+/// Returns whether the API at `api` is that of the host that `remote` is on.
+pub(super) fn is_served_by(remote: &str, api: &Url) -> bool {
+    let (Some((host, _)), Some(api)) = (host_and_path(remote), api.host_str()) else {
+        return false;
+    };
+    // GitHub answers SSH on port 443 under another name, and the API of github.com and of a
+    // tenant of ghe.com has one of its own; an Enterprise server has one name for all.
+    let host = host.to_ascii_lowercase();
+    let host = host.strip_prefix("ssh.").unwrap_or(&host);
+    api == host || api.strip_prefix("api.") == Some(host)
+}
+
+fn host_and_path(remote: &str) -> Option<(String, String)> {
+    match Url::parse(remote) {
         Ok(url) if matches!(url.scheme(), "http" | "https" | "ssh" | "git") => {
-            url.host_str()?;
-            url.path().to_owned()
+            Some((url.host_str()?.to_owned(), url.path().to_owned()))
         }
         // `user@host:owner/name`; the parser takes `host:owner/name` for a scheme and a path.
         _ if !remote.contains("://") => {
             let (host, path) = remote.split_once(':')?;
-            (!host.contains('/') && !path.starts_with('/')).then(|| path.to_owned())?
+            let host = host.rsplit('@').next()?;
+            (!host.contains('/') && !path.starts_with('/')).then(|| (host.into(), path.into()))
         }
-        _ => return None,
-    };
-    let path = path.trim_matches('/');
-    let (owner, name) = path.strip_suffix(".git").unwrap_or(path).split_once('/')?;
-    (is_name(owner) && is_name(name)).then(|| (owner.to_owned(), name.to_owned()))
+        _ => None,
+    }
 }
 
 /// Returns whether `text` can be the name of a user or a repository, and so a step of a URL.
@@ -63,5 +80,19 @@ mod tests {
         ] {
             assert_eq!(repository_of(remote), None, "{remote}");
         }
+    }
+
+    #[test]
+    fn a_repository_elsewhere_is_not_looked_for_on_github() {
+        let served = |remote, api| is_served_by(remote, &Url::parse(api).unwrap());
+        let github = "https://api.github.com";
+        assert!(served("https://github.com/a/b", github));
+        assert!(served("git@github.com:a/b.git", github));
+        assert!(served("ssh://git@ssh.github.com:443/a/b.git", github));
+        assert!(served("https://git.example.com:8443/a/b", "https://git.example.com/api/v3"));
+        assert!(served("git@shop.ghe.com:a/b.git", "https://api.shop.ghe.com"));
+        assert!(!served("https://gitlab.example.com/a/b", github));
+        assert!(!served("git@gitlab.example.com:a/b", github));
+        assert!(!served("/srv/git/a/b", github));
     }
 }

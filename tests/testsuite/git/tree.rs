@@ -94,3 +94,25 @@ async fn a_submodule_is_an_empty_folder() {
     assert_eq!(tree.read("module/x".into()).unwrap(), None);
     assert_eq!(tree.files("".into()).unwrap(), ["a"]);
 }
+
+#[tokio::test]
+async fn a_folder_of_too_many_files_is_refused() {
+    let server = GitServer::bare(&[("a", "1\n")]);
+    let blob = server.git(&["rev-parse", "main:a"]);
+    let entries = (0..200_001).map(|n| format!("100644 blob {}\t{n:06}\n", blob.trim()));
+    let list = TempDir::new().unwrap();
+    std::fs::write(list.path().join("list"), entries.collect::<String>()).unwrap();
+    let script = format!(
+        "tree=$(git mktree <'{}') && commit=$(git -c user.name=x -c user.email=x \
+         commit-tree -m x $tree) && git update-ref refs/heads/main $commit",
+        list.path().join("list").display()
+    );
+    let mut made = std::process::Command::new("sh");
+    assert!(made.args(["-c", &script]).current_dir(server.path()).status().unwrap().success());
+    let client = Client::of(server.path()).await;
+    let tip = client.repository.fetch(None).await.unwrap();
+    let tree = client.repository.tree(&tip).unwrap();
+    let error = tree.files("".into()).unwrap_err().to_string();
+    assert_eq!(error, "can't read ``: it has more than 200000 files");
+    assert_eq!(tree.read("123456".into()).unwrap().unwrap(), b"1\n");
+}
