@@ -3,11 +3,18 @@
 //! The one renderer so far calls `kustomize` or `kubectl kustomize`; the seam is where deployctl's
 //! own renderer goes.
 
+mod closure;
+mod disk;
+mod external;
+
 use async_trait::async_trait;
 use camino::{Utf8Path, Utf8PathBuf};
 
+pub use disk::DiskTree;
+pub use external::{External, LoadRestrictor};
+
 use crate::k8s::Object;
-use crate::kustomize::FileTree;
+use crate::kustomize::{FileTree, FindError, TreeError};
 
 /// Something that does what `kustomize build` does.
 #[async_trait]
@@ -46,4 +53,16 @@ pub enum RenderError {
         /// The renderer's own words.
         reason: String,
     },
+    /// The folder has no kustomization.
+    #[error(transparent)]
+    Find(#[from] FindError),
+    /// A file of the overlay can't be read, or is not where an overlay's files may be.
+    #[error(transparent)]
+    Tree(#[from] TreeError),
+}
+
+impl RenderError {
+    fn failed(dir: &Utf8Path, reason: &dyn std::fmt::Display) -> Self {
+        Self::Failed { dir: dir.to_owned(), reason: reason.to_string() }
+    }
 }

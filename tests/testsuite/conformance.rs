@@ -5,8 +5,8 @@ use std::path::PathBuf;
 mod argo_health;
 mod dockerignore;
 mod image_reference;
-mod oci_schema;
 mod kustomize_edit;
+mod oci_schema;
 
 /// Returns the folder of the collection `name`, or `None` after one printed line if it is not there.
 fn cases(name: &str) -> Option<PathBuf> {

@@ -16,4 +16,5 @@ mod github;
 mod health;
 mod kustomize;
 mod registry;
+mod render;
 mod support;
