@@ -19,7 +19,7 @@ pub(crate) fn cases_file(name: &str) -> Option<PathBuf> {
     let root = std::env::var_os("DEPLOYCTL_CASES").map_or_else(|| beside.into(), PathBuf::from);
     let path = root.join(name);
     if !path.exists() {
-        eprintln!("skipped {name}: no case collection; set DEPLOYCTL_CASES");
+        crate::support::skip(&format!("no case collection `{name}`; set DEPLOYCTL_CASES"));
         return None;
     }
     Some(path)

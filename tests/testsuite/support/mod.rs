@@ -5,5 +5,5 @@ pub(crate) mod image;
 mod peer;
 mod registry;
 
-pub(crate) use peer::{Server, free_port, peer, wait_until};
+pub(crate) use peer::{Server, free_port, peer, skip, wait_until};
 pub(crate) use registry::RegistryServer;

@@ -20,12 +20,17 @@ pub(crate) fn peer(name: &str) -> Option<PathBuf> {
     if found.is_none() {
         let required = std::env::var("DEPLOYCTL_REQUIRE_PEERS").is_ok_and(|value| value == "1");
         assert!(!required, "peer `{name}` is not installed and DEPLOYCTL_REQUIRE_PEERS=1");
-        let thread = std::thread::current();
-        let test = thread.name().unwrap_or("a test");
-        // The test harness swallows what the print macros of a passing test say, but not this.
-        let _ = writeln!(std::io::stderr(), "skipped {test}: peer `{name}` is not installed");
+        skip(&format!("peer `{name}` is not installed"));
     }
     found
+}
+
+/// Prints that the running test is skipped, and why.
+pub(crate) fn skip(reason: &str) {
+    let thread = std::thread::current();
+    let test = thread.name().unwrap_or("a test");
+    // The test harness swallows what the print macros of a passing test say, but not this.
+    let _ = writeln!(std::io::stderr(), "skipped {test}: {reason}");
 }
 
 /// Returns a loopback port that nobody listens on.
