@@ -17,4 +17,5 @@ mod health;
 mod kustomize;
 mod registry;
 mod render;
+mod shipped;
 mod support;
