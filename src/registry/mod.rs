@@ -5,6 +5,7 @@
 mod descriptor;
 mod layout;
 mod memory;
+mod remote;
 mod verified;
 
 use std::pin::Pin;
@@ -17,6 +18,7 @@ use crate::image::{Blob, Digest, ImageName, ImageReference, Manifest, Tag};
 
 pub use layout::Layout;
 pub use memory::Memory;
+pub use remote::Remote;
 
 /// A place that keeps images: a remote registry, an OCI layout directory, or memory.
 #[async_trait]

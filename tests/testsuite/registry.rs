@@ -3,11 +3,15 @@
 use std::path::Path;
 use std::process::Command;
 
-use deployctl::image::{Blob, BlobContent, Digest, ImageName, Manifest};
-use deployctl::registry::{Layout, Registry};
+use deployctl::image::{Blob, BlobContent, Digest, ImageName, ImageReference, Manifest};
+use deployctl::registry::{Layout, Registry, RegistryError, Remote};
+use deployctl::system::Environment;
 use serde_json::json;
 
-use crate::support::peer;
+use crate::support::{RegistryServer, free_port, peer};
+
+/// Grep for it finds every place that a password leaks to.
+const CANARY: &str = "canary-8d1f0b6e";
 
 #[tokio::test]
 async fn skopeo_reads_a_layout_by_tag() {
@@ -34,6 +38,104 @@ async fn umoci_unpacks_a_layout() {
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(std::fs::read_to_string(bundle.join("hello")).unwrap(), "hello\n");
+}
+
+#[tokio::test]
+async fn skopeo_reads_what_was_pushed() {
+    let (Some(server), Some(skopeo)) = (RegistryServer::start_plain(), peer("skopeo")) else {
+        return;
+    };
+    let name = ImageName::new(server.domain(), "shop/web").unwrap();
+    let remote = Remote::new(&Environment::default()).unwrap();
+    let digest = push_image(&remote, &name, "v1").await;
+    let source = format!("docker://{name}:v1");
+    assert_eq!(inspect(&skopeo, &["--tls-verify=false", &source]), digest.as_str());
+}
+
+#[tokio::test]
+async fn a_login_is_taken_from_dockers_configuration() {
+    let Some(server) = RegistryServer::start_htpasswd("ci", CANARY) else { return };
+    let name = ImageName::new(server.domain(), "shop/web").unwrap();
+    let home = Login::new(server.domain(), "ci", CANARY);
+    let remote = Remote::new(&home.environment()).unwrap();
+    let digest = push_image(&remote, &name, "v1").await;
+    let reference = format!("{name}:v1").parse::<ImageReference>().unwrap();
+    assert_eq!(remote.resolve(&reference).await.unwrap(), Some(digest));
+    // One challenge for the whole push, not one a request.
+    assert_eq!(server.count_requests("\" 401 "), 1);
+}
+
+#[tokio::test]
+async fn a_refused_login_says_which_registry_and_which_file() {
+    let Some(server) = RegistryServer::start_htpasswd("ci", "the right one") else { return };
+    let name = ImageName::new(server.domain(), "shop/web").unwrap();
+    let wrong = Login::new(server.domain(), "ci", CANARY);
+    let none = Login::new("registry.example.com", "ci", CANARY);
+    for (home, hint) in [(&wrong, "refuses the credentials from"), (&none, "no credentials for")] {
+        let remote = Remote::new(&home.environment()).unwrap();
+        let reference = format!("{name}:v1").parse::<ImageReference>().unwrap();
+        let blob = blob(b"x".to_vec());
+        let errors = [
+            remote.resolve(&reference).await.unwrap_err(),
+            remote.push_blob(&name, &blob).await.unwrap_err(),
+            remote.blob(&name, &blob.digest).await.err().unwrap(),
+        ];
+        for error in errors {
+            let text = format!("{error} {error:?}");
+            assert!(matches!(error, RegistryError::Denied { .. }), "{text}");
+            for part in [server.domain(), "shop/web", hint, home.file().as_str()] {
+                assert!(text.contains(part), "{part}: {text}");
+            }
+            assert!(!text.contains(CANARY) && !text.contains(&home.encoded), "{text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_certificate_that_nobody_vouches_for_is_refused() {
+    let Some(server) = RegistryServer::start_tls() else { return };
+    let reference = format!("{}/shop/web:v1", server.domain()).parse::<ImageReference>().unwrap();
+    let remote = Remote::new(&Environment::default()).unwrap();
+    let error = remote.resolve(&reference).await.unwrap_err();
+    let RegistryError::Unreachable { reason, .. } = &error else { panic!("{error:?}") };
+    assert!(reason.contains("certificate"), "{reason}");
+}
+
+#[tokio::test]
+async fn a_registry_that_is_not_there_is_named() {
+    let domain = format!("127.0.0.1:{}", free_port());
+    let reference = format!("{domain}/shop/web:v1").parse::<ImageReference>().unwrap();
+    let remote = Remote::new(&Environment::default()).unwrap();
+    let error = remote.resolve(&reference).await.unwrap_err().to_string();
+    let expected = format!("can't reach registry `{domain}`: Connection refused (os error 111)");
+    assert_eq!(error, expected);
+}
+
+/// A home with one login in `.docker/config.json`.
+struct Login {
+    home: tempfile::TempDir,
+    encoded: String,
+}
+
+impl Login {
+    fn new(domain: &str, user: &str, password: &str) -> Self {
+        use base64::Engine as _;
+        let encoded =
+            base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
+        let home = tempfile::tempdir().unwrap();
+        std::fs::create_dir(home.path().join(".docker")).unwrap();
+        let text = json!({"auths": {domain: {"auth": encoded}}}).to_string();
+        std::fs::write(home.path().join(".docker/config.json"), text).unwrap();
+        Self { home, encoded }
+    }
+
+    fn file(&self) -> String {
+        self.home.path().join(".docker/config.json").to_str().unwrap().to_owned()
+    }
+
+    fn environment(&self) -> Environment {
+        Environment::from_iter([("HOME", self.home.path().to_str().unwrap())])
+    }
 }
 
 /// Pushes an image with the one file `hello` and returns its digest.

@@ -3,9 +3,12 @@
 use bytes::Bytes;
 use camino::Utf8PathBuf;
 use deployctl::image::{Blob, BlobContent, Digest, ImageName, ImageReference, Manifest, Tag};
-use deployctl::registry::{Layout, Memory, Registry, RegistryError};
+use deployctl::registry::{Layout, Memory, Registry, RegistryError, Remote};
+use deployctl::system::Environment;
 use serde_json::{Value, json};
 use tokio::io::AsyncReadExt as _;
+
+use crate::support::RegistryServer;
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -20,6 +23,20 @@ async fn a_layout_keeps_the_contract() {
     let dir = tempfile::tempdir().unwrap();
     let dir = Utf8PathBuf::try_from(dir.path().join("deep/layout")).unwrap();
     check(&Layout::new(dir), "registry.example.com").await;
+}
+
+#[tokio::test]
+async fn a_remote_registry_keeps_the_contract() {
+    let Some(server) = RegistryServer::start_plain() else { return };
+    check(&Remote::new(&Environment::default()).unwrap(), server.domain()).await;
+}
+
+#[tokio::test]
+async fn a_remote_registry_over_tls_keeps_the_contract() {
+    let Some(server) = RegistryServer::start_tls() else { return };
+    let authority = server.authority();
+    let environment = Environment::from_iter([("SSL_CERT_FILE", authority.to_str().unwrap())]);
+    check(&Remote::new(&environment).unwrap(), server.domain()).await;
 }
 
 async fn check(registry: &dyn Registry, domain: &str) {

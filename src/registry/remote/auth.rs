@@ -1,0 +1,265 @@
+//! Who asks: the registry's challenge, and the `Authorization` header that meets it.
+//!
+//! Nothing is sent before a registry asks for it. A token is asked for the scope of the request in
+//! hand, and kept for the next one with the same scope; when it runs out, the registry says 401 and
+//! the next one is fetched.
+
+use base64::Engine as _;
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
+use reqwest::{Method, Request};
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use url::Url;
+use url::form_urlencoded::Serializer;
+
+use super::answer::{Refusal, read_body};
+use super::credentials::{Credential, Found};
+use super::endpoint::{EVERY_SCOPE, Endpoint};
+use super::http::deepest;
+use super::transport::{Failure, Transport};
+use crate::image::ImageName;
+use crate::registry::RegistryError;
+
+/// The longest answer of a token service that is read.
+const TOKEN_MAX: usize = 256 << 10;
+
+/// How a registry wants to know who asks.
+enum Challenge {
+    /// User name and password with every request.
+    Basic,
+    /// A token from the service at `realm`.
+    Bearer { realm: Url, service: Option<String> },
+}
+
+#[derive(Deserialize)]
+struct TokenAnswer {
+    token: Option<String>,
+    access_token: Option<String>,
+}
+
+impl Transport {
+    /// Meets the challenge in `headers`, so that the next request for `scope` is authorized.
+    pub(super) async fn authorize(
+        &self,
+        endpoint: &Endpoint,
+        name: &ImageName,
+        scope: &str,
+        headers: &HeaderMap,
+    ) -> Result<(), Failure> {
+        let denied = |reason| Failure::denied(name, reason);
+        let found = self.credentials.find(name).await.map_err(denied)?;
+        match Challenge::read(headers).map_err(denied)? {
+            Challenge::Basic => {
+                let Some(found) = found else {
+                    return Err(denied(format!("it wants a login; {}", self.no_credentials(name))));
+                };
+                let Credential::Password { user, password } = found.credential else {
+                    let place = found.place;
+                    return Err(denied(format!("it wants a password; {place} has only a token")));
+                };
+                endpoint.authorize(EVERY_SCOPE, basic(&user, &password));
+                Ok(())
+            }
+            Challenge::Bearer { realm, service } => {
+                // Over plain HTTP only where the registry itself is asked that way.
+                if realm.scheme() != "https" && !(realm.scheme() == "http" && endpoint.is_plain()) {
+                    return Err(denied("its token service is not on https".to_owned()));
+                }
+                let service = service.unwrap_or_default();
+                let token = self.token(name, &realm, &service, scope, found).await?;
+                endpoint.authorize(scope, SecretString::from(format!("Bearer {token}")));
+                Ok(())
+            }
+        }
+    }
+
+    /// Returns what to do about credentials that are not there.
+    pub(super) fn no_credentials(&self, name: &ImageName) -> String {
+        let (domain, places) = (name.domain(), self.credentials.places());
+        format!(
+            "no credentials for `{domain}` in {places}; `docker login {domain}` puts them there"
+        )
+    }
+
+    async fn token(
+        &self,
+        name: &ImageName,
+        realm: &Url,
+        service: &str,
+        scope: &str,
+        found: Option<Found>,
+    ) -> Result<String, Failure> {
+        let hint = match &found {
+            Some(found) => format!("the credentials from {} were sent to it", found.place),
+            None => self.no_credentials(name),
+        };
+        let request = token_request(realm, service, scope, found.as_ref());
+        let service = realm.host_str().unwrap_or_default();
+        let client = self.http.client_for(realm).map_err(|why| Failure::unreachable(name, why))?;
+        let sent = client.execute(request).await;
+        let response = sent.map_err(|error| Failure::transport(name, &error))?;
+        let status = response.status();
+        if !status.is_success() {
+            let refusal = Refusal::read(response).await;
+            if status.is_server_error() || status.as_u16() == 429 {
+                return Err(Failure::later(name, &refusal));
+            }
+            let words = refusal.words;
+            let reason = format!("token service `{service}` says {words}; {hint}");
+            return Err(Failure::denied(name, reason));
+        }
+        let body = read_body(response, TOKEN_MAX).await;
+        let body = body.map_err(|reason| Failure::answer(name, reason))?;
+        let answer = serde_json::from_slice::<TokenAnswer>(&body).ok();
+        let token = answer.and_then(|answer| answer.token.or(answer.access_token));
+        token.ok_or_else(|| {
+            Failure::answer(name, format!("token service `{service}` gave no token"))
+        })
+    }
+}
+
+impl Challenge {
+    fn read(headers: &HeaderMap) -> Result<Self, String> {
+        let texts =
+            headers.get_all(WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
+        let mut offers_basic = false;
+        for text in texts {
+            let challenges = http_auth::parser::ChallengeParser::new(text).map_while(Result::ok);
+            for challenge in challenges {
+                if challenge.scheme.eq_ignore_ascii_case("basic") {
+                    offers_basic = true;
+                }
+                if !challenge.scheme.eq_ignore_ascii_case("bearer") {
+                    continue;
+                }
+                let parameter = |name: &str| {
+                    let mut all = challenge.params.iter();
+                    let found = all.find(|(key, _)| key.eq_ignore_ascii_case(name));
+                    found.map(|(_, value)| value.to_unescaped())
+                };
+                let realm = parameter("realm").and_then(|realm| Url::parse(&realm).ok());
+                let realm = realm.ok_or("its challenge names no token service")?;
+                return Ok(Self::Bearer { realm, service: parameter("service") });
+            }
+        }
+        let nothing = "it says 401 and not what it wants";
+        if offers_basic { Ok(Self::Basic) } else { Err(nothing.to_owned()) }
+    }
+}
+
+/// Returns the request for a token: the OAuth2 exchange for an identity token, else the plain one,
+/// with user name and password if there are any (distribution's "Token Authentication").
+fn token_request(realm: &Url, service: &str, scope: &str, found: Option<&Found>) -> Request {
+    let mut url = realm.clone();
+    if let Some(Credential::IdentityToken(token)) = found.map(|found| &found.credential) {
+        let mut form = Serializer::new(String::new());
+        form.append_pair("grant_type", "refresh_token").append_pair("client_id", "deployctl");
+        form.append_pair("service", service).append_pair("scope", scope);
+        form.append_pair("refresh_token", token.expose_secret());
+        let mut request = Request::new(Method::POST, url);
+        let form_type = HeaderValue::from_static("application/x-www-form-urlencoded");
+        request.headers_mut().insert(CONTENT_TYPE, form_type);
+        *request.body_mut() = Some(form.finish().into());
+        return request;
+    }
+    {
+        let mut query = url.query_pairs_mut();
+        if !service.is_empty() {
+            query.append_pair("service", service);
+        }
+        for one in scope.split(' ') {
+            query.append_pair("scope", one);
+        }
+    }
+    let mut request = Request::new(Method::GET, url);
+    if let Some(Credential::Password { user, password }) = found.map(|found| &found.credential) {
+        request.headers_mut().insert(AUTHORIZATION, header(&basic(user, password)));
+    }
+    request
+}
+
+fn basic(user: &str, password: &SecretString) -> SecretString {
+    let both = format!("{user}:{}", password.expose_secret());
+    let encoded = base64::engine::general_purpose::STANDARD.encode(both);
+    SecretString::from(format!("Basic {encoded}"))
+}
+
+/// Returns the header's value, marked so that no log shows it.
+pub(super) fn header(secret: &SecretString) -> HeaderValue {
+    // A token that does not fit into a header can't have come from a registry.
+    let value = HeaderValue::from_str(secret.expose_secret());
+    let mut value = value.unwrap_or_else(|_| HeaderValue::from_static("Bearer"));
+    value.set_sensitive(true);
+    value
+}
+
+/// Returns the error of a registry that was told who asks and still refuses.
+pub(super) async fn refused(
+    transport: &Transport,
+    name: &ImageName,
+    unauthorized: bool,
+    words: &str,
+) -> RegistryError {
+    let hint = match transport.credentials.find(name).await {
+        Ok(Some(found)) if unauthorized => {
+            format!("it refuses the credentials from {}", found.place)
+        }
+        Ok(Some(found)) => format!("the credentials from {} do not reach that far", found.place),
+        Ok(None) => transport.no_credentials(name),
+        Err(reason) => reason,
+    };
+    Failure::denied(name, format!("{words}; {hint}")).error
+}
+
+/// Returns why `error` happened, where it does not come from the network.
+pub(super) fn reason_of(error: &reqwest::Error) -> String {
+    deepest(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn challenge(text: &'static str) -> Result<Challenge, String> {
+        let mut headers = HeaderMap::new();
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(text));
+        Challenge::read(&headers)
+    }
+
+    #[test]
+    fn a_bearer_challenge_names_the_token_service() {
+        let text = r#"Bearer realm="https://auth.example.com/token",service="r",scope="a:b:c""#;
+        let Ok(Challenge::Bearer { realm, service }) = challenge(text) else { panic!("bearer") };
+        assert_eq!(
+            (realm.as_str(), service.as_deref()),
+            ("https://auth.example.com/token", Some("r"))
+        );
+        assert!(matches!(challenge("Basic realm=\"x\""), Ok(Challenge::Basic)));
+        assert!(matches!(
+            challenge("Basic realm=x, Bearer realm=\"https://a\""),
+            Ok(Challenge::Bearer { .. })
+        ));
+        assert!(challenge("Bearer realm=\"nowhere\"").is_err());
+        assert!(challenge("Negotiate").is_err());
+    }
+
+    #[test]
+    fn an_identity_token_travels_in_the_body() {
+        let realm = Url::parse("https://auth.example.com/token").unwrap();
+        let credential = Credential::IdentityToken("canary".to_owned().into());
+        let found = Found { credential, place: String::new() };
+        let request = token_request(&realm, "r", "repository:a:pull,push", Some(&found));
+        assert_eq!((request.method(), request.url()), (&Method::POST, &realm));
+        let body = request.body().unwrap().as_bytes().unwrap();
+        assert!(String::from_utf8_lossy(body).contains("refresh_token=canary"));
+    }
+
+    #[test]
+    fn every_scope_is_a_parameter_of_its_own() {
+        let realm = Url::parse("https://auth.example.com/token?x=1").unwrap();
+        let request = token_request(&realm, "", "repository:a:pull,push repository:b:pull", None);
+        let query = "x=1&scope=repository%3Aa%3Apull%2Cpush&scope=repository%3Ab%3Apull";
+        assert_eq!(request.url().query(), Some(query));
+        assert!(request.headers().get(AUTHORIZATION).is_none());
+    }
+}

@@ -1,0 +1,123 @@
+//! HTTP clients: one for plain connections, and one for TLS, made when it is first needed, because
+//! reading the machine's certificate authorities takes longer than asking a registry.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use camino::Utf8PathBuf;
+use reqwest::{Certificate, Client, ClientBuilder, NoProxy, Proxy};
+use url::Url;
+
+use super::RegistryError;
+use crate::system::Environment;
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a connection may be silent in the middle of an answer.
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The clients.
+pub(super) struct Http {
+    plain: Client,
+    tls: OnceLock<Result<Client, String>>,
+    proxies: Proxies,
+    authorities: Vec<Certificate>,
+}
+
+/// The proxies that the environment names.
+#[derive(Default)]
+struct Proxies {
+    http: Option<String>,
+    https: Option<String>,
+    except: String,
+}
+
+impl Http {
+    /// Returns clients as the environment wants them: `SSL_CERT_FILE`, `HTTPS_PROXY`, `HTTP_PROXY`,
+    /// `NO_PROXY`, the latter three in lower case too.
+    pub(super) fn new(environment: &Environment) -> Result<Self, RegistryError> {
+        // Fails if one is installed already, which is just as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let proxies = Proxies::of(environment);
+        let no_authorities = builder(&proxies).and_then(|b| b.tls_certs_only([]).build());
+        let plain = no_authorities.map_err(|error| RegistryError::Unreachable {
+            registry: "any".to_owned(),
+            reason: format!("the proxy settings can't be used: {}", deepest(&error)),
+        })?;
+        let authorities = read_authorities(environment)?;
+        Ok(Self { plain, tls: OnceLock::new(), proxies, authorities })
+    }
+
+    /// Returns the client that speaks the scheme of `url`.
+    pub(super) fn client_for(&self, url: &Url) -> Result<&Client, String> {
+        if url.scheme() == "http" {
+            return Ok(&self.plain);
+        }
+        self.tls.get_or_init(|| self.make_tls()).as_ref().map_err(Clone::clone)
+    }
+
+    fn make_tls(&self) -> Result<Client, String> {
+        let builder = builder(&self.proxies).map(|b| b.tls_certs_merge(self.authorities.clone()));
+        builder.and_then(ClientBuilder::build).map_err(|error| {
+            let reason = deepest(&error);
+            format!("{reason}; install `ca-certificates` or set SSL_CERT_FILE")
+        })
+    }
+}
+
+impl Proxies {
+    fn of(environment: &Environment) -> Self {
+        let get = |upper: &str| {
+            let lower = upper.to_lowercase();
+            environment.get(&lower).or_else(|| environment.get(upper)).map(str::to_owned)
+        };
+        let loopback = "localhost,127.0.0.0/8,::1";
+        let except = get("NO_PROXY").map_or(loopback.to_owned(), |no| format!("{loopback},{no}"));
+        Self { http: get("HTTP_PROXY"), https: get("HTTPS_PROXY"), except }
+    }
+}
+
+fn builder(proxies: &Proxies) -> reqwest::Result<ClientBuilder> {
+    let mut builder = Client::builder()
+        .user_agent(concat!("deployctl/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(CONNECT_TIMEOUT)
+        .read_timeout(READ_TIMEOUT)
+        // Redirects are followed by hand, which keeps credentials from going with them.
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy();
+    let except = || NoProxy::from_string(&proxies.except);
+    if let Some(proxy) = &proxies.http {
+        builder = builder.proxy(Proxy::http(proxy)?.no_proxy(except()));
+    }
+    if let Some(proxy) = &proxies.https {
+        builder = builder.proxy(Proxy::https(proxy)?.no_proxy(except()));
+    }
+    Ok(builder)
+}
+
+fn read_authorities(environment: &Environment) -> Result<Vec<Certificate>, RegistryError> {
+    let Some(path) = environment.get("SSL_CERT_FILE").map(Utf8PathBuf::from) else {
+        return Ok(Vec::new());
+    };
+    let pem = std::fs::read(&path)
+        .map_err(|source| RegistryError::File { path: path.clone(), source })?;
+    Certificate::from_pem_bundle(&pem).map_err(|error| RegistryError::Invalid {
+        document: path.to_string(),
+        expected: "file of PEM certificates (SSL_CERT_FILE)",
+        reason: deepest(&error),
+    })
+}
+
+/// Returns the innermost cause, which alone says what happened and has no URL in it.
+pub(super) fn deepest(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    match cause.downcast_ref::<reqwest::Error>() {
+        Some(error) if error.is_timeout() => {
+            format!("no answer within {} seconds", READ_TIMEOUT.as_secs())
+        }
+        Some(error) => format!("{error:#}").split(" for url").next().unwrap_or_default().to_owned(),
+        None => cause.to_string(),
+    }
+}

@@ -1,0 +1,323 @@
+//! One request to a registry: over TLS or not, authorized when the registry asks for it, sent on
+//! where the registry says, and again where it may go well the next time.
+
+use std::collections::BTreeMap;
+use std::error::Error as _;
+use std::future::Future;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use backon::{ExponentialBuilder, Retryable as _};
+use bytes::Bytes;
+use camino::Utf8Path;
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
+use reqwest::{Body, Method, Request, Response, StatusCode};
+use tokio::io::AsyncReadExt as _;
+use tokio_util::io::ReaderStream;
+use url::Url;
+
+use super::answer::Refusal;
+use super::auth::{header, reason_of, refused};
+use super::credentials::Credentials;
+use super::endpoint::{Endpoint, PlainRules, may_lead};
+use super::http::Http;
+use crate::image::ImageName;
+use crate::registry::RegistryError;
+use crate::registry::descriptor::MANIFEST_TYPES;
+use crate::system::Environment;
+
+/// How many answers (challenge, redirects, the turn to TLS) may lead to the one that counts.
+const STEPS_MAX: usize = 8;
+/// How much of a file is read at a time.
+const CHUNK: usize = 64 << 10;
+
+/// The way to all registries.
+pub(super) struct Transport {
+    pub(super) http: Http,
+    pub(super) credentials: Credentials,
+    rules: PlainRules,
+    endpoints: Mutex<BTreeMap<String, Arc<Endpoint>>>,
+}
+
+/// A request.
+pub(super) struct Call<'a> {
+    /// The method.
+    pub(super) method: Method,
+    /// The repository that it is about.
+    pub(super) name: &'a ImageName,
+    /// Where to: a path below the registry's root, or the whole URL that the registry gave.
+    pub(super) target: Target,
+    /// What the token must allow.
+    pub(super) scope: String,
+    /// What is sent.
+    pub(super) payload: Payload<'a>,
+}
+
+/// Where a request goes.
+#[derive(Clone)]
+pub(super) enum Target {
+    /// A path and a query.
+    Path(String),
+    /// A URL out of the registry's own answer.
+    Url(Url),
+}
+
+/// What a request carries.
+pub(super) enum Payload<'a> {
+    /// Nothing.
+    Nothing,
+    /// Bytes and their media type.
+    Bytes(&'a Bytes, &'a str),
+    /// The first bytes of a file, as many as said.
+    File(&'a Utf8Path, u64),
+}
+
+/// An error, and whether it may go away by itself.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) error: RegistryError,
+    pub(super) transient: bool,
+    pub(super) retry_after: Option<Duration>,
+}
+
+impl Transport {
+    /// Returns the way that `environment` describes.
+    pub(super) fn new(environment: &Environment) -> Result<Self, RegistryError> {
+        Ok(Self {
+            http: Http::new(environment)?,
+            credentials: Credentials::new(environment),
+            rules: PlainRules::of(environment),
+            endpoints: Mutex::default(),
+        })
+    }
+
+    /// Runs `work` until it succeeds, or fails for good, or has failed four times.
+    pub(super) async fn persist<T, F: Future<Output = Result<T, Failure>>>(
+        &self,
+        work: impl FnMut() -> F,
+    ) -> Result<T, RegistryError> {
+        let pace = ExponentialBuilder::default()
+            .with_min_delay(Duration::from_millis(200))
+            .with_factor(3.0)
+            .with_max_delay(Duration::from_secs(5))
+            .with_jitter()
+            .with_max_times(3);
+        let done = work
+            .retry(pace)
+            .when(|failure: &Failure| failure.transient)
+            .adjust(|failure, delay| {
+                delay.map(|delay| delay.max(failure.retry_after.unwrap_or_default()))
+            })
+            .await;
+        done.map_err(|failure| failure.error)
+    }
+
+    /// Sends `call` and returns the answer, and the URL that it came from. Any status below 500
+    /// counts as one, but for those that a registry refuses access with.
+    pub(super) async fn send(&self, call: &Call<'_>) -> Result<(Response, Url), Failure> {
+        let endpoint = self.endpoint(call.name)?;
+        let mut url = call.target.resolve(&endpoint, call.name)?;
+        let mut authorized = false;
+        for _ in 0..STEPS_MAX {
+            let response = match self.send_once(call, &endpoint, &url).await {
+                Ok(response) => response,
+                Err(Attempt::WantsTls) => {
+                    url = call.target.resolve(&endpoint, call.name)?;
+                    continue;
+                }
+                Err(Attempt::Failed(failure)) => return Err(failure),
+            };
+            let status = response.status();
+            match status {
+                StatusCode::UNAUTHORIZED if !authorized && endpoint.is_at(&url) => {
+                    authorized = true;
+                    let headers = response.headers();
+                    self.authorize(&endpoint, call.name, &call.scope, headers).await?;
+                }
+                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                    let words = Refusal::read(response).await.words;
+                    let unauthorized = status == StatusCode::UNAUTHORIZED;
+                    let error = refused(self, call.name, unauthorized, &words).await;
+                    return Err(Failure::last(error));
+                }
+                _ if status.is_redirection() && call.is_read() => {
+                    url = next_url(call.name, &url, &response)?;
+                }
+                StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => {
+                    return Err(Failure::later(call.name, &Refusal::read(response).await));
+                }
+                _ if status.is_server_error() => {
+                    return Err(Failure::later(call.name, &Refusal::read(response).await));
+                }
+                _ => return Ok((response, url)),
+            }
+        }
+        Err(Failure::answer(
+            call.name,
+            "it leads from one place to the next without end".to_owned(),
+        ))
+    }
+
+    async fn send_once(
+        &self,
+        call: &Call<'_>,
+        endpoint: &Endpoint,
+        url: &Url,
+    ) -> Result<Response, Attempt> {
+        let at_home = endpoint.is_at(url);
+        let request =
+            call.request(url, endpoint.authorization(&call.scope).filter(|_| at_home)).await;
+        let request = request.map_err(Attempt::Failed)?;
+        let client = self.http.client_for(url);
+        let client = client.map_err(|why| Attempt::Failed(Failure::unreachable(call.name, why)))?;
+        let sent = client.execute(request).await;
+        let guessing = at_home && endpoint.may_want_tls();
+        match sent {
+            // Servers that speak TLS answer a plain request with 400, or hang up.
+            Ok(answer) if guessing && answer.status() == StatusCode::BAD_REQUEST => {}
+            Err(error) if guessing && !error.is_connect() && !error.is_timeout() => {}
+            Ok(answer) => {
+                endpoint.answered();
+                return Ok(answer);
+            }
+            Err(error) => return Err(Attempt::Failed(Failure::transport(call.name, &error))),
+        }
+        endpoint.wants_tls();
+        Err(Attempt::WantsTls)
+    }
+
+    fn endpoint(&self, name: &ImageName) -> Result<Arc<Endpoint>, Failure> {
+        let mut endpoints = self.endpoints.lock().expect("nothing panics while it holds the lock");
+        if let Some(endpoint) = endpoints.get(name.domain()) {
+            return Ok(endpoint.clone());
+        }
+        let endpoint = Arc::new(Endpoint::new(name.domain(), &self.rules).map_err(Failure::last)?);
+        endpoints.insert(name.domain().to_owned(), endpoint.clone());
+        Ok(endpoint)
+    }
+}
+
+enum Attempt {
+    WantsTls,
+    Failed(Failure),
+}
+
+impl Call<'_> {
+    fn is_read(&self) -> bool {
+        matches!(self.method, Method::GET | Method::HEAD)
+    }
+
+    async fn request(
+        &self,
+        url: &Url,
+        authorization: Option<secrecy::SecretString>,
+    ) -> Result<Request, Failure> {
+        let mut request = Request::new(self.method.clone(), url.clone());
+        let headers = request.headers_mut();
+        if self.is_read() {
+            let accept = MANIFEST_TYPES.join(", ");
+            headers.insert(ACCEPT, accept.parse().expect("media types fit into a header"));
+        }
+        if let Some(authorization) = authorization {
+            headers.insert(AUTHORIZATION, header(&authorization));
+        }
+        let invalid =
+            || Failure::answer(self.name, "a media type does not fit into a header".into());
+        match self.payload {
+            Payload::Nothing if self.is_read() => {}
+            // Some registries want the length even of nothing.
+            Payload::Nothing => drop(headers.insert(CONTENT_LENGTH, 0.into())),
+            Payload::Bytes(bytes, media_type) => {
+                headers.insert(CONTENT_TYPE, media_type.parse().map_err(|_| invalid())?);
+                headers.insert(CONTENT_LENGTH, bytes.len().into());
+                *request.body_mut() = Some(bytes.clone().into());
+            }
+            Payload::File(path, size) => {
+                let octets = "application/octet-stream".parse().map_err(|_| invalid())?;
+                headers.insert(CONTENT_TYPE, octets);
+                headers.insert(CONTENT_LENGTH, size.into());
+                let file = tokio::fs::File::open(path).await.map_err(|source| {
+                    Failure::last(RegistryError::File { path: path.to_owned(), source })
+                })?;
+                let stream = ReaderStream::with_capacity(file.take(size), CHUNK);
+                *request.body_mut() = Some(Body::wrap_stream(stream));
+            }
+        }
+        Ok(request)
+    }
+}
+
+impl Target {
+    fn resolve(&self, endpoint: &Endpoint, name: &ImageName) -> Result<Url, Failure> {
+        match self {
+            Self::Url(url) => Ok(url.clone()),
+            Self::Path(path) => {
+                let joined = endpoint.base().join(path);
+                joined.map_err(|error| Failure::answer(name, error.to_string()))
+            }
+        }
+    }
+}
+
+impl Failure {
+    /// Returns a failure that another try does not mend.
+    pub(super) fn last(error: RegistryError) -> Self {
+        Self { error, transient: false, retry_after: None }
+    }
+
+    /// Returns the failure of a registry that did not let in.
+    pub(super) fn denied(name: &ImageName, reason: String) -> Self {
+        let (registry, repository) = (name.domain().to_owned(), name.path().to_owned());
+        Self::last(RegistryError::Denied { registry, repository, reason })
+    }
+
+    /// Returns the failure of a registry that answered what it must not.
+    pub(super) fn answer(name: &ImageName, reason: String) -> Self {
+        Self::last(RegistryError::Answer { registry: name.domain().to_owned(), reason })
+    }
+
+    /// Returns the failure of a registry that may do better later.
+    pub(super) fn later(name: &ImageName, refusal: &Refusal) -> Self {
+        let transient = Self::answer(name, refusal.words.clone());
+        Self { transient: true, retry_after: refusal.retry_after, ..transient }
+    }
+
+    /// Returns the failure of a registry that can't be asked at all.
+    pub(super) fn unreachable(name: &ImageName, reason: String) -> Self {
+        Self::last(RegistryError::Unreachable { registry: name.domain().to_owned(), reason })
+    }
+
+    /// Returns the failure of a connection.
+    pub(super) fn transport(name: &ImageName, error: &reqwest::Error) -> Self {
+        let mut cause = error.source();
+        let mut is_tls = false;
+        while let Some(source) = cause {
+            is_tls |= source.is::<rustls::Error>();
+            // An I/O error keeps the one that it carries to itself.
+            let inner = source.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+            is_tls |= inner.is_some_and(|inner| inner.is::<rustls::Error>());
+            cause = source.source();
+        }
+        let transient = !is_tls && !error.is_builder();
+        Self { transient, ..Self::unreachable(name, reason_of(error)) }
+    }
+}
+
+/// Returns where `response`, which came from `url`, leads.
+pub(super) fn next_url(name: &ImageName, url: &Url, response: &Response) -> Result<Url, Failure> {
+    let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+    let location =
+        location.ok_or_else(|| Failure::answer(name, "it gives no location".to_owned()))?;
+    let next = url.join(location);
+    let mut next = next.map_err(|error| Failure::answer(name, format!("its location: {error}")))?;
+    // A registry behind a proxy that ends TLS may not know that it is asked over TLS.
+    if url.scheme() == "https" && next.scheme() == "http" && next.host() == url.host() {
+        let port = url.port();
+        next.set_scheme("https").and_then(|()| next.set_port(port)).expect("http can become https");
+    }
+    if !may_lead(url, &next) {
+        let host = next.host_str().unwrap_or_default();
+        return Err(Failure::answer(name, format!("it leads to `{host}`, where it must not")));
+    }
+    Ok(next)
+}
