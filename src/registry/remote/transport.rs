@@ -295,7 +295,7 @@ impl Failure {
             is_tls |= source.is::<rustls::Error>();
             // An I/O error keeps the one that it carries to itself.
             let inner = source.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-            is_tls |= inner.is_some_and(|inner| inner.is::<rustls::Error>());
+            is_tls |= inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()).is_some();
             cause = source.source();
         }
         let transient = !is_tls && !error.is_builder();
