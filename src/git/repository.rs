@@ -41,8 +41,8 @@ impl Repository {
         let folder = std::path::absolute(caches.join(remote.folder())).ok();
         let folder = folder.and_then(|path| Utf8PathBuf::from_path_buf(path).ok());
         let cache = Cache::new(folder.unwrap_or_else(|| caches.join(remote.folder())));
-        let transport = Transport::new(remote, environment).await?;
         cache.ensure().await?;
+        let transport = Transport::new(remote, cache.dir(), environment).await?;
         Ok(Self { transport, cache })
     }
 
@@ -155,7 +155,7 @@ impl Repository {
         {
             return Err(GitError::NotFastForward { branch: branch.to_owned() });
         }
-        match self.transport.push(self.cache.dir(), commit, branch, expected).await? {
+        match self.transport.push(commit, branch, expected).await? {
             Pushed::Told(push) => Ok(push),
             Pushed::Unclear(error) => self.has_landed(commit, branch, expected, error).await,
         }
@@ -223,7 +223,7 @@ impl Repository {
     async fn try_fetch(&self, reference: &str) -> Result<CommitId, GitError> {
         let local = local_name(reference);
         let refspec = format!("+{reference}:{local}");
-        self.transport.fetch(self.cache.dir(), Depth::Tip, &[refspec]).await?;
+        self.transport.fetch(Depth::Tip, &[refspec]).await?;
         let cache = self.cache.open()?;
         let read = || GitError::object(format!("read `{local}` after the fetch"));
         let commit = cache.find_reference(&local).and_then(|found| found.peel_to_commit());
@@ -298,7 +298,7 @@ impl Repository {
         for tip in tips {
             let refspec = format!("+{tip}:{}", local_name(tip.as_str()));
             let depth = Depth::Deepen(commits);
-            match self.transport.fetch(self.cache.dir(), depth, &[refspec]).await {
+            match self.transport.fetch(depth, &[refspec]).await {
                 Ok(()) => known = true,
                 // A commit that was never pushed, or is on no branch any more.
                 Err(GitError::NoCommit { .. } | GitError::NoBranch { .. }) => {}

@@ -3,7 +3,7 @@
 //! People's own set-up (SSH configuration, agents, credential helpers, proxies, `insteadOf`) applies;
 //! what would make the result depend on it (hooks, tags, pruning, language) is fixed here.
 
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use super::answer::{self, Pushed};
 use super::credentials::{Credentials, Settings, redact_tokens};
@@ -16,6 +16,8 @@ use crate::system::{Command, CommandError, Environment, Output};
 #[derive(Debug, Clone)]
 pub(super) struct Transport {
     remote: Remote,
+    /// The bare repository that is fetched into and pushed from.
+    cache: Utf8PathBuf,
     environment: Environment,
     credentials: Option<Credentials>,
     program: String,
@@ -65,7 +67,6 @@ const SETTINGS: &[(&str, &str)] = &[
     // another process may be about to push.
     ("gc.autoDetach", "false"),
     ("maintenance.autoDetach", "false"),
-    ("gc.auto", "2000"),
     ("gc.pruneExpire", "1.hour.ago"),
     // A connection that carries nothing for a minute is dead.
     ("http.lowSpeedLimit", "1"),
@@ -73,7 +74,11 @@ const SETTINGS: &[(&str, &str)] = &[
 ];
 
 impl Transport {
-    pub(super) async fn new(remote: Remote, environment: &Environment) -> Result<Self, GitError> {
+    pub(super) async fn new(
+        remote: Remote,
+        cache: &Utf8Path,
+        environment: &Environment,
+    ) -> Result<Self, GitError> {
         let program = environment.find_program("git");
         let local = match (&program, remote.path()) {
             (Some(_), _) => None,
@@ -81,10 +86,15 @@ impl Transport {
             (None, None) => return Err(GitError::NotInstalled),
         };
         let program = program.unwrap_or_default();
-        let credentials = Credentials::find(&remote, environment)?;
-        let environment = environment.clone();
-        let program = program.into_string();
-        let mut transport = Self { remote, environment, credentials, program, ssh: None, local };
+        let mut transport = Self {
+            credentials: Credentials::find(&remote, environment)?,
+            remote,
+            cache: cache.to_owned(),
+            environment: environment.clone(),
+            program: program.into_string(),
+            ssh: None,
+            local,
+        };
         if transport.remote.is_ssh() && !transport.has_own_ssh().await? {
             // There is nobody to answer a question about a passphrase or a host key.
             transport.ssh = Some("ssh -o BatchMode=yes -o ConnectTimeout=30");
@@ -96,22 +106,21 @@ impl Transport {
         self.remote.as_str()
     }
 
-    /// Fetches `refspecs` into the bare repository `cache`.
+    /// Fetches `refspecs` into the cache.
     pub(super) async fn fetch<S: AsRef<str>>(
         &self,
-        cache: &Utf8Path,
         depth: Depth,
         refspecs: &[S],
     ) -> Result<(), GitError> {
         if let Some(local) = &self.local {
-            return local.fetch(cache, refspecs);
+            return local.fetch(&self.cache, refspecs);
         }
         let depth = match depth {
             Depth::Tip => "--depth=1".to_owned(),
             Depth::Deepen(commits) => format!("--deepen={commits}"),
         };
         tracing::debug!(remote = self.remote(), %depth, "git fetch");
-        let command = self.command().arg(format!("--git-dir={cache}")).args([
+        let command = self.command().args([
             "fetch",
             "--quiet",
             "--no-tags",
@@ -153,17 +162,16 @@ impl Transport {
     /// branch, and an empty lease means that it must not exist; hence the types.
     pub(super) async fn push(
         &self,
-        cache: &Utf8Path,
         commit: &CommitId,
         branch: &str,
         expected: Option<&CommitId>,
     ) -> Result<Pushed, GitError> {
         tracing::debug!(remote = self.remote(), branch, %commit, "git push");
         if let Some(local) = &self.local {
-            return local.push(cache, commit, branch, expected);
+            return local.push(&self.cache, commit, branch, expected);
         }
         let expected = expected.map_or("", CommitId::as_str);
-        let command = self.command().arg(format!("--git-dir={cache}")).args([
+        let command = self.command().args([
             "push",
             "--porcelain",
             "--no-progress",
@@ -204,7 +212,7 @@ impl Transport {
     }
 
     fn command(&self) -> Command {
-        let mut command = program(&self.program, &self.environment);
+        let mut command = self.program();
         let mut settings = Settings::default();
         SETTINGS.iter().for_each(|(key, value)| settings.set(key, value));
         match (self.remote.http_origin(), &self.credentials, self.remote.username()) {
@@ -224,12 +232,18 @@ impl Transport {
         settings.apply(command, &self.environment)
     }
 
+    /// Returns a run of `git` in the cache, never in the repository that the caller is in: that one's
+    /// configuration is about itself, and may be somebody else's.
+    fn program(&self) -> Command {
+        program(&self.program, &self.environment).arg(format!("--git-dir={}", self.cache))
+    }
+
     /// Returns whether people have said themselves how SSH is to be run.
     async fn has_own_ssh(&self) -> Result<bool, GitError> {
         if ["GIT_SSH_COMMAND", "GIT_SSH"].iter().any(|name| self.environment.get(name).is_some()) {
             return Ok(true);
         }
-        let command = program(&self.program, &self.environment);
+        let command = self.program();
         let output = self.start(command.args(["config", "--get", "core.sshCommand"])).await?;
         Ok(output.status.success())
     }

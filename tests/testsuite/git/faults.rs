@@ -216,3 +216,19 @@ async fn the_callers_repository_and_hooks_stay_out_of_it() {
     assert_eq!(server.file("main", "a"), "2\n");
     assert_eq!(elsewhere.git(&["for-each-ref", "--format=%(refname)"]).trim(), "refs/heads/main");
 }
+
+#[tokio::test]
+async fn a_folder_of_another_user_is_not_trusted() {
+    let server = GitServer::bare(&[("a", "1\n")]);
+    let mut give = std::process::Command::new("chown");
+    give.args(["-R", "65534:65534"]).arg(server.path()).stderr(std::process::Stdio::null());
+    // Only root can give files away.
+    if !give.status().unwrap().success() {
+        return;
+    }
+    let error = Client::of(server.path()).await.repository.fetch(None).await.unwrap_err();
+    assert!(matches!(error, GitError::Ownership { .. }), "{error}");
+    let trusting = Client::of(server.path()).await;
+    std::fs::write(trusting.home.path().join(".gitconfig"), "[safe]\ndirectory = *\n").unwrap();
+    trusting.repository.fetch(None).await.unwrap();
+}
