@@ -101,9 +101,7 @@ impl Remote {
         let media_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let media_type = media_type.and_then(|text| text.split(';').next()).map(str::to_owned);
         let body = read_body(response, MANIFEST_MAX).await;
-        // A body that breaks off is the connection's fault, and may come whole the next time.
-        let bytes =
-            body.map_err(|reason| Failure { transient: true, ..Failure::answer(name, reason) })?;
+        let bytes = body.map_err(|error| error.into_failure(name))?;
         if let Some(expected) = reference.digest.as_ref().or(announced.as_ref()) {
             expect(expected, Digest::of(&bytes)).map_err(Failure::last)?;
         }
@@ -270,6 +268,12 @@ impl Registry for Remote {
     }
 
     async fn push_blob(&self, name: &ImageName, blob: &Blob) -> Result<(), RegistryError> {
+        if let BlobContent::File(path) = &blob.content {
+            let file = |source| RegistryError::File { path: path.clone(), source };
+            if tokio::fs::metadata(path).await.map_err(file)?.len() != blob.size {
+                check_source(blob).await?;
+            }
+        }
         let pushed = self.transport.persist(|| self.try_push_blob(name, blob)).await;
         match pushed {
             // The registry's words for a wrong digest differ; the bytes themselves tell.

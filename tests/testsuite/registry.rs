@@ -1,5 +1,7 @@
 //! The registry backends beside the programs that others read images with.
 
+mod faults;
+
 use std::path::Path;
 use std::process::Command;
 

@@ -8,7 +8,8 @@ use reqwest::Response;
 use reqwest::header::RETRY_AFTER;
 use serde::Deserialize;
 
-use super::http::deepest;
+use super::transport::Failure;
+use crate::image::ImageName;
 
 /// The longest error body that is read, and the longest message that is made of it.
 const BODY_MAX: usize = 16 << 10;
@@ -46,7 +47,7 @@ impl Refusal {
         let after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         let seconds = after.and_then(|value| value.trim().parse().ok());
         let retry_after = seconds.map(Duration::from_secs).map(|wait| wait.min(RETRY_AFTER_MAX));
-        let body = read_body(response, BODY_MAX).await.unwrap_or_default();
+        let body = read_body(response, BODY_MAX).await.unwrap_or_else(|_| Bytes::new());
         let body = String::from_utf8_lossy(&body).into_owned();
         let reason = status.canonical_reason().unwrap_or("unknown status");
         let mut words = format!("{} {reason}", status.as_u16());
@@ -58,12 +59,32 @@ impl Refusal {
     }
 }
 
+/// Why a body was not read.
+pub(super) enum BodyError {
+    /// It broke off.
+    Cut(reqwest::Error),
+    /// It is longer than this many bytes.
+    TooLong(usize),
+}
+
+impl BodyError {
+    /// Returns the failure of a request to the registry of `name`.
+    pub(super) fn into_failure(self, name: &ImageName) -> Failure {
+        match self {
+            Self::Cut(error) => Failure::transport(name, &error),
+            Self::TooLong(max) => {
+                Failure::answer(name, format!("the answer is longer than {max} bytes"))
+            }
+        }
+    }
+}
+
 /// Returns the body, or why it can't be read; a longer one than `max` is an error.
-pub(super) async fn read_body(mut response: Response, max: usize) -> Result<Bytes, String> {
+pub(super) async fn read_body(mut response: Response, max: usize) -> Result<Bytes, BodyError> {
     let mut body = BytesMut::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| deepest(&error))? {
+    while let Some(chunk) = response.chunk().await.map_err(BodyError::Cut)? {
         if body.len() + chunk.len() > max {
-            return Err(format!("the answer is longer than {max} bytes"));
+            return Err(BodyError::TooLong(max));
         }
         body.extend_from_slice(&chunk);
     }

@@ -15,7 +15,6 @@ use url::form_urlencoded::Serializer;
 use super::answer::{Refusal, read_body};
 use super::credentials::{Credential, Found};
 use super::endpoint::{EVERY_SCOPE, Endpoint};
-use super::http::deepest;
 use super::transport::{Failure, Transport};
 use crate::image::ImageName;
 use crate::registry::RegistryError;
@@ -48,6 +47,9 @@ impl Transport {
     ) -> Result<(), Failure> {
         let denied = |reason| Failure::denied(name, reason);
         let found = self.credentials.find(name).await.map_err(denied)?;
+        if let Some(found) = &found {
+            self.keep_secret(found.credential.secret());
+        }
         match Challenge::read(headers).map_err(denied)? {
             Challenge::Basic => {
                 let Some(found) = found else {
@@ -57,7 +59,9 @@ impl Transport {
                     let place = found.place;
                     return Err(denied(format!("it wants a password; {place} has only a token")));
                 };
-                endpoint.authorize(EVERY_SCOPE, basic(&user, &password));
+                let encoded = encode(&user, &password);
+                self.keep_secret(&encoded);
+                endpoint.authorize(EVERY_SCOPE, prefixed("Basic", &encoded));
                 Ok(())
             }
             Challenge::Bearer { realm, service } => {
@@ -67,7 +71,8 @@ impl Transport {
                 }
                 let service = service.unwrap_or_default();
                 let token = self.token(name, &realm, &service, scope, found).await?;
-                endpoint.authorize(scope, SecretString::from(format!("Bearer {token}")));
+                self.keep_secret(&token);
+                endpoint.authorize(scope, prefixed("Bearer", &token));
                 Ok(())
             }
         }
@@ -88,7 +93,11 @@ impl Transport {
         service: &str,
         scope: &str,
         found: Option<Found>,
-    ) -> Result<String, Failure> {
+    ) -> Result<SecretString, Failure> {
+        if let Some(Credential::Password { user, password }) = found.as_ref().map(|f| &f.credential)
+        {
+            self.keep_secret(&encode(user, password));
+        }
         let hint = match &found {
             Some(found) => format!("the credentials from {} were sent to it", found.place),
             None => self.no_credentials(name),
@@ -109,10 +118,10 @@ impl Transport {
             return Err(Failure::denied(name, reason));
         }
         let body = read_body(response, TOKEN_MAX).await;
-        let body = body.map_err(|reason| Failure::answer(name, reason))?;
+        let body = body.map_err(|error| error.into_failure(name))?;
         let answer = serde_json::from_slice::<TokenAnswer>(&body).ok();
         let token = answer.and_then(|answer| answer.token.or(answer.access_token));
-        token.ok_or_else(|| {
+        token.map(SecretString::from).ok_or_else(|| {
             Failure::answer(name, format!("token service `{service}` gave no token"))
         })
     }
@@ -173,15 +182,21 @@ fn token_request(realm: &Url, service: &str, scope: &str, found: Option<&Found>)
     }
     let mut request = Request::new(Method::GET, url);
     if let Some(Credential::Password { user, password }) = found.map(|found| &found.credential) {
-        request.headers_mut().insert(AUTHORIZATION, header(&basic(user, password)));
+        request
+            .headers_mut()
+            .insert(AUTHORIZATION, header(&prefixed("Basic", &encode(user, password))));
     }
     request
 }
 
-fn basic(user: &str, password: &SecretString) -> SecretString {
+/// Returns user name and password in the form of the `Basic` scheme.
+fn encode(user: &str, password: &SecretString) -> SecretString {
     let both = format!("{user}:{}", password.expose_secret());
-    let encoded = base64::engine::general_purpose::STANDARD.encode(both);
-    SecretString::from(format!("Basic {encoded}"))
+    base64::engine::general_purpose::STANDARD.encode(both).into()
+}
+
+fn prefixed(scheme: &str, secret: &SecretString) -> SecretString {
+    format!("{scheme} {}", secret.expose_secret()).into()
 }
 
 /// Returns the header's value, marked so that no log shows it.
@@ -209,11 +224,6 @@ pub(super) async fn refused(
         Err(reason) => reason,
     };
     Failure::denied(name, format!("{words}; {hint}")).error
-}
-
-/// Returns why `error` happened, where it does not come from the network.
-pub(super) fn reason_of(error: &reqwest::Error) -> String {
-    deepest(error)
 }
 
 #[cfg(test)]

@@ -46,6 +46,15 @@ pub(super) struct Found {
     pub(super) place: String,
 }
 
+impl Credential {
+    /// Returns the secret in it.
+    pub(super) fn secret(&self) -> &SecretString {
+        match self {
+            Self::Password { password: secret, .. } | Self::IdentityToken(secret) => secret,
+        }
+    }
+}
+
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
 struct Document {

@@ -39,9 +39,10 @@ impl Http {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let proxies = Proxies::of(environment);
         let no_authorities = builder(&proxies).and_then(|b| b.tls_certs_only([]).build());
-        let plain = no_authorities.map_err(|error| RegistryError::Unreachable {
-            registry: "any".to_owned(),
-            reason: format!("the proxy settings can't be used: {}", deepest(&error)),
+        let plain = no_authorities.map_err(|error| RegistryError::Invalid {
+            document: "HTTP_PROXY or HTTPS_PROXY".to_owned(),
+            expected: "proxy URL",
+            reason: deepest(&error),
         })?;
         let authorities = read_authorities(environment)?;
         Ok(Self { plain, tls: OnceLock::new(), proxies, authorities })

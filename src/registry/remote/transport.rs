@@ -2,7 +2,7 @@
 //! where the registry says, and again where it may go well the next time.
 
 use std::collections::BTreeMap;
-use std::error::Error as _;
+use std::error::Error;
 use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,15 +12,16 @@ use bytes::Bytes;
 use camino::Utf8Path;
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
 use reqwest::{Body, Method, Request, Response, StatusCode};
+use secrecy::{ExposeSecret, SecretString};
 use tokio::io::AsyncReadExt as _;
 use tokio_util::io::ReaderStream;
 use url::Url;
 
 use super::answer::Refusal;
-use super::auth::{header, reason_of, refused};
+use super::auth::{header, refused};
 use super::credentials::Credentials;
 use super::endpoint::{Endpoint, PlainRules, may_lead};
-use super::http::Http;
+use super::http::{Http, deepest};
 use crate::image::ImageName;
 use crate::registry::RegistryError;
 use crate::registry::descriptor::MANIFEST_TYPES;
@@ -37,6 +38,7 @@ pub(super) struct Transport {
     pub(super) credentials: Credentials,
     rules: PlainRules,
     endpoints: Mutex<BTreeMap<String, Arc<Endpoint>>>,
+    secrets: Mutex<Vec<SecretString>>,
 }
 
 /// A request.
@@ -88,6 +90,7 @@ impl Transport {
             credentials: Credentials::new(environment),
             rules: PlainRules::of(environment),
             endpoints: Mutex::default(),
+            secrets: Mutex::default(),
         })
     }
 
@@ -98,7 +101,7 @@ impl Transport {
     ) -> Result<T, RegistryError> {
         let pace = ExponentialBuilder::default()
             .with_min_delay(Duration::from_millis(200))
-            .with_factor(3.0)
+            .with_factor(2.0)
             .with_max_delay(Duration::from_secs(5))
             .with_jitter()
             .with_max_times(3);
@@ -109,7 +112,28 @@ impl Transport {
                 delay.map(|delay| delay.max(failure.retry_after.unwrap_or_default()))
             })
             .await;
-        done.map_err(|failure| failure.error)
+        done.map_err(|failure| self.without_secrets(failure.error))
+    }
+
+    /// Notes that `secret` must not appear in an error.
+    pub(super) fn keep_secret(&self, secret: &SecretString) {
+        let mut secrets = self.secrets.lock().expect("nothing panics while it holds the lock");
+        secrets.push(secret.clone());
+    }
+
+    /// Returns `error` with every secret in it replaced: a registry may send back what it was sent.
+    fn without_secrets(&self, mut error: RegistryError) -> RegistryError {
+        if let RegistryError::Unreachable { reason, .. }
+        | RegistryError::Denied { reason, .. }
+        | RegistryError::Answer { reason, .. } = &mut error
+        {
+            let secrets = self.secrets.lock().expect("nothing panics while it holds the lock");
+            let texts = secrets.iter().map(ExposeSecret::expose_secret);
+            for secret in texts.filter(|secret| !secret.is_empty()) {
+                *reason = reason.replace(secret, "***");
+            }
+        }
+        error
     }
 
     /// Sends `call` and returns the answer, and the URL that it came from. Any status below 500
@@ -210,7 +234,7 @@ impl Call<'_> {
     async fn request(
         &self,
         url: &Url,
-        authorization: Option<secrecy::SecretString>,
+        authorization: Option<SecretString>,
     ) -> Result<Request, Failure> {
         let mut request = Request::new(self.method.clone(), url.clone());
         let headers = request.headers_mut();
@@ -289,17 +313,20 @@ impl Failure {
 
     /// Returns the failure of a connection.
     pub(super) fn transport(name: &ImageName, error: &reqwest::Error) -> Self {
-        let mut cause = error.source();
-        let mut is_tls = false;
-        while let Some(source) = cause {
-            is_tls |= source.is::<rustls::Error>();
-            // An I/O error keeps the one that it carries to itself.
-            let inner = source.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-            is_tls |= inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()).is_some();
-            cause = source.source();
-        }
-        let transient = !is_tls && !error.is_builder();
-        Self { transient, ..Self::unreachable(name, reason_of(error)) }
+        let transient = !is_tls(error) && !error.is_builder();
+        Self { transient, ..Self::unreachable(name, deepest(error)) }
+    }
+}
+
+/// Returns whether the other side's TLS is at fault, which does not pass.
+fn is_tls(error: &(dyn Error + 'static)) -> bool {
+    if error.is::<rustls::Error>() {
+        return true;
+    }
+    // What an I/O error carries is not its source, but the thing itself.
+    match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        Some(carried) => is_tls(carried),
+        None => error.source().is_some_and(is_tls),
     }
 }
 

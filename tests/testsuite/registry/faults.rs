@@ -1,0 +1,263 @@
+//! Registries that do what the real one here does not: tokens, redirects, failures, lies.
+
+use deployctl::image::{BlobContent, Digest, ImageName, ImageReference};
+use deployctl::registry::{Registry, RegistryError, Remote};
+use serde_json::json;
+use tokio::io::AsyncReadExt as _;
+use wiremock::matchers::{basic_auth, header, method, path, query_param};
+use wiremock::{Mock, MockServer, Request, ResponseTemplate};
+
+use super::{CANARY, Login, blob};
+
+struct World {
+    server: MockServer,
+    domain: String,
+    name: ImageName,
+    home: Login,
+    remote: Remote,
+}
+
+impl World {
+    async fn new() -> Self {
+        let server = MockServer::start().await;
+        let domain = server.address().to_string();
+        let home = Login::new(&domain, "ci", CANARY);
+        let remote = Remote::new(&home.environment()).unwrap();
+        let name = ImageName::new(&domain, "shop/web").unwrap();
+        Self { server, domain, name, home, remote }
+    }
+
+    fn tagged(&self) -> ImageReference {
+        format!("{}:v1", self.name).parse().unwrap()
+    }
+
+    /// Makes the registry answer a HEAD of the tag, if it has the right token.
+    async fn tag_for(&self, token: &str, times: u64) {
+        Mock::given(method("HEAD"))
+            .and(path("/v2/shop/web/manifests/v1"))
+            .and(header("authorization", format!("Bearer {token}")))
+            .respond_with(found(&Digest::of(b"x")))
+            .up_to_n_times(times)
+            .with_priority(1)
+            .mount(&self.server)
+            .await;
+    }
+
+    async fn wants_token(&self) {
+        let realm = format!("Bearer realm=\"{}/token\",service=\"test\"", self.server.uri());
+        let answer = ResponseTemplate::new(401).insert_header("www-authenticate", realm);
+        Mock::given(|request: &Request| request.url.path().starts_with("/v2/"))
+            .respond_with(answer)
+            .with_priority(9)
+            .mount(&self.server)
+            .await;
+    }
+
+    async fn gives_token(&self, token: &str) {
+        Mock::given(method("GET"))
+            .and(path("/token"))
+            .and(query_param("service", "test"))
+            .and(query_param("scope", "repository:shop/web:pull"))
+            .and(basic_auth("ci", CANARY))
+            .respond_with(ResponseTemplate::new(200).set_body_json(json!({"token": token})))
+            .up_to_n_times(1)
+            .expect(1)
+            .mount(&self.server)
+            .await;
+    }
+
+    async fn answers(&self, verb: &str, at: &str, answer: ResponseTemplate) {
+        Mock::given(method(verb)).and(path(at)).respond_with(answer).mount(&self.server).await;
+    }
+}
+
+fn found(digest: &Digest) -> ResponseTemplate {
+    ResponseTemplate::new(200).insert_header("docker-content-digest", digest.as_str())
+}
+
+#[tokio::test]
+async fn a_token_is_fetched_once_and_again_when_it_has_run_out() {
+    let world = World::new().await;
+    world.wants_token().await;
+    world.gives_token("one").await;
+    world.tag_for("one", 2).await;
+    world.gives_token("two").await;
+    world.tag_for("two", 1).await;
+    for _ in 0..3 {
+        let digest = world.remote.resolve(&world.tagged()).await.unwrap();
+        assert_eq!(digest, Some(Digest::of(b"x")));
+    }
+}
+
+#[tokio::test]
+async fn a_refused_token_is_a_refused_login() {
+    let world = World::new().await;
+    world.wants_token().await;
+    let echo = format!("ci:{CANARY} and {} are wrong", world.home.encoded);
+    world.answers("GET", "/token", ResponseTemplate::new(401).set_body_string(echo)).await;
+    let error = world.remote.resolve(&world.tagged()).await.unwrap_err();
+    let text = format!("{error} {error:?}");
+    assert!(matches!(error, RegistryError::Denied { .. }), "{text}");
+    assert!(
+        text.contains(&world.home.file()) && text.contains("ci:*** and *** are wrong"),
+        "{text}"
+    );
+    assert!(!text.contains(CANARY) && !text.contains(&world.home.encoded), "{text}");
+}
+
+#[tokio::test]
+async fn a_busy_registry_is_asked_again() {
+    let world = World::new().await;
+    let at = "/v2/shop/web/manifests/v1";
+    for status in [503, 429] {
+        let busy = ResponseTemplate::new(status).insert_header("retry-after", "0");
+        let mock = Mock::given(method("HEAD")).and(path(at)).respond_with(busy);
+        mock.up_to_n_times(1).with_priority(1).expect(1).mount(&world.server).await;
+    }
+    world.answers("HEAD", at, found(&Digest::of(b"x"))).await;
+    let digest = world.remote.resolve(&world.tagged()).await.unwrap();
+    assert_eq!(digest, Some(Digest::of(b"x")));
+}
+
+#[tokio::test]
+async fn a_broken_registry_is_asked_four_times() {
+    let world = World::new().await;
+    let answer = ResponseTemplate::new(500).set_body_json(json!({"errors": [
+        {"code": "UNKNOWN", "message": "the disk is full"}]}));
+    let mock = Mock::given(method("GET")).respond_with(answer);
+    mock.expect(4).mount(&world.server).await;
+    let error = world.remote.manifest(&world.tagged()).await.unwrap_err().to_string();
+    let domain = &world.domain;
+    let words = "500 Internal Server Error: UNKNOWN the disk is full";
+    assert_eq!(error, format!("registry `{domain}` answered: {words}"));
+}
+
+#[tokio::test]
+async fn another_host_gets_no_credentials() {
+    let (world, elsewhere) = (World::new().await, MockServer::start().await);
+    let challenge = ResponseTemplate::new(401).insert_header("www-authenticate", "Basic realm=x");
+    Mock::given(|request: &Request| !request.headers.contains_key("authorization"))
+        .respond_with(challenge)
+        .with_priority(1)
+        .mount(&world.server)
+        .await;
+    let blob = blob(b"a layer".to_vec());
+    let stored = format!("{}/store?signature=1", elsewhere.uri());
+    let uploads = "/v2/shop/web/blobs/uploads/";
+    let location = ResponseTemplate::new(202).insert_header("location", stored.as_str());
+    world.answers("POST", uploads, location).await;
+    let at = format!("/v2/shop/web/blobs/{}", blob.digest);
+    let redirect = ResponseTemplate::new(307).insert_header("location", stored.as_str());
+    world.answers("GET", &at, redirect).await;
+    for (verb, answer) in [
+        ("PUT", ResponseTemplate::new(201)),
+        ("GET", ResponseTemplate::new(200).set_body_bytes("a layer")),
+    ] {
+        Mock::given(method(verb))
+            .and(path("/store"))
+            .and(query_param("signature", "1"))
+            .and(|request: &Request| !request.headers.contains_key("authorization"))
+            .respond_with(answer)
+            .expect(1)
+            .mount(&elsewhere)
+            .await;
+    }
+    world.remote.push_blob(&world.name, &blob).await.unwrap();
+    let mut text = String::new();
+    let mut reader = world.remote.blob(&world.name, &blob.digest).await.unwrap();
+    reader.read_to_string(&mut text).await.unwrap();
+    assert_eq!(text, "a layer");
+}
+
+#[tokio::test]
+async fn an_upload_that_the_registry_forgot_begins_anew() {
+    let world = World::new().await;
+    let location = ResponseTemplate::new(202).insert_header("location", "/upload/1?_state=a%2Bb");
+    let mock = Mock::given(method("POST")).respond_with(location);
+    mock.expect(2).mount(&world.server).await;
+    let blob = blob(b"a layer".to_vec());
+    for (status, priority) in [(404, 1), (201, 2)] {
+        Mock::given(method("PUT"))
+            .and(path("/upload/1"))
+            .and(query_param("_state", "a+b"))
+            .and(query_param("digest", blob.digest.as_str()))
+            .respond_with(ResponseTemplate::new(status))
+            .up_to_n_times(1)
+            .with_priority(priority)
+            .expect(1)
+            .mount(&world.server)
+            .await;
+    }
+    world.remote.push_blob(&world.name, &blob).await.unwrap();
+}
+
+#[tokio::test]
+async fn bytes_that_are_not_what_was_asked_for_are_refused() {
+    let world = World::new().await;
+    let (asked, other) = (Digest::of(b"asked"), Digest::of(b"other"));
+    let manifest = format!("/v2/shop/web/manifests/{asked}");
+    world.answers("GET", &manifest, ResponseTemplate::new(200).set_body_bytes("other")).await;
+    world.answers("HEAD", &manifest, found(&other)).await;
+    let blob = format!("/v2/shop/web/blobs/{asked}");
+    world.answers("GET", &blob, ResponseTemplate::new(200).set_body_bytes("other")).await;
+    let pinned = format!("{}@{asked}", world.name).parse::<ImageReference>().unwrap();
+    for error in [
+        world.remote.manifest(&pinned).await.unwrap_err(),
+        world.remote.resolve(&pinned).await.unwrap_err(),
+    ] {
+        let RegistryError::Corrupt { expected, found } = &error else { panic!("{error:?}") };
+        assert_eq!((expected, found), (&asked, &other));
+    }
+    let mut reader = world.remote.blob(&world.name, &asked).await.unwrap();
+    let error = reader.read_to_end(&mut Vec::new()).await.unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::InvalidData);
+}
+
+#[tokio::test]
+async fn answers_have_an_end() {
+    let world = World::new().await;
+    let at = "/v2/shop/web/manifests/v1";
+    let long = ResponseTemplate::new(200).set_body_bytes(vec![b' '; (4 << 20) + 1]);
+    world.answers("GET", at, long).await;
+    world.answers("HEAD", at, ResponseTemplate::new(302).insert_header("location", at)).await;
+    let error = world.remote.manifest(&world.tagged()).await.unwrap_err().to_string();
+    assert!(error.contains("longer than 4194304 bytes"), "{error}");
+    let error = world.remote.resolve(&world.tagged()).await.unwrap_err().to_string();
+    assert!(error.contains("without end"), "{error}");
+}
+
+#[tokio::test]
+async fn an_upload_that_takes_the_place_of_a_mount_is_taken_back() {
+    let world = World::new().await;
+    let location = ResponseTemplate::new(202).insert_header("location", "/upload/1");
+    Mock::given(method("POST"))
+        .and(query_param("mount", Digest::of(b"x").as_str()))
+        .and(query_param("from", "base/os"))
+        .respond_with(location)
+        .expect(1)
+        .mount(&world.server)
+        .await;
+    let mock = Mock::given(method("DELETE")).and(path("/upload/1"));
+    mock.respond_with(ResponseTemplate::new(204)).expect(1).mount(&world.server).await;
+    let from = ImageName::new(&world.domain, "base/os").unwrap();
+    let mounted = world.remote.mount_blob(&world.name, &Digest::of(b"x"), &from).await;
+    assert!(!mounted.unwrap());
+    let foreign = ImageName::new("registry.example.com", "base/os").unwrap();
+    let mounted = world.remote.mount_blob(&world.name, &Digest::of(b"x"), &foreign).await;
+    assert!(!mounted.unwrap());
+}
+
+#[tokio::test]
+async fn a_file_that_shrank_is_not_pushed() {
+    let world = World::new().await;
+    let location = ResponseTemplate::new(202).insert_header("location", "/upload/1");
+    world.answers("POST", "/v2/shop/web/blobs/uploads/", location).await;
+    world.answers("PUT", "/upload/1", ResponseTemplate::new(201)).await;
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("layer");
+    std::fs::write(&file, b"short").unwrap();
+    let mut blob = blob(b"much longer".to_vec());
+    blob.content = BlobContent::File(file.try_into().unwrap());
+    let error = world.remote.push_blob(&world.name, &blob).await.unwrap_err();
+    assert!(matches!(error, RegistryError::Corrupt { .. }), "{error:?}");
+}
