@@ -14,7 +14,8 @@ pub struct Node {
     pub value: Value,
     /// Its bytes without anchor and tag: a quoted scalar with its quotes, a block scalar with its
     /// header, a flow collection with its brackets, a block collection from its first key or the
-    /// content of its first item to the end of its last. Empty where a value is left out.
+    /// content of its first item to the end of its last. Empty and behind the colon where a value is
+    /// left out.
     pub span: Span,
     /// `&name`, if it has one.
     pub anchor: Option<Anchor>,

@@ -146,7 +146,12 @@ impl<'a> Reader<'a> {
         let mut entries = Vec::new();
         while !self.ended(&Event::MappingEnd, span)? {
             let key = self.node()?;
-            let value = self.node()?;
+            let mut value = self.node()?;
+            if value.span.is_empty() && value.anchor.is_none() && value.tag.is_none() {
+                let place = behind_colon(self.text, key.span.end);
+                value.span = place..place;
+                self.read = self.read.max(place);
+            }
             entries.push(Entry { key, value });
         }
         Ok(entries)
@@ -170,6 +175,14 @@ impl<'a> Reader<'a> {
 fn marks_to_span(marks: Marks) -> Span {
     let start = marks.start.byte_offset().unwrap_or(0);
     start..marks.end.byte_offset().unwrap_or(start).max(start)
+}
+
+/// Returns where a left-out value would stand: behind the colon of its key, which ends at `key_end`,
+/// or there if it has no colon.
+fn behind_colon(text: &str, key_end: usize) -> usize {
+    let rest = &text[key_end..];
+    let spaces = rest.len() - rest.trim_start_matches([' ', '\t']).len();
+    if rest[spaces..].starts_with(':') { key_end + spaces + 1 } else { key_end }
 }
 
 /// Returns the bytes of a block scalar from its header to the line break of its last line that is
@@ -255,6 +268,10 @@ mod tests {
         let nulls: Vec<_> =
             document.root().entries().iter().map(|entry| entry.value.is_null()).collect();
         assert_eq!(nulls, [true, true, false]);
+        assert_eq!(spans("- a:\n- b")[1], "a:");
+        assert_eq!(spans("- {a, b : }\n-\n")[1], "{a, b : }");
+        let document = Document::parse("a : # c\n").unwrap();
+        assert_eq!(document.locate(&["a"]).unwrap().value, 3..3);
     }
 
     #[test]

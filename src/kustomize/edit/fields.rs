@@ -56,9 +56,9 @@ fn replace(
     }
     let written = write_scalar(value, quotes(node), flow);
     if node.span.is_empty() {
-        return match colon(text, entry) {
-            Some(colon) => Ok(Patch::insert(colon, format!(" {written}"))),
-            None => Err(refused(document, node.start(), "expected `: ` after this key")),
+        return match text[..node.span.start].ends_with(':') {
+            true => Ok(Patch::insert(node.span.start, format!(" {written}"))),
+            false => Err(refused(document, node.start(), "expected `: ` after this key")),
         };
     }
     let mut span = node.span.clone();
@@ -70,22 +70,6 @@ fn replace(
         span.end = span.start + text[span.clone()].trim_end().len();
     }
     Ok(Patch::replace(span, written))
-}
-
-/// Returns the place behind the colon of an entry whose value is left out.
-fn colon(text: &str, entry: &yaml::Entry) -> Option<usize> {
-    let rest = &text[entry.key.span.end..];
-    let spaces = rest.len() - rest.trim_start_matches([' ', '\t']).len();
-    rest[spaces..].starts_with(':').then_some(entry.key.span.end + spaces + 1)
-}
-
-/// Returns where an entry ends: behind its value, or behind its colon.
-pub(super) fn entry_end(text: &str, entry: &yaml::Entry) -> usize {
-    if entry.value.span.is_empty() {
-        colon(text, entry).unwrap_or(entry.key.span.end)
-    } else {
-        entry.value.span.end
-    }
 }
 
 fn add(document: &Document, item: &Node, field: Field, value: &str) -> Result<Patch, EditError> {
@@ -100,7 +84,7 @@ fn add(document: &Document, item: &Node, field: Field, value: &str) -> Result<Pa
     let flow = is_flow(item);
     let key = write_scalar(field.key(), quotes(&neighbour.key), flow);
     let line = format!("{key}: {}", write_scalar(value, style, flow));
-    let end = entry_end(text, neighbour);
+    let end = neighbour.value.span.end;
     if flow {
         let separator = separator(text, item, neighbour.key.start(), end);
         return Ok(Patch::insert(end, format!("{separator}{line}")));
@@ -138,24 +122,21 @@ pub(super) fn insert_line(document: &Document, end: usize, new: &str) -> Result<
 fn remove(document: &Document, item: &Node, key: &str) -> Result<Patch, EditError> {
     let (text, entries) = (document.text(), item.entries());
     let index = entries.iter().position(|entry| is_key(entry, key)).unwrap_or_default();
-    let (start, end) = (entries[index].key.start(), entry_end(text, &entries[index]));
+    let (start, end) = (entries[index].key.start(), entries[index].value.span.end);
     let next = entries.get(index + 1).map(|entry| entry.key.start());
     if is_flow(item) {
-        let previous = index.checked_sub(1).map(|index| entry_end(text, &entries[index]));
+        let previous = index.checked_sub(1).map(|index| entries[index].value.span.end);
         return remove_from_flow(document, previous, start..end, next);
     }
     if lines::is_blank(lines::before(text, start)) {
         return remove_lines(document, start, end);
     }
+    // A block text ends on the next line already.
+    let last_line = lines::end(text, start + text[start..end].trim_end().len());
     match next {
         // The next key moves up to the dash, unless comments stand between.
-        Some(next) if text[lines::end(text, end)..next].trim().is_empty() => {
-            Ok(Patch::remove(start..next))
-        }
-        _ => {
-            let kept = text[..start].trim_end_matches(' ').len();
-            Ok(Patch::remove(kept..lines::end(text, end)))
-        }
+        Some(next) if text[last_line..next].trim().is_empty() => Ok(Patch::remove(start..next)),
+        _ => Ok(Patch::remove(text[..start].trim_end_matches(' ').len()..last_line)),
     }
 }
 

@@ -17,11 +17,11 @@ pub(super) fn next(text: &str, at: usize) -> usize {
     end + if text[end..].starts_with("\r\n") { 2 } else { usize::from(end < text.len()) }
 }
 
-/// Returns the line break that the text uses first.
+/// Returns the line break that the text uses first; a lone carriage return only if it has no other.
 pub(super) fn line_break(text: &str) -> &'static str {
-    match &text.as_bytes()[end(text, 0)..] {
-        [b'\r', b'\n', ..] => "\r\n",
-        [b'\r', ..] => "\r",
+    match text.find('\n') {
+        Some(at) if text[..at].ends_with('\r') => "\r\n",
+        None if text.contains('\r') => "\r",
         _ => "\n",
     }
 }

@@ -1,9 +1,7 @@
 //! Entries of `images`: added, removed, moved; and `images` itself, where it is not there yet.
 
 use super::super::kustomization::{Field, ImageEntry, Kustomization, find};
-use super::fields::{
-    entry_end, insert_line, is_flow, quotes, remove_from_flow, remove_lines, separator,
-};
+use super::fields::{insert_line, is_flow, quotes, remove_from_flow, remove_lines, separator};
 use super::{EditError, Step, lines, refuse_shared, refused};
 use crate::yaml::{self, Document, Node, Patch, ScalarStyle, StructureStyle, Value, write_scalar};
 
@@ -173,7 +171,7 @@ fn insert_into_flow(document: &Document, list: &Node, index: usize, entry: &Imag
 /// Returns how to write the first entry below an `images` that says `[]`, `null` or nothing.
 fn fill(document: &Document, images: &yaml::Entry, entry: &ImageEntry) -> Result<Step, EditError> {
     let (text, node) = (document.text(), &images.value);
-    let end = entry_end(text, images);
+    let end = images.value.span.end;
     if is_flow(document.root()) {
         let list =
             format!("[{}]", flow_entry(entry, document.root().entries().first().map(|e| &e.key)));
@@ -235,7 +233,7 @@ fn create_in_flow(text: &str, root: &Node, entry: &ImageEntry) -> Patch {
         let list = flow_entry(entry, None);
         return Patch::replace(root.span.clone(), format!("{{images: [{list}]}}"));
     };
-    let end = entry_end(text, last);
+    let end = last.value.span.end;
     let separator = separator(text, root, last.key.start(), end);
     let key = write_scalar("images", quotes(&last.key), true);
     let list = flow_entry(entry, Some(&last.key));
@@ -259,7 +257,7 @@ fn document_end(document: &Document) -> usize {
 fn separates_by_empty_lines(text: &str, root: &Node) -> bool {
     let pairs = root.entries().windows(2);
     let is_spaced = |pair: &&[yaml::Entry]| {
-        lines::has_empty_line(text, entry_end(text, &pair[0]), pair[1].key.start())
+        lines::has_empty_line(text, pair[0].value.span.end, pair[1].key.start())
     };
     let spaced = pairs.clone().filter(is_spaced);
     pairs.len() > 0 && spaced.count() * 2 > pairs.len()

@@ -134,6 +134,12 @@ fn fields_go_with_their_lines() {
         clear("a"),
         "images:\n-\n  # about the name\n  name: a\n",
     );
+    check("images:\n- newTag: |-\n    x\n  name: a\n", clear("a"), "images:\n- name: a\n");
+    check(
+        "images:\n- newTag: |-\n    x\n  # c\n  name: a\n",
+        clear("a"),
+        "images:\n-\n  # c\n  name: a\n",
+    );
     check("images:\n- name: a\n  newTag: x", clear("a"), "images:\n- name: a");
     check(
         "images: [{newTag: x, name: a, digest: y, other: z}]\n",
@@ -169,6 +175,11 @@ fn an_entry_is_added_as_the_others_are_written() {
         "images:\n- name: a\n\n- name: b\n\nz: 1\n",
         tag("c", "v1"),
         "images:\n- name: a\n\n- name: b\n\n- name: c\n  newTag: v1\n\nz: 1\n",
+    );
+    check(
+        "images:\n- name: a\n  else:\n",
+        tag("b", "v1"),
+        "images:\n- name: a\n  else:\n- name: b\n  newTag: v1\n",
     );
     check(
         "images:\n- # first\n  name: a\n",
@@ -394,6 +405,15 @@ fn kustomization_like() -> impl Strategy<Value = String> {
     })
 }
 
+/// Returns the document without `images`, or `None` if it is not YAML.
+fn rest_by_libyaml(text: &str) -> Option<serde_yaml::Mapping> {
+    let text = text.trim_start_matches('\u{feff}');
+    let mut root =
+        serde_yaml::from_str::<Option<serde_yaml::Mapping>>(text).ok()?.unwrap_or_default();
+    root.remove("images");
+    Some(root)
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1500, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -404,7 +424,11 @@ proptest! {
             let after = String::from_utf8(edit.bytes.clone()).unwrap();
             let again = set_images(&edit.bytes, &[change]).unwrap();
             prop_assert_eq!(&String::from_utf8(again.bytes).unwrap(), &after);
-            // Every old line that is not about the image is there in the same order.
+            // libyaml, which kustomize's parser is a port of, reads the rest as before.
+            if let Some(rest) = rest_by_libyaml(&text) {
+                prop_assert_eq!(rest_by_libyaml(&after), Some(rest), "{:?} and {:?}", text, after);
+            }
+            // Every comment on a line of its own is there in the same order.
             let mut new = after.split(['\n', '\r']);
             for line in text.split(['\n', '\r']).filter(|line| line.trim_start().starts_with('#')) {
                 prop_assert!(new.any(|other| other == line), "{:?} lost in {:?}", line, after);
