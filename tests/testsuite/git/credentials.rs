@@ -130,3 +130,22 @@ async fn a_password_that_configuration_adds_to_the_address_is_not_shown() {
     assert!(matches!(error, GitError::Unreachable { .. }), "{error}");
     assert!(!format!("{error} {error:?}").contains(TOKEN), "{error}");
 }
+
+#[tokio::test]
+async fn who_may_read_may_not_always_push_or_see_everything() {
+    let Some(server) = HttpGitServer::start("bot", TOKEN) else { return };
+    let own = [("DEPLOYCTL_GIT_TOKEN", TOKEN), ("DEPLOYCTL_GIT_USERNAME", "bot")];
+    server.repository.git(&["config", "http.receivepack", "false"]);
+    let error = Client::with(server.url(), &own).await.unwrap().set("a", "1\n").await.unwrap_err();
+    assert!(matches!(error, GitError::Forbidden { .. }), "{error}");
+    assert!(error.advice().unwrap().contains("write access"));
+    let elsewhere = server.url().replace("manifests", "none");
+    let client = Client::with(elsewhere, &own).await.unwrap();
+    let error = client.repository.fetch(None).await.unwrap_err();
+    assert!(matches!(error, GitError::NoRepository { .. }), "{error}");
+    let Some(server) = SshGitServer::start() else { return };
+    let (ssh, elsewhere) = (server.ssh_command(), server.url().replace("manifests", "none"));
+    let client = Client::with(elsewhere, &[("GIT_SSH_COMMAND", &ssh)]).await.unwrap();
+    let error = client.repository.fetch(None).await.unwrap_err();
+    assert!(matches!(error, GitError::NoRepository { .. }), "{error}");
+}
