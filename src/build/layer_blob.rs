@@ -12,7 +12,6 @@ use flate2::write::GzEncoder;
 use flate2::{Compression, GzBuilder};
 use sha2::{Digest as _, Sha256};
 
-use super::BuildError;
 use crate::image::{Blob, BlobContent, Digest};
 
 /// gzip's own default. Changing it changes the digest of every image.
@@ -36,36 +35,25 @@ pub(super) struct LayerBlob {
 
 /// Compresses and digests what is written to it.
 pub(super) struct LayerWriter {
-    path: Utf8PathBuf,
     /// Bytes that do not fill a block yet.
     block: Vec<u8>,
     tar: Sha256,
-    gzip: GzEncoder<Counted>,
+    gzip: GzEncoder<BlobWriter>,
 }
 
 impl LayerWriter {
     /// Returns a writer that leaves its blob in the folder `scratch`.
-    pub(super) fn create(scratch: &Utf8Path) -> Result<Self, BuildError> {
-        let path = scratch.join("layer.partial");
-        let file = File::create(&path).map_err(|error| BuildError::file(&path, &error))?;
-        let counted =
-            Counted { out: BufWriter::with_capacity(1 << 16, file), sum: Sha256::new(), size: 0 };
-        let gzip = GzBuilder::new().mtime(0).operating_system(UNKNOWN_SYSTEM).write(counted, LEVEL);
-        Ok(Self { path, block: Vec::with_capacity(BLOCK), tar: Sha256::new(), gzip })
+    pub(super) fn create(scratch: &Utf8Path) -> io::Result<Self> {
+        let blob = BlobWriter::create(scratch)?;
+        let gzip = GzBuilder::new().mtime(0).operating_system(UNKNOWN_SYSTEM).write(blob, LEVEL);
+        Ok(Self { block: Vec::with_capacity(BLOCK), tar: Sha256::new(), gzip })
     }
 
-    /// Returns the layer; its blob is a file named after its digest.
-    pub(super) fn finish(mut self) -> Result<LayerBlob, BuildError> {
-        self.pass_on().map_err(|error| BuildError::file(&self.path, &error))?;
-        let Self { path, tar, gzip, .. } = self;
-        let failed = |error: io::Error| BuildError::file(&path, &error);
-        let mut counted = gzip.finish().map_err(failed)?;
-        counted.flush().map_err(failed)?;
-        let digest = Digest::from_sha256(counted.sum.finalize().into());
-        let file = path.with_file_name(digest.hex());
-        fs::rename(&path, &file).map_err(failed)?;
-        let blob = Blob { digest, size: counted.size, content: BlobContent::File(file) };
-        Ok(LayerBlob { blob, diff_id: Digest::from_sha256(tar.finalize().into()) })
+    /// Returns the layer.
+    pub(super) fn finish(mut self) -> io::Result<LayerBlob> {
+        self.pass_on()?;
+        let blob = self.gzip.finish()?.finish()?;
+        Ok(LayerBlob { blob, diff_id: Digest::from_sha256(self.tar.finalize().into()) })
     }
 
     fn pass_on(&mut self) -> io::Result<()> {
@@ -92,14 +80,33 @@ impl Write for LayerWriter {
     }
 }
 
-/// A file that knows the digest and the number of the bytes written to it.
-struct Counted {
+/// Makes a file of the scratch folder out of what is written to it, named after its digest.
+pub(super) struct BlobWriter {
+    path: Utf8PathBuf,
     out: BufWriter<File>,
     sum: Sha256,
     size: u64,
 }
 
-impl Write for Counted {
+impl BlobWriter {
+    /// Returns a writer that leaves its blob in the folder `scratch`; one at a time.
+    pub(super) fn create(scratch: &Utf8Path) -> io::Result<Self> {
+        let path = scratch.join("blob.partial");
+        let out = BufWriter::with_capacity(1 << 16, File::create(&path)?);
+        Ok(Self { path, out, sum: Sha256::new(), size: 0 })
+    }
+
+    /// Returns the blob.
+    pub(super) fn finish(mut self) -> io::Result<Blob> {
+        self.out.flush()?;
+        let digest = Digest::from_sha256(self.sum.finalize().into());
+        let file = self.path.with_file_name(digest.hex());
+        fs::rename(&self.path, &file)?;
+        Ok(Blob { digest, size: self.size, content: BlobContent::File(file) })
+    }
+}
+
+impl Write for BlobWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.out.write(bytes)?;
         self.sum.update(&bytes[..written]);

@@ -3,9 +3,14 @@
 //! A builder stores nothing and knows no registry: it leaves blobs in a scratch folder and says
 //! what they are. Reading the base image and pushing the result is up to the op.
 
+mod buildah;
 pub mod context;
+mod docker;
+mod docker_archive;
+mod engine;
 mod format;
 mod layer_blob;
+mod layout;
 mod native;
 
 use std::fmt::Display;
@@ -14,6 +19,7 @@ use async_trait::async_trait;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::image::{BaseImage, BuiltImage, Recipe};
+pub use engine::engine;
 pub use native::Native;
 
 /// Something that makes an image.
@@ -60,6 +66,20 @@ pub enum BuildError {
     /// The recipe asks for something that no image can be.
     #[error("can't build: {0}")]
     Recipe(String),
+    /// No program that builds Dockerfiles works here.
+    #[error("no engine here builds Dockerfiles: {}", .tried.join("; "))]
+    NoEngine {
+        /// Each engine that was asked for, and what is wrong with it.
+        tried: Vec<String>,
+    },
+    /// An engine failed.
+    #[error("`{engine}`: {reason}")]
+    Engine {
+        /// The engine's program.
+        engine: String,
+        /// The end of what it said.
+        reason: String,
+    },
     /// The base image does not fit.
     #[error("can't build on `{image}`: {reason}")]
     Base {

@@ -87,10 +87,11 @@ impl Plan {
         scratch: &Utf8Path,
         cancelled: &Cancelled,
     ) -> Result<LayerBlob, BuildError> {
-        let mut archive = Archive::new(LayerWriter::create(scratch)?, epoch);
+        let scratch_failed = |error: io::Error| BuildError::file(scratch, &error);
+        let mut archive =
+            Archive::new(LayerWriter::create(scratch).map_err(scratch_failed)?, epoch);
         for (path, planned) in &self.0 {
             let attributes = planned.attributes;
-            let scratch_failed = |error: io::Error| BuildError::file(scratch, &error);
             match &planned.content {
                 Content::Folder => archive.folder(path, attributes).map_err(scratch_failed)?,
                 Content::Link(target) => {
@@ -104,7 +105,7 @@ impl Plan {
                 }
             }
         }
-        archive.finish().map_err(|error| BuildError::file(scratch, &error))?.finish()
+        archive.finish().and_then(LayerWriter::finish).map_err(scratch_failed)
     }
 }
 

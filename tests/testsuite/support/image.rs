@@ -60,6 +60,12 @@ impl Workshop {
         self.path().join("scratch")
     }
 
+    /// Empties the scratch folder for another build.
+    pub(crate) fn tidy(&self) {
+        fs::remove_dir_all(self.scratch()).unwrap();
+        fs::create_dir(self.scratch()).unwrap();
+    }
+
     /// Returns what `builder` makes of the recipe, at epoch 0.
     pub(crate) async fn build(
         &self,
@@ -144,7 +150,7 @@ fn entries(number: usize, gzip: &[u8]) -> Vec<String> {
         }
         let header = entry.header();
         let (mode, uid, gid) =
-            (header.mode().unwrap(), header.uid().unwrap(), header.gid().unwrap());
+            (header.mode().unwrap() & 0o7777, header.uid().unwrap(), header.gid().unwrap());
         let path = entry.path().unwrap();
         lines.push(format!("{number} {} {mode:o} {uid}:{gid} {text}", path.display()));
     }
