@@ -274,4 +274,15 @@ mod tests {
         assert_eq!(Ok(&name), ImageName::new("docker.io", "shop/web").as_ref());
         assert_eq!("shop/web:1".parse::<ImageName>(), Err(ReferenceError::Format));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_panics_and_a_canonical_one_stays(text in "[a-zA-Z0-9._:/@\\[\\]é-]{0,40}") {
+            if let Ok(reference) = text.parse::<ImageReference>() {
+                let canonical = reference.to_string();
+                proptest::prop_assert_eq!(canonical.parse(), Ok(reference.clone()));
+                proptest::prop_assert_eq!(reference.familiar().parse(), Ok(reference));
+            }
+        }
+    }
 }

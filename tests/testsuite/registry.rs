@@ -42,6 +42,40 @@ async fn umoci_unpacks_a_layout() {
     assert_eq!(std::fs::read_to_string(bundle.join("hello")).unwrap(), "hello\n");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_layout_takes_many_tags_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = camino::Utf8PathBuf::try_from(dir.path().to_owned()).unwrap();
+    let name: ImageName = "registry.example.com/shop/web".parse().unwrap();
+    let push = |n: usize| {
+        // A layout of its own each, as another process would have.
+        let (layout, name) = (Layout::new(&dir), name.clone());
+        tokio::spawn(async move { push_image(&layout, &name, &format!("v{n}")).await })
+    };
+    let pushes: Vec<_> = (0..16).map(push).collect();
+    for (n, pushed) in pushes.into_iter().enumerate() {
+        let digest = pushed.await.unwrap();
+        let reference = format!("{name}:v{n}").parse::<ImageReference>().unwrap();
+        assert_eq!(Layout::new(&dir).resolve(&reference).await.unwrap(), Some(digest));
+    }
+    let files = std::fs::read_dir(dir.join("blobs/sha256")).unwrap().count();
+    assert_eq!(files, 3, "nothing half-written stays");
+}
+
+#[tokio::test]
+async fn a_second_push_moves_no_blob() {
+    let Some(server) = RegistryServer::start_plain() else { return };
+    let name = ImageName::new(server.domain(), "shop/web").unwrap();
+    let remote = Remote::new(&Environment::default()).unwrap();
+    push_image(&remote, &name, "v1").await;
+    let requests =
+        || ["HEAD", "POST", "PUT"].map(|verb| server.count_requests(&format!("\"{verb} ")));
+    assert_eq!(requests(), [2, 2, 3]);
+    push_image(&remote, &name, "v2").await;
+    assert_eq!(requests(), [4, 2, 4]);
+    assert_eq!(server.count_requests(" HTTP/"), 10, "there are no other requests");
+}
+
 #[tokio::test]
 async fn skopeo_reads_what_was_pushed() {
     let (Some(server), Some(skopeo)) = (RegistryServer::start_plain(), peer("skopeo")) else {
@@ -84,6 +118,7 @@ async fn a_refused_login_says_which_registry_and_which_file() {
         ];
         for error in errors {
             let text = format!("{error} {error:?}");
+
             assert!(matches!(error, RegistryError::Denied { .. }), "{text}");
             for part in [server.domain(), "shop/web", hint, home.file().as_str()] {
                 assert!(text.contains(part), "{part}: {text}");

@@ -198,7 +198,7 @@ impl Transport {
         let guessing = at_home && endpoint.may_want_tls();
         match sent {
             // Servers that speak TLS answer a plain request with 400, or hang up.
-            Ok(answer) if guessing && answer.status() == StatusCode::BAD_REQUEST => {}
+            Ok(answer) if guessing && may_be_tls(&answer) => {}
             Err(error) if guessing && !error.is_connect() && !error.is_timeout() => {}
             Ok(answer) => {
                 endpoint.answered();
@@ -316,6 +316,14 @@ impl Failure {
         let transient = !is_tls(error) && !error.is_builder();
         Self { transient, ..Self::unreachable(name, deepest(error)) }
     }
+}
+
+/// Returns whether the answer to a plain request may come from a server that speaks TLS: it has the
+/// status for it, and not the form of a registry's own errors.
+fn may_be_tls(answer: &Response) -> bool {
+    let media_type = answer.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let is_json = media_type.is_some_and(|text| text.starts_with("application/json"));
+    answer.status() == StatusCode::BAD_REQUEST && !is_json
 }
 
 /// Returns whether the other side's TLS is at fault, which does not pass.

@@ -106,6 +106,16 @@ async fn a_refused_token_is_a_refused_login() {
 }
 
 #[tokio::test]
+async fn a_plain_registry_that_complains_is_not_asked_over_tls() {
+    let world = World::new().await;
+    let errors = json!({"errors": [{"code": "TAG_INVALID", "message": "no"}]});
+    let answer = ResponseTemplate::new(400).set_body_json(errors);
+    world.answers("GET", "/v2/shop/web/manifests/v1", answer).await;
+    let error = world.remote.manifest(&world.tagged()).await.unwrap_err().to_string();
+    assert!(error.ends_with("answered: 400 Bad Request: TAG_INVALID no"), "{error}");
+}
+
+#[tokio::test]
 async fn a_busy_registry_is_asked_again() {
     let world = World::new().await;
     let at = "/v2/shop/web/manifests/v1";
