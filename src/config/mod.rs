@@ -1,1 +1,166 @@
-//! `deployctl.yaml`: the configuration file.
+//! `deployctl.yaml`: read, checked, and turned into the nouns' own types.
+//!
+//! What the file may say is in `file.rs`, which is also where the JSON schema comes from. Finding
+//! the repositories and clusters that it names is left to the command line.
+
+mod error;
+mod file;
+mod read;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use indexmap::IndexMap;
+
+use crate::argocd::ApplicationName;
+use crate::image::{ImageName, Recipe, TagPolicy};
+
+pub use error::{ConfigError, UnknownName};
+pub use file::schema;
+
+/// The name of the configuration file.
+pub const FILE_NAME: &str = "deployctl.yaml";
+
+/// A configuration file that was read and holds together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    /// The file.
+    pub path: Utf8PathBuf,
+    /// Where the overlays are.
+    pub manifests: Manifests,
+    /// The environments in the order of the file.
+    pub environments: IndexMap<String, Environment>,
+    /// The services in the order of the file.
+    pub services: IndexMap<String, Service>,
+}
+
+/// The manifests repository.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Manifests {
+    /// URL, `user@host:path`, or path; the repository that the file is in if `None`.
+    pub repo: Option<String>,
+    /// The branch that Argo CD watches; the remote's default branch if `None`.
+    pub branch: Option<String>,
+}
+
+/// An environment: where its overlays are, and who rolls them out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Environment {
+    /// Its name.
+    pub name: String,
+    /// The overlay's folder in the manifests repository, with `{service}` in it.
+    overlay: String,
+    /// The Argo CD Application, with `{service}` in it.
+    application: Option<String>,
+    /// The kubeconfig context of its cluster.
+    pub context: Option<String>,
+    /// The environment that images are promoted from.
+    pub from: Option<String>,
+    /// How a change gets into the branch.
+    pub via: Via,
+}
+
+/// How a change gets into the branch.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Via {
+    /// By a push.
+    #[default]
+    Push,
+    /// By a pull request.
+    PullRequest,
+}
+
+/// A service: its image, and how that is made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Service {
+    /// Its name.
+    pub name: String,
+    /// The image's registry and repository.
+    pub image: ImageName,
+    /// What the manifests call the image: the `name` of its entry in `images:`.
+    pub image_in_manifests: String,
+    /// How it is made; `None` for an image that somebody else makes.
+    pub recipe: Option<Recipe>,
+    /// How it is tagged.
+    pub tag: TagPolicy,
+}
+
+impl Config {
+    /// Returns the configuration in the file `path`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the file can't be read, or says something that it can't mean.
+    pub fn read(path: &Utf8Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        Self::parse(path, &text)
+    }
+
+    /// Returns the path of the configuration file in the folder `start` or the nearest parent.
+    ///
+    /// # Errors
+    ///
+    /// Fails if there is none up to the root.
+    pub fn find(start: &Utf8Path) -> Result<Utf8PathBuf, ConfigError> {
+        let candidates = start.ancestors().map(|folder| folder.join(FILE_NAME));
+        let not_found = || ConfigError::NotFound { start: start.to_owned() };
+        candidates.into_iter().find(|path| path.is_file()).ok_or_else(not_found)
+    }
+
+    /// Returns the folder that the file is in.
+    pub fn folder(&self) -> &Utf8Path {
+        self.path
+            .parent()
+            .filter(|folder| !folder.as_str().is_empty())
+            .unwrap_or(Utf8Path::new("."))
+    }
+
+    /// Returns the environment `name`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if there is none; the error knows the nearest name.
+    pub fn environment(&self, name: &str) -> Result<&Environment, UnknownName> {
+        let unknown = || UnknownName::new("environment", name, self.environments.keys());
+        self.environments.get(name).ok_or_else(unknown)
+    }
+
+    /// Returns the service `name`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if there is none; the error knows the nearest name.
+    pub fn service(&self, name: &str) -> Result<&Service, UnknownName> {
+        let unknown = || UnknownName::new("service", name, self.services.keys());
+        self.services.get(name).ok_or_else(unknown)
+    }
+
+    /// Returns the services `names`, or all of them if there are no names.
+    ///
+    /// # Errors
+    ///
+    /// Fails at the first name that is no service.
+    pub fn services<S: AsRef<str>>(&self, names: &[S]) -> Result<Vec<&Service>, UnknownName> {
+        if names.is_empty() {
+            return Ok(self.services.values().collect());
+        }
+        names.iter().map(|name| self.service(name.as_ref())).collect()
+    }
+}
+
+impl Environment {
+    /// Returns the folder of the service's overlay, from the root of the manifests repository.
+    pub fn overlay(&self, service: &Service) -> Utf8PathBuf {
+        self.fill(&self.overlay, service).into()
+    }
+
+    /// Returns the service's Argo CD Application, if the environment has Applications.
+    pub fn application(&self, service: &Service) -> Option<ApplicationName> {
+        let text = self.fill(self.application.as_ref()?, service);
+        let (namespace, name) = text.split_once('/').unwrap_or(("argocd", &text));
+        Some(ApplicationName { namespace: namespace.to_owned(), name: name.to_owned() })
+    }
+
+    fn fill(&self, template: &str, service: &Service) -> String {
+        template.replace("{service}", &service.name).replace("{env}", &self.name)
+    }
+}

@@ -3,13 +3,66 @@
 
 mod command;
 mod environment;
+mod file;
 
 pub use command::{Command, CommandError, Output};
 pub use environment::Environment;
+pub use file::replace_file;
 
+use camino::Utf8PathBuf;
 use jiff::Timestamp;
 
 /// Returns the time now.
 pub fn now() -> Timestamp {
     Timestamp::now()
+}
+
+/// Returns the folder that the process was started in.
+///
+/// # Errors
+///
+/// Fails if it is gone, may not be read, or its path is not UTF-8.
+pub fn current_dir() -> std::io::Result<Utf8PathBuf> {
+    let path = std::env::current_dir()?;
+    Utf8PathBuf::from_path_buf(path)
+        .map_err(|path| std::io::Error::other(format!("`{}` is not UTF-8", path.display())))
+}
+
+/// Returns when the user or a supervisor asks the process to stop: Ctrl-C or SIGTERM.
+pub async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => (),
+        _ = terminate.recv() => (),
+    }
+}
+
+/// Returns a number from 0 up to but not including 1, different each time.
+///
+/// For jitter only: the standard library's hash seed is random, and not secret.
+pub fn random_fraction() -> f64 {
+    use std::hash::{BuildHasher as _, RandomState};
+    let bits = RandomState::new().hash_one(()) >> 11;
+    #[expect(clippy::cast_precision_loss, reason = "53 bits fit exactly")]
+    let fraction = bits as f64 / (1_u64 << 53) as f64;
+    fraction
+}
+
+/// Sends what happens inside to standard error: warnings, with `verbose` more, or what
+/// `DEPLOYCTL_LOG` says (in the syntax of `tracing_subscriber`'s `EnvFilter`).
+pub fn log_to_stderr(verbose: u8, environment: &Environment) {
+    use tracing_subscriber::EnvFilter;
+    let default = match verbose {
+        0 => "off",
+        1 => "deployctl=info",
+        2 => "deployctl=debug,info",
+        _ => "debug",
+    };
+    let filter = EnvFilter::new(environment.get("DEPLOYCTL_LOG").unwrap_or(default));
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second call, in a test, keeps the first subscriber.
+    let _ = subscriber.without_time().try_init();
 }

@@ -3,12 +3,14 @@
 //! A document keeps each scalar's source text and style and gives it no type, so `0755` and `on`
 //! stay what the author wrote. Typed reading is left to [`serde_yaml`].
 
+mod decode;
 mod document;
 mod node;
 mod patch;
 mod read;
 mod scalar;
 
+pub use decode::{Invalid, decode, flaw, nearest};
 pub use document::{Document, Location, Position};
 pub use node::{Anchor, Entry, Node, ScalarStyle, Span, StructureStyle, Tag, Value};
 pub use patch::{Patch, PatchError, apply};

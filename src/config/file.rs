@@ -1,0 +1,153 @@
+//! What `deployctl.yaml` may say, key by key. The JSON schema is made from these types, so a doc
+//! comment here is what an editor shows.
+
+use std::collections::BTreeMap;
+
+use indexmap::IndexMap;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+/// Returns the JSON schema of `deployctl.yaml`.
+pub fn schema() -> serde_json::Value {
+    let mut schema = schemars::schema_for!(File).to_value();
+    schema["$id"] = "https://deployctl.dev/schema/v1/deployctl.json".into();
+    schema
+}
+
+/// Configuration of deployctl: where manifests are, which environments there are, and which images.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[schemars(title = "deployctl.yaml")]
+pub(super) struct File {
+    /// Version of this file's format: 1.
+    #[schemars(extend("const" = 1))]
+    pub(super) version: u32,
+    /// The repository that the overlays are in and that Argo CD watches.
+    #[serde(default)]
+    pub(super) manifests: FileManifests,
+    /// Environments by name.
+    pub(super) environments: IndexMap<String, FileEnvironment>,
+    /// Services by name.
+    pub(super) services: IndexMap<String, FileService>,
+}
+
+/// The manifests repository.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct FileManifests {
+    /// URL, `user@host:path`, or path. Left out: the repository that this file is in.
+    pub(super) repo: Option<String>,
+    /// The branch to write to. Left out: the remote's default branch.
+    pub(super) branch: Option<String>,
+}
+
+/// An environment.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct FileEnvironment {
+    /// Folder of a service's overlay in the manifests repository; `{service}` and `{env}` are filled in.
+    pub(super) overlay: String,
+    /// The service's Argo CD Application, `name` (in the namespace argocd) or `namespace/name`;
+    /// `{service}` and `{env}` are filled in. Left out: no Argo CD, workloads are watched directly.
+    pub(super) application: Option<String>,
+    /// Context of the kubeconfig. Left out: the current context, or the service account in a cluster.
+    pub(super) context: Option<String>,
+    /// The environment that images are promoted from.
+    pub(super) from: Option<String>,
+    /// How a change gets into the branch.
+    #[serde(default)]
+    pub(super) via: FileVia,
+}
+
+/// How a change gets into the branch.
+#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum FileVia {
+    /// A commit that is pushed.
+    #[default]
+    Push,
+    /// A pull request on GitHub.
+    PullRequest,
+}
+
+/// A service.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct FileService {
+    /// The image's registry and repository, without tag and digest.
+    pub(super) image: String,
+    /// What the manifests call the image (`name` in a kustomization's `images:`). Left out: `image`.
+    pub(super) image_in_manifests: Option<String>,
+    /// How the image is made. Left out: somebody else makes it, and it is only set and promoted.
+    pub(super) build: Option<FileBuild>,
+    /// How the image is tagged: `commit` (12 characters of the source commit, the default), `content`
+    /// (12 characters of the image's digest), or a template with `{commit}` or `{content}` in it.
+    pub(super) tag: Option<String>,
+}
+
+/// How an image is made: by deployctl itself where there are `layers`, else from a Dockerfile.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct FileBuild {
+    /// Folder with the service's files, relative to this file.
+    pub(super) context: String,
+
+    /// Dockerfile, relative to the context; `Dockerfile` by default.
+    pub(super) dockerfile: Option<String>,
+    /// Stage of the Dockerfile to build; the last one by default.
+    pub(super) target: Option<String>,
+    /// Build arguments of the Dockerfile.
+    #[serde(default)]
+    pub(super) args: BTreeMap<String, String>,
+    /// The program that builds the Dockerfile; the first that is installed by default.
+    pub(super) engine: Option<FileEngine>,
+
+    /// Image that the layers are laid onto; `scratch`, the default, is an empty one.
+    pub(super) base: Option<String>,
+    /// Layers, lowest first.
+    pub(super) layers: Option<Vec<FileLayer>>,
+    /// Environment variables of a container.
+    #[serde(default)]
+    pub(super) env: BTreeMap<String, String>,
+    /// Entrypoint.
+    pub(super) entrypoint: Option<Vec<String>>,
+    /// Default command.
+    pub(super) cmd: Option<Vec<String>>,
+    /// User, by number or name.
+    pub(super) user: Option<String>,
+    /// Working directory.
+    pub(super) workdir: Option<String>,
+    /// Ports that a container listens on, for example `8080` or `53/udp`.
+    #[serde(default)]
+    pub(super) ports: Vec<String>,
+    /// Labels.
+    #[serde(default)]
+    pub(super) labels: BTreeMap<String, String>,
+    /// `os/architecture[/variant]`; the base's or `linux/amd64` by default.
+    pub(super) platform: Option<String>,
+}
+
+/// A program that builds Dockerfiles.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum FileEngine {
+    /// `docker`, with or without buildx.
+    Docker,
+    /// `buildah`.
+    Buildah,
+}
+
+/// One layer: files of the context, and where they go.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct FileLayer {
+    /// A file or folder of the context.
+    pub(super) from: String,
+    /// The absolute path in the image that it becomes.
+    pub(super) to: String,
+    /// Permission bits of the files in octal, for example `"0755"`; by default 0644, or 0755 for
+    /// executables.
+    pub(super) mode: Option<String>,
+    /// `uid:gid`, `0:0` by default.
+    pub(super) owner: Option<String>,
+}
