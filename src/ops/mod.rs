@@ -1,3 +1,89 @@
-//! What a command does: options in, report out; loops, waits and retries live here.
+//! What a command does: options in, report out. Loops, waits and retries live here.
+//!
+//! An op gets its backends from the command line, returns plain data, and tells what it is doing
+//! as [`Event`]s; it knows neither the command line nor how a report looks.
 
+mod build;
+mod diff;
+mod edit;
+mod history;
+mod images;
+mod manifests;
+mod promote;
+mod run;
+mod set;
+mod status;
 pub mod verify;
+
+pub use build::{BuildError, BuildOptions, BuildReport, Built, Destination, build};
+pub use diff::{DiffError, DiffReport, Difference, between, diff_environments, diff_revisions};
+pub use edit::{EditFileError, EditReport, edit_images};
+pub use history::{Change, history};
+pub use images::{StatedImage, StatedImageError, stated_image};
+pub use manifests::{CommitAncestry, Manifests};
+pub use promote::{PromoteError, PromoteOptions, PromoteReport, promote, stated_images};
+pub use run::{RunError, RunReport, StepOutcome, StepRunner, run};
+pub use set::{Edited, Outcome, PullRequests, SetError, SetOptions, SetReport, SourceCommit, set};
+pub use status::{StatusReport, StatusRow, status};
+pub use verify::{
+    Ancestry, ObjectReport, PodReport, RolloutReport, RolloutVerdict, VerifyError, VerifyEvent,
+    VerifyOptions, verify,
+};
+
+/// What an op is doing, as it does it.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A service's image is being built.
+    Building {
+        /// The service.
+        service: String,
+    },
+    /// A line that a build engine or a step's command printed.
+    Line(String),
+    /// An image is being pushed.
+    Pushing {
+        /// The image, pinned.
+        image: String,
+        /// How many blobs the build made.
+        blobs: usize,
+    },
+    /// An image is going from one environment to the next.
+    Promoting {
+        /// The service.
+        service: String,
+        /// The image, pinned.
+        image: String,
+    },
+    /// The manifests repository is being fetched.
+    Fetching {
+        /// The remote.
+        remote: String,
+    },
+    /// A push lost a race and the change is applied to the new tip.
+    Raced {
+        /// Which attempt lost, counted from 1.
+        attempt: u32,
+    },
+    /// Something that the user should know and that stops nothing.
+    Warning(String),
+    /// Something about a rollout that is being watched.
+    Verify {
+        /// The service.
+        service: String,
+        /// What.
+        event: VerifyEvent,
+    },
+    /// A pipeline's step begins.
+    Step {
+        /// Which, counted from 1.
+        number: usize,
+        /// Of how many.
+        of: usize,
+        /// Its name.
+        name: String,
+    },
+}
+
+/// Where an op's events go.
+pub type Emit<'a> = &'a (dyn Fn(Event) + Send + Sync);

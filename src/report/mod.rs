@@ -1,1 +1,47 @@
-//! What ops return and emit, as bytes: terminal, JSON, GitHub Actions.
+//! What ops return and emit, as bytes: for a terminal, as JSON, for GitHub Actions.
+//!
+//! Renderers get a sink; which stream or file that is, the command line knows. JSON has its own
+//! structs ([`json`]), because it is a promise; the nouns do not derive `Serialize`.
+
+mod build;
+mod diff;
+mod edit;
+mod events;
+mod health;
+pub mod json;
+mod rollout;
+mod run;
+mod set;
+mod status;
+
+use std::io;
+
+use serde_json::Value;
+
+pub use events::line as event_line;
+pub use health::{AssessedObject, HealthReport};
+pub use rollout::{ClosedGate, VerifyReport};
+pub use status::History;
+
+/// An op's report that can be shown.
+pub trait Report {
+    /// Writes it for people.
+    ///
+    /// # Errors
+    ///
+    /// Fails if `out` does.
+    fn human(&self, out: &mut dyn io::Write) -> io::Result<()>;
+
+    /// Returns it as JSON; the first key says which version of which document it is.
+    fn json(&self) -> Value;
+
+    /// Returns the outputs of the GitHub Actions step, by name.
+    fn outputs(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+
+    /// Returns what the step summary says, as Markdown; nothing if empty.
+    fn summary(&self) -> String {
+        String::new()
+    }
+}

@@ -1,0 +1,112 @@
+//! `deployctl build`.
+
+use camino::Utf8PathBuf;
+
+use crate::cli::context::Context;
+use crate::cli::error::CommandError;
+use crate::cli::exit::Exit;
+use crate::cli::ui::Ui;
+use crate::config::{Config, Service};
+use crate::git::Source;
+use crate::image::{SourceFacts, Tag};
+use crate::ops::{self, BuildOptions, BuildReport, Destination};
+use crate::registry::Layout;
+
+/// Build and push images, and print each pinned by digest
+///
+/// Files are laid onto an empty or a registry base image by deployctl itself where the service's
+/// `build` section has `layers`; else its Dockerfile is built by docker or buildah.
+#[derive(Debug, clap::Args)]
+pub(crate) struct BuildArgs {
+    /// Services to build [default: all that have a `build` section]
+    services: Vec<String>,
+    /// Tag to use instead of what the configuration says
+    #[arg(long)]
+    tag: Option<Tag>,
+    /// Write images into an OCI layout directory instead of pushing them to a registry
+    #[arg(long, value_name = "DIR")]
+    layout: Option<Utf8PathBuf>,
+    /// Build, and tell the digest, but push nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub(crate) async fn run(
+    args: &BuildArgs,
+    context: &Context,
+    ui: &Ui,
+) -> Result<Exit, CommandError> {
+    let config = context.config()?;
+    let report = build(args, &config, context, ui).await?;
+    ui.report(&report)?;
+    Ok(Exit::Done)
+}
+
+/// Builds as the arguments say and returns what was built.
+pub(super) async fn build(
+    args: &BuildArgs,
+    config: &Config,
+    context: &Context,
+    ui: &Ui,
+) -> Result<BuildReport, CommandError> {
+    let source = context.source(config.folder()).await?;
+    let remote = context.registry()?;
+    let layout = args.layout.as_deref().map(Layout::new);
+    let destination = match &layout {
+        _ if args.dry_run => Destination::Nowhere,
+        Some(layout) => Destination::Push(layout),
+        None => Destination::Push(&remote),
+    };
+    let options = BuildOptions {
+        services: services(config, &args.services)?,
+        folder: config.folder(),
+        source: facts(source.as_ref()),
+        tag: args.tag.clone(),
+        epoch: epoch(context, source.as_ref())?,
+        destination,
+        bases: &remote,
+        environment: &context.environment,
+    };
+    Ok(ops::build(&options, &|event| ui.event(&event)).await?)
+}
+
+impl BuildArgs {
+    /// Returns the arguments of a pipeline's step.
+    pub(super) fn of_services(services: Vec<String>) -> Self {
+        Self { services, tag: None, layout: None, dry_run: false }
+    }
+}
+
+/// Returns the named services, or all that have a `build` section.
+fn services<'a>(config: &'a Config, names: &[String]) -> Result<Vec<&'a Service>, CommandError> {
+    let services = config.services(names)?;
+    if !names.is_empty() {
+        return Ok(services);
+    }
+    let built: Vec<_> = services.into_iter().filter(|service| service.recipe.is_some()).collect();
+    if built.is_empty() {
+        let message = format!("no service in `{}` has a `build` section", config.path);
+        return Err(CommandError::usage(message, "add one (README, \"Configuration\")"));
+    }
+    Ok(built)
+}
+
+fn facts(source: Option<&Source>) -> SourceFacts {
+    SourceFacts {
+        commit: source.map(|source| source.commit.to_string()),
+        dirty: source.is_some_and(|source| source.dirty),
+    }
+}
+
+/// Returns the time stamp of everything in the image: `SOURCE_DATE_EPOCH`, else the commit's time,
+/// else 1970. Never the clock: the same files give the same image.
+fn epoch(context: &Context, source: Option<&Source>) -> Result<i64, CommandError> {
+    match context.environment.get("SOURCE_DATE_EPOCH") {
+        Some(text) => text.parse().map_err(|_| {
+            let message =
+                format!("SOURCE_DATE_EPOCH is `{text}`, which is not a number of seconds");
+            CommandError::usage(message, "set it to seconds since 1970, or unset it")
+        }),
+        None => Ok(source.map_or(0, |source| source.time.as_second())),
+    }
+}

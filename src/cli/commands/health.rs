@@ -1,0 +1,73 @@
+//! `deployctl health`.
+
+use std::io::{self, Read as _};
+
+use camino::Utf8PathBuf;
+
+use crate::cli::error::CommandError;
+use crate::cli::exit::Exit;
+use crate::cli::ui::Ui;
+use crate::health::{HealthStatus, Managed, aggregate, assess};
+use crate::k8s::Object;
+use crate::report::{AssessedObject, HealthReport};
+
+/// Judge live objects offline, as Argo CD would
+///
+/// Reads objects as `kubectl get -o yaml` prints them.
+#[derive(Debug, clap::Args)]
+pub(crate) struct HealthArgs {
+    /// File with objects; `-` is standard input, which is also read where no file is given
+    #[arg(short, long = "file", value_name = "FILE")]
+    files: Vec<Utf8PathBuf>,
+    /// Also judge the application that manages them all
+    #[arg(long)]
+    app: bool,
+    /// Fail (exit code 1) if one of these is the health of an object or of the application
+    #[arg(long, value_name = "STATUS", value_delimiter = ',', value_parser = status)]
+    fail_on: Vec<HealthStatus>,
+}
+
+pub(crate) fn run(args: &HealthArgs, ui: &Ui) -> Result<Exit, CommandError> {
+    let mut objects = Vec::new();
+    let stdin = [Utf8PathBuf::from("-")];
+    let files = if args.files.is_empty() { stdin.as_slice() } else { &args.files };
+    for file in files {
+        let read = |error| io::Error::other(format!("can't read `{file}`: {error}"));
+        let text = text(file).map_err(read)?;
+        objects.extend(Object::read_all(&text).map_err(|error| {
+            let error = CommandError::from(error).exit(Exit::Usage);
+            error.context(format!("can't read objects from `{file}`"))
+        })?);
+    }
+    let report = report(&objects, args.app);
+    ui.report(&report)?;
+    let failed = report.statuses().any(|status| args.fail_on.contains(&status));
+    Ok(if failed { Exit::Failed } else { Exit::Done })
+}
+
+fn text(file: &Utf8PathBuf) -> io::Result<String> {
+    if file != "-" {
+        return std::fs::read_to_string(file);
+    }
+    let mut text = String::new();
+    io::stdin().read_to_string(&mut text)?;
+    Ok(text)
+}
+
+fn report(objects: &[Object], app: bool) -> HealthReport {
+    let resources = objects.iter().map(|object| {
+        let api_version = object.api_version().to_owned();
+        AssessedObject { api_version, id: object.id(), assessment: assess(object) }
+    });
+    let managed = objects.iter().map(|live| Managed { target: None, live: Some(live) });
+    let app = app.then(|| aggregate(None, managed, |object| assess(object).health));
+    HealthReport { resources: resources.collect(), app }
+}
+
+fn status(text: &str) -> Result<HealthStatus, String> {
+    let mut capitalised = text.to_ascii_lowercase();
+    capitalised.get_mut(..1).map(str::make_ascii_uppercase);
+    HealthStatus::parse(&capitalised).ok_or_else(|| {
+        "expected healthy, suspended, progressing, missing, degraded or unknown".to_owned()
+    })
+}

@@ -1,0 +1,44 @@
+//! One file a command: its arguments, and the wiring to its op.
+
+pub(super) mod build;
+pub(super) mod completions;
+pub(super) mod diff;
+pub(super) mod edit;
+pub(super) mod health;
+pub(super) mod history;
+pub(super) mod image;
+pub(super) mod man;
+pub(super) mod promote;
+pub(super) mod render;
+pub(super) mod run;
+pub(super) mod schema;
+pub(super) mod set;
+pub(super) mod status;
+pub(super) mod verify;
+
+use super::args::Command;
+use super::context::Context;
+use super::error::CommandError;
+use super::exit::Exit;
+use crate::cli::ui::Ui;
+
+/// Runs a command and returns how it ended.
+pub(super) fn run(command: Command, context: &Context, ui: &Ui) -> Result<Exit, CommandError> {
+    match command {
+        Command::Build(args) => context.block_on(build::run(&args, context, ui)),
+        Command::Set(args) => context.block_on(set::run(&args, context, ui)),
+        Command::Promote(args) => context.block_on(promote::run(&args, context, ui)),
+        Command::Verify(args) => context.block_on(verify::run(&args, context, ui)),
+        Command::Diff(args) => context.block_on(diff::run(&args, context, ui)),
+        Command::Status(args) => context.block_on(status::run(&args, context, ui)),
+        Command::History(args) => context.block_on(history::run(&args, context, ui)),
+        Command::Run(args) => context.block_on(run::run(&args, context, ui)),
+        Command::Render(args) => context.block_on(render::run(&args, context, ui)),
+        Command::Edit(args) => edit::run(&args, ui),
+        Command::Health(args) => health::run(&args, ui),
+        Command::Image(args) => image::run(&args, ui),
+        Command::Schema(args) => schema::run(&args, ui),
+        Command::Completions(args) => completions::run(&args, ui),
+        Command::Man(args) => man::run(&args, ui),
+    }
+}

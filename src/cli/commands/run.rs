@@ -1,0 +1,227 @@
+//! `deployctl run`.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::build::{self, BuildArgs};
+use super::promote::{self, PromoteArgs, Promoted};
+use super::set;
+use super::verify::{self, VerifyArgs};
+use crate::cli::context::Context;
+use crate::cli::error::CommandError;
+use crate::cli::exit::Exit;
+use crate::cli::ui::Ui;
+use crate::config::{Config, Service};
+use crate::image::PinnedImage;
+use crate::ops::{self, Event, Outcome, StepOutcome, StepRunner};
+use crate::pipeline::{Action, CommandLine, Pipeline};
+use crate::system::Command;
+
+/// Run the steps of a pipeline, `pipelines/PIPELINE.yaml`
+#[derive(Debug, clap::Args)]
+pub(crate) struct RunArgs {
+    /// Name of a pipeline beside the configuration file, or a path to a file
+    pipeline: String,
+    /// Check the pipeline and say what its steps are, and run none
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub(crate) async fn run(args: &RunArgs, context: &Context, ui: &Ui) -> Result<Exit, CommandError> {
+    let config = context.config()?;
+    let pipeline = read(&args.pipeline, &config)?;
+    check(&pipeline, &config)?;
+    if args.dry_run {
+        let steps = pipeline.steps.iter().enumerate();
+        ui.answer(|out| {
+            let mut steps = steps;
+            steps.try_for_each(|(index, step)| writeln!(out, "{}. {}", index + 1, step.name))
+        })?;
+        return Ok(Exit::Done);
+    }
+    let mut runner =
+        Runner { config: &config, context, ui, images: Vec::new(), commit: None, waiting: None };
+    let report = ops::run(&pipeline, &mut runner, &|event| ui.event(&event)).await;
+    let report = report.map_err(|failed| {
+        failed
+            .error
+            .context(format!("step `{}` of pipeline `{}` failed", failed.step, pipeline.name))
+    })?;
+    ui.report(&report)?;
+    Ok(if report.failure().is_some() { Exit::StepFailed } else { Exit::Done })
+}
+
+/// Returns the pipeline that a name or a path stands for.
+fn read(name: &str, config: &Config) -> Result<Pipeline, CommandError> {
+    let path = if name.ends_with(".yaml") || name.contains('/') {
+        Utf8PathBuf::from(name)
+    } else {
+        config.folder().join("pipelines").join(format!("{name}.yaml"))
+    };
+    let text = std::fs::read_to_string(&path).map_err(|error| {
+        let known = known(path.parent().unwrap_or(Utf8Path::new(".")));
+        CommandError::usage(format!("can't read pipeline `{path}`: {error}"), known)
+    })?;
+    Ok(Pipeline::parse(&path, &text)?)
+}
+
+/// Returns a sentence about the pipelines that there are in `folder`.
+fn known(folder: &Utf8Path) -> String {
+    let entries = folder.read_dir_utf8().into_iter().flatten().flatten();
+    let mut names: Vec<_> = entries
+        .filter_map(|entry| Some(entry.file_name().strip_suffix(".yaml")?.to_owned()))
+        .collect();
+    names.sort();
+    match names.as_slice() {
+        [] => format!("there are no pipelines in `{folder}`"),
+        names => format!("known pipelines: {}", names.join(", ")),
+    }
+}
+
+/// Checks every name in the pipeline before the first step runs.
+fn check(pipeline: &Pipeline, config: &Config) -> Result<(), CommandError> {
+    for step in &pipeline.steps {
+        let (environments, services): (Vec<&String>, &[String]) = match &step.action {
+            Action::Build { services } => (Vec::new(), services),
+            Action::Set { environment } => (vec![environment], &[]),
+            Action::Promote { services, from, to } => (from.iter().chain([to]).collect(), services),
+            Action::Verify { services, environment, .. } => (vec![environment], services),
+            Action::Run(_) => (Vec::new(), &[]),
+        };
+        let context = || format!("step `{}` of pipeline `{}`", step.name, pipeline.name);
+        for name in environments {
+            config
+                .environment(name)
+                .map_err(|error| CommandError::from(error).context(context()))?;
+        }
+        config.services(services).map_err(|error| CommandError::from(error).context(context()))?;
+    }
+    Ok(())
+}
+
+/// Joins steps to the backends, and carries what one step made to the next.
+struct Runner<'a> {
+    config: &'a Config,
+    context: &'a Context,
+    ui: &'a Ui,
+    /// The images that `build` made.
+    images: Vec<(&'a Service, PinnedImage)>,
+    /// The commit that `set` or `promote` wrote.
+    commit: Option<String>,
+    /// Why there is nothing to verify yet.
+    waiting: Option<String>,
+}
+
+#[async_trait]
+impl StepRunner for Runner<'_> {
+    type Error = CommandError;
+
+    async fn step(&mut self, action: &Action) -> Result<StepOutcome, CommandError> {
+        match action {
+            Action::Build { services } => self.build(services.clone()).await,
+            Action::Set { environment } => self.set(environment).await,
+            Action::Promote { services, from, to } => {
+                self.promote(services, from.as_deref(), to).await
+            }
+            Action::Verify { services, environment, timeout } => {
+                self.verify(services, environment, *timeout).await
+            }
+            Action::Run(line) => self.command(line).await,
+        }
+    }
+}
+
+impl<'a> Runner<'a> {
+    async fn build(&mut self, services: Vec<String>) -> Result<StepOutcome, CommandError> {
+        let args = BuildArgs::of_services(services);
+        let report = build::build(&args, self.config, self.context, self.ui).await?;
+        self.ui.report(&report)?;
+        for built in report.images {
+            let service = self.config.service(&built.service)?;
+            self.images.retain(|(other, _)| other.name != service.name);
+            self.images.push((service, built.image));
+        }
+        Ok(StepOutcome::Done)
+    }
+
+    async fn set(&mut self, environment: &str) -> Result<StepOutcome, CommandError> {
+        if self.images.is_empty() {
+            let reason = "no step before it has built an image".to_owned();
+            return Ok(StepOutcome::Failed { reason });
+        }
+        let environment = self.config.environment(environment)?;
+        let images = self.images.clone();
+        let report =
+            set::set(environment, images, false, self.config, self.context, self.ui).await?;
+        self.ui.report(&report)?;
+        self.commit = report.revision().map(ToString::to_string);
+        Ok(StepOutcome::Done)
+    }
+
+    async fn promote(
+        &mut self,
+        services: &[String],
+        from: Option<&str>,
+        to: &str,
+    ) -> Result<StepOutcome, CommandError> {
+        let args = PromoteArgs::of_step(services.to_vec(), from.map(str::to_owned), to.to_owned());
+        let promoted = promote::promote(&args, self.config, self.context, self.ui).await?;
+        let report = match promoted {
+            Promoted::Written(report) => report,
+            Promoted::Blocked(gate) => {
+                return Ok(StepOutcome::Failed {
+                    reason: format!("{} is not healthy: {}", gate.from, gate.reason),
+                });
+            }
+        };
+        self.ui.report(&report)?;
+        self.commit = report.set.revision().map(ToString::to_string);
+        if let Outcome::PullRequest { url, .. } = &report.set.outcome {
+            let reason = format!("{to} waits for {url} to be merged; run `deployctl verify` then");
+            self.waiting = Some(reason);
+        }
+        Ok(StepOutcome::Done)
+    }
+
+    async fn verify(
+        &mut self,
+        services: &[String],
+        environment: &str,
+        timeout: Duration,
+    ) -> Result<StepOutcome, CommandError> {
+        if let Some(reason) = &self.waiting {
+            self.ui.say(&format!("not verified: {reason}"));
+            return Ok(StepOutcome::Done);
+        }
+        let built = self.images.iter().map(|(service, _)| service.name.clone());
+        let services = if services.is_empty() { built.collect() } else { services.to_vec() };
+        let args = VerifyArgs::of_step(environment, services, self.commit.clone(), timeout);
+        let reports = verify::verify(&args, self.config, self.context, self.ui).await?;
+        self.ui.report(&reports)?;
+        match reports.failure() {
+            Some(reason) => Ok(StepOutcome::Failed { reason }),
+            None => Ok(StepOutcome::Done),
+        }
+    }
+
+    /// Runs the user's own command; its output is the conversation, its exit status decides.
+    async fn command(&mut self, line: &CommandLine) -> Result<StepOutcome, CommandError> {
+        let command = match line {
+            CommandLine::Program(words) => Command::new(&words[0]).args(&words[1..]),
+            CommandLine::Shell(text) => Command::new("sh").args(["-eu", "-c", text]),
+        };
+        let images =
+            self.images.iter().map(|(service, image)| format!("{}={image}\n", service.name));
+        let command = command
+            .env("DEPLOYCTL_IMAGES", images.collect::<String>())
+            .env("DEPLOYCTL_COMMIT", self.commit.as_deref().unwrap_or_default())
+            .current_dir(self.config.folder());
+        let output = command.stream(&|line| self.ui.event(&Event::Line(line.to_owned()))).await?;
+        if output.status.success() {
+            return Ok(StepOutcome::Done);
+        }
+        Ok(StepOutcome::Failed { reason: format!("`{line}` ended with {}", output.status) })
+    }
+}

@@ -1,0 +1,150 @@
+//! `deployctl set`.
+
+use std::time::Duration;
+
+use crate::cli::context::Context;
+use crate::cli::error::CommandError;
+use crate::cli::exit::Exit;
+use crate::cli::ui::Ui;
+use crate::config::{Config, Environment, Service, Via};
+use crate::git::Source;
+use crate::github;
+use crate::image::{ImageReference, PinnedImage};
+use crate::ops::{self, Manifests, PullRequests, SetOptions, SetReport, SourceCommit};
+use crate::registry::Registry as _;
+use crate::system;
+
+/// Write images into an environment's overlays: one commit, pushed or as a pull request
+///
+/// Only the image's entry in the kustomization changes; a second run changes nothing. A push that
+/// loses a race is applied to the new tip and tried again.
+#[derive(Debug, clap::Args)]
+pub(crate) struct SetArgs {
+    /// The environment to change
+    #[arg(long, value_name = "ENV")]
+    env: String,
+    /// What to set, for example `ranking=registry.example.com/shop/ranking:1.4@sha256:…`; of a tag
+    /// without a digest the digest is read from the registry; `=:1.4` stands for the service's image
+    #[arg(required = true, value_name = "SERVICE=REF")]
+    images: Vec<String>,
+    /// Show the change, and write nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+pub(crate) async fn run(args: &SetArgs, context: &Context, ui: &Ui) -> Result<Exit, CommandError> {
+    let config = context.config()?;
+    let environment = config.environment(&args.env)?;
+    let mut images = Vec::new();
+    for argument in &args.images {
+        images.push(image(argument, &config, context).await?);
+    }
+    let report = set(environment, images, args.dry_run, &config, context, ui).await?;
+    ui.report(&report)?;
+    Ok(Exit::Done)
+}
+
+/// Writes `images` into the overlays of `environment` and returns what came of it.
+pub(super) async fn set(
+    environment: &Environment,
+    images: Vec<(&Service, PinnedImage)>,
+    dry_run: bool,
+    config: &Config,
+    context: &Context,
+    ui: &Ui,
+) -> Result<SetReport, CommandError> {
+    let source = context.source(config.folder()).await?.map(source_commit);
+    with_options(environment, dry_run, config, context, async |options| {
+        let options = SetOptions { images, source, ..options };
+        Ok(ops::set(&options, &|event| ui.event(&event)).await?)
+    })
+    .await
+}
+
+/// How long a push goes on when it loses races.
+const DEADLINE: Duration = Duration::from_secs(120);
+
+/// Calls `work` with the options of a change of `environment` that has no images yet.
+pub(super) async fn with_options<T>(
+    environment: &Environment,
+    dry_run: bool,
+    config: &Config,
+    context: &Context,
+    work: impl AsyncFnOnce(SetOptions<'_>) -> Result<T, CommandError>,
+) -> Result<T, CommandError> {
+    let manifests = context.manifests(config).await?;
+    let renderer = context.renderer();
+    let github = github(environment, &manifests, context, dry_run)?;
+    let pull_requests = github.as_ref().map(|(client, owner, repository)| PullRequests {
+        client,
+        owner,
+        repository,
+    });
+    work(SetOptions {
+        manifests: &manifests,
+        environment,
+        images: Vec::new(),
+        promoted_from: None,
+        source: None,
+        author: context.identity().await?,
+        time: system::now(),
+        renderer: &renderer,
+        pull_requests,
+        dry_run,
+        deadline: DEADLINE,
+    })
+    .await
+}
+
+/// Returns the GitHub client and repository, where the environment is changed by pull requests.
+fn github(
+    environment: &Environment,
+    manifests: &Manifests,
+    context: &Context,
+    dry_run: bool,
+) -> Result<Option<(github::Client, String, String)>, CommandError> {
+    if environment.via != Via::PullRequest || dry_run {
+        return Ok(None);
+    }
+    match github::repository_of(&manifests.remote) {
+        Some((owner, repository)) => Ok(Some((context.github()?, owner, repository))),
+        None => Ok(None),
+    }
+}
+
+fn source_commit(source: Source) -> SourceCommit {
+    SourceCommit { id: source.commit.to_string(), subject: source.subject, remote: source.remote }
+}
+
+/// Returns the service and the pinned image that `SERVICE=REF` says.
+async fn image<'a>(
+    argument: &str,
+    config: &'a Config,
+    context: &Context,
+) -> Result<(&'a Service, PinnedImage), CommandError> {
+    let Some((name, text)) = argument.split_once('=') else {
+        return Err(CommandError::usage(
+            format!("`{argument}` is not SERVICE=REF"),
+            "write for example `ranking=registry.example.com/shop/ranking:1.4`",
+        ));
+    };
+    let service = config.service(name)?;
+    let short = text.starts_with([':', '@']);
+    let text = if short { format!("{}{text}", service.image) } else { text.to_owned() };
+    let reference: ImageReference = text.parse().map_err(|error| {
+        CommandError::usage(format!("`{text}`: {error}"), "write it as name:tag@sha256:…")
+    })?;
+    Ok((service, pin(reference, context).await?))
+}
+
+/// Returns the reference with the digest that it says, or that the registry says it has.
+async fn pin(reference: ImageReference, context: &Context) -> Result<PinnedImage, CommandError> {
+    let digest = match &reference.digest {
+        Some(digest) => digest.clone(),
+        None => context.registry()?.resolve(&reference).await?.ok_or_else(|| {
+            let hint = "check the tag, or give the digest that `deployctl build` printed";
+            CommandError::usage(format!("there is no image `{reference}`"), hint).exit(Exit::Failed)
+        })?,
+    };
+    Ok(PinnedImage { name: reference.name, tag: reference.tag, digest })
+}

@@ -1,0 +1,181 @@
+//! `deployctl verify`.
+
+use std::time::Duration;
+
+use camino::Utf8PathBuf;
+use futures_util::future::try_join_all;
+
+use crate::cli::context::Context;
+use crate::cli::error::CommandError;
+use crate::cli::exit::Exit;
+use crate::cli::ui::Ui;
+use crate::cluster::{Cluster, Recorder, Scope};
+use crate::config::{Config, Environment, Service};
+use crate::git::{CommitId, CommitTree};
+use crate::ops::{
+    self, CommitAncestry, Event, Manifests, RolloutReport, RolloutVerdict, VerifyOptions,
+    stated_image,
+};
+use crate::pipeline::duration;
+use crate::render::Renderer as _;
+use crate::report::VerifyReport;
+
+/// Wait until a revision is live and healthy in an environment, or say why it is not
+///
+/// With an Argo CD Application, waits until Argo CD has synced the revision; without one, watches
+/// the workloads that the overlay renders to. Exit code 4: degraded; 5: timed out.
+#[derive(Debug, clap::Args)]
+pub(crate) struct VerifyArgs {
+    /// Services to verify [default: all]
+    services: Vec<String>,
+    /// The environment
+    #[arg(long, value_name = "ENV")]
+    env: String,
+    /// Commit of the manifests repository [default: the last one that changed the overlay]
+    #[arg(long, value_name = "SHA")]
+    revision: Option<String>,
+    /// How long to wait
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration)]
+    timeout: Duration,
+    /// How long it must stay healthy before that counts
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
+    settle: Duration,
+    /// Write every observed version into DIR/SERVICE, to look at or to attach to a bug report
+    #[arg(long, value_name = "DIR")]
+    record: Option<Utf8PathBuf>,
+}
+
+impl VerifyArgs {
+    /// Returns the arguments of a pipeline's step.
+    pub(super) fn of_step(
+        environment: &str,
+        services: Vec<String>,
+        revision: Option<String>,
+        timeout: Duration,
+    ) -> Self {
+        let env = environment.to_owned();
+        Self { services, env, revision, timeout, settle: Duration::from_secs(10), record: None }
+    }
+
+    /// Returns the arguments that ask whether all is well now.
+    pub(super) fn of_proof(environment: &str, services: Vec<String>) -> Self {
+        let timeout = Duration::from_secs(30);
+        let settle = Duration::ZERO;
+        Self { settle, ..Self::of_step(environment, services, None, timeout) }
+    }
+}
+
+pub(crate) async fn run(
+    args: &VerifyArgs,
+    context: &Context,
+    ui: &Ui,
+) -> Result<Exit, CommandError> {
+    let config = context.config()?;
+    let report = verify(args, &config, context, ui).await?;
+    ui.report(&report)?;
+    Ok(match report.verdict() {
+        RolloutVerdict::Healthy => Exit::Done,
+        RolloutVerdict::Degraded => Exit::Degraded,
+        RolloutVerdict::TimedOut => Exit::TimedOut,
+    })
+}
+
+/// Verifies the services at the same time and returns how each rollout ended.
+pub(super) async fn verify(
+    args: &VerifyArgs,
+    config: &Config,
+    context: &Context,
+    ui: &Ui,
+) -> Result<VerifyReport, CommandError> {
+    let environment = config.environment(&args.env)?;
+    let services = config.services(&args.services)?;
+    let cluster = context.cluster(environment).await?;
+    let manifests = context.manifests(config).await?;
+    let (tip, tree) = manifests.tree(&|event| ui.event(&event)).await?;
+    let expected = Expected { args, environment, manifests: &manifests, tip, tree };
+    let rollouts =
+        services.into_iter().map(|service| expected.verify(service, &cluster, context, ui));
+    let rollouts = try_join_all(rollouts).await?;
+    Ok(VerifyReport { environment: environment.name.clone(), rollouts })
+}
+
+/// What an environment is to be verified against.
+struct Expected<'a> {
+    args: &'a VerifyArgs,
+    environment: &'a Environment,
+    manifests: &'a Manifests,
+    tip: CommitId,
+    tree: CommitTree,
+}
+
+impl Expected<'_> {
+    async fn verify(
+        &self,
+        service: &Service,
+        cluster: &dyn Cluster,
+        context: &Context,
+        ui: &Ui,
+    ) -> Result<RolloutReport, CommandError> {
+        let revision = self.revision(service).await?;
+        let tree = match &self.args.revision {
+            Some(_) => &self.manifests.repository.tree(&revision)?,
+            None => &self.tree,
+        };
+        let stated = stated_image(tree, self.environment, service)?;
+        let scope = self.scope(service, tree, context).await?;
+        let overlay = self.environment.overlay(service);
+        let recorder = match &self.args.record {
+            Some(dir) => Some(Recorder::new(cluster, &dir.join(&service.name))?),
+            None => None,
+        };
+        let cluster = recorder.as_ref().map_or(cluster, |recorder| recorder);
+        let ancestry = CommitAncestry::new(self.manifests, &revision);
+        let options = VerifyOptions {
+            environment: &self.environment.name,
+            service: &service.name,
+            scope,
+            image: stated.pinned().ok(),
+            revision: Some(revision.to_string()),
+            repo_url: &self.manifests.remote,
+            path: Some(overlay.as_str()),
+            branch: self.manifests.branch.as_deref(),
+            ancestry: &ancestry,
+            timeout: self.args.timeout,
+            interval: Duration::from_secs(1),
+            settle: self.args.settle,
+        };
+        let emit = |event| ui.event(&Event::Verify { service: service.name.clone(), event });
+        Ok(ops::verify(cluster, &options, &emit).await?)
+    }
+
+    /// Returns the commit that must be live: the one that was asked for, else the last one that
+    /// changed the overlay, since Argo CD may pass over commits that do not concern an Application.
+    async fn revision(&self, service: &Service) -> Result<CommitId, CommandError> {
+        let repository = &self.manifests.repository;
+        if let Some(revision) = &self.args.revision {
+            return Ok(repository.resolve(revision).await?);
+        }
+        let overlay = self.environment.overlay(service);
+        let last = repository.log(&self.tip, &overlay, 1).await?.into_iter().next();
+        Ok(last.map_or_else(|| self.tip.clone(), |commit| commit.id))
+    }
+
+    /// Returns what to look at: the Application, which lists its objects itself, else the objects
+    /// that the overlay renders to.
+    async fn scope(
+        &self,
+        service: &Service,
+        tree: &CommitTree,
+        context: &Context,
+    ) -> Result<Scope, CommandError> {
+        let application = self.environment.application(service);
+        let objects = match &application {
+            Some(_) => Vec::new(),
+            None => {
+                let overlay = self.environment.overlay(service);
+                context.renderer().render(tree, &overlay).await?.objects
+            }
+        };
+        Ok(Scope { application, objects })
+    }
+}

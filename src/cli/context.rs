@@ -1,0 +1,135 @@
+//! Real backends, built from the configuration and the environment when a command asks for them.
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use super::args::GlobalArgs;
+use super::error::CommandError;
+use crate::cluster::Live;
+use crate::config::{self, Config};
+use crate::git::{self, Repository, Source};
+use crate::github;
+use crate::ops::Manifests;
+use crate::registry::Remote;
+use crate::render::External;
+use crate::system::{self, Environment};
+
+/// What a command works with.
+pub(crate) struct Context {
+    pub(super) global: GlobalArgs,
+    pub(super) environment: Environment,
+}
+
+impl Context {
+    pub(super) fn new(global: GlobalArgs, environment: Environment) -> Self {
+        Self { global, environment }
+    }
+
+    /// Runs `work` on a runtime of its own until it ends or the user interrupts it.
+    pub(super) fn block_on<T>(
+        &self,
+        work: impl Future<Output = Result<T, CommandError>>,
+    ) -> Result<T, CommandError> {
+        // A second runtime in one process, as in a test, finds the provider installed.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+        let runtime = runtime.map_err(CommandError::bug)?;
+        let result = runtime.block_on(async {
+            tokio::select! {
+                result = work => result,
+                () = system::interrupted() => Err(CommandError::interrupted()),
+            }
+        });
+        // A child that runs was killed with the future that waited for it. A thread that is busy in
+        // libgit2 touches only the cache, which survives being left half-written.
+        runtime.shutdown_timeout(std::time::Duration::from_millis(200));
+        result
+    }
+
+    /// Returns the configuration: the file that `--config` names, else the nearest one upwards.
+    pub(super) fn config(&self) -> Result<Config, CommandError> {
+        let path = match &self.global.config {
+            Some(path) => path.clone(),
+            None => Config::find(&self.current_dir()?)?,
+        };
+        Ok(Config::read(&path)?)
+    }
+
+    /// Returns the folder that deployctl was started in.
+    pub(super) fn current_dir(&self) -> Result<Utf8PathBuf, CommandError> {
+        Ok(system::current_dir()?)
+    }
+
+    /// Returns the manifests repository that the configuration names, or that it lies in.
+    pub(super) async fn manifests(&self, config: &Config) -> Result<Manifests, CommandError> {
+        let remote = match &config.manifests.repo {
+            Some(repo) => repo.clone(),
+            None => self.repository_around(config.folder()).await?,
+        };
+        let cache = self.cache_dir()?.join("git");
+        let remote = absolute_if_path(&remote, config.folder());
+        let repository = Repository::open(&remote, &cache, &self.environment).await?;
+        Ok(Manifests { repository, remote, branch: config.manifests.branch.clone() })
+    }
+
+    async fn repository_around(&self, folder: &Utf8Path) -> Result<String, CommandError> {
+        let source = Source::discover(folder, &self.environment).await?;
+        let none = || {
+            CommandError::usage(
+                format!("`{folder}` is in no git repository, and `manifests.repo` is not set"),
+                "set `manifests.repo` in deployctl.yaml to the repository that Argo CD watches",
+            )
+        };
+        let source = source.ok_or_else(none)?;
+        Ok(source.remote.unwrap_or_else(|| source.root.into_string()))
+    }
+
+    fn cache_dir(&self) -> Result<Utf8PathBuf, CommandError> {
+        let none = || {
+            CommandError::usage(
+                "there is no folder for caches: neither HOME nor XDG_CACHE_HOME is set",
+                "set DEPLOYCTL_CACHE_DIR to a folder that deployctl may write to",
+            )
+        };
+        self.environment.cache_dir().ok_or_else(none)
+    }
+
+    /// Returns the repository that the services' files are in, or `None`.
+    pub(super) async fn source(&self, folder: &Utf8Path) -> Result<Option<Source>, CommandError> {
+        Ok(Source::discover(folder, &self.environment).await?)
+    }
+
+    /// Returns who writes commits.
+    pub(super) async fn identity(&self) -> Result<git::Identity, CommandError> {
+        Ok(git::identity(&self.environment, &self.current_dir()?).await?)
+    }
+
+    /// Returns the client of the registries that images name.
+    pub(super) fn registry(&self) -> Result<Remote, CommandError> {
+        Ok(Remote::new(&self.environment)?)
+    }
+
+    /// Returns the renderer.
+    pub(super) fn renderer(&self) -> External {
+        External::new(&self.environment)
+    }
+
+    /// Returns the cluster of an environment.
+    pub(super) async fn cluster(
+        &self,
+        environment: &config::Environment,
+    ) -> Result<Live, CommandError> {
+        Ok(Live::connect(&self.environment, environment.context.as_deref()).await?)
+    }
+
+    /// Returns the GitHub client.
+    pub(super) fn github(&self) -> Result<github::Client, CommandError> {
+        Ok(github::Client::new(&self.environment)?)
+    }
+}
+
+/// Returns `remote` as it is if it is a URL or `user@host:path`, else as a path from `folder`.
+fn absolute_if_path(remote: &str, folder: &Utf8Path) -> String {
+    let is_url =
+        remote.contains("://") || remote.split('/').next().is_some_and(|s| s.contains(':'));
+    if is_url { remote.to_owned() } else { folder.join(remote).into_string() }
+}

@@ -1,0 +1,222 @@
+//! From an error to its kind, its exit code and a hint. Nothing else decides them.
+
+use std::error::Error;
+use std::fmt;
+
+use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+
+use super::exit::Exit;
+use crate::cli::ui::Ui;
+use crate::cluster::ClusterError;
+use crate::config::{ConfigError, UnknownName};
+use crate::git::GitError;
+use crate::github::GithubError;
+use crate::registry::RegistryError;
+use crate::render::RenderError;
+use crate::yaml::Invalid;
+
+/// Why a command ended, and what to do about it.
+#[derive(Debug)]
+pub(crate) struct CommandError {
+    /// The exit code.
+    pub(super) exit: Exit,
+    error: Box<dyn Error + Send + Sync>,
+    hint: Option<String>,
+}
+
+impl<E: Error + Send + Sync + 'static> From<E> for CommandError {
+    fn from(error: E) -> Self {
+        let chain = chain(&error);
+        let exit = chain.iter().find_map(|error| exit_of(*error)).unwrap_or(Exit::Failed);
+        let hint = chain.iter().find_map(|error| hint_for(*error));
+        Self { exit, hint, error: Box::new(error) }
+    }
+}
+
+impl CommandError {
+    /// Returns an error in the usage of a command.
+    pub(super) fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { exit: Exit::Usage, error: message.into().into(), hint: Some(hint.into()) }
+    }
+
+    /// Returns an error for something that can't happen.
+    pub(super) fn bug(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        let hint = Some("this is a bug; please report it".to_owned());
+        Self { exit: Exit::Bug, error: error.into(), hint }
+    }
+
+    /// Returns what Ctrl-C ends with.
+    pub(super) fn interrupted() -> Self {
+        let hint = "what was pushed before stays; running the command again goes on from there";
+        Self { exit: Exit::Interrupted, error: "interrupted".into(), hint: Some(hint.to_owned()) }
+    }
+
+    /// Returns the same error with another exit code.
+    pub(super) fn exit(self, exit: Exit) -> Self {
+        Self { exit, ..self }
+    }
+
+    /// Returns the same error with `hint` where it has none.
+    pub(super) fn or_hint(self, hint: &str) -> Self {
+        Self { hint: self.hint.or_else(|| Some(hint.to_owned())), ..self }
+    }
+
+    /// Returns the same error in the context of `message`.
+    pub(super) fn context(self, message: String) -> Self {
+        Self { error: Box::new(Context { message, source: self.error }), ..self }
+    }
+}
+
+impl fmt::Display for CommandError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+struct Context {
+    message: String,
+    source: Box<dyn Error + Send + Sync>,
+}
+
+fn chain<'a>(error: &'a (dyn Error + 'static)) -> Vec<&'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| error.source()).collect()
+}
+
+fn exit_of(error: &(dyn Error + 'static)) -> Option<Exit> {
+    let usage = error.is::<ConfigError>() || error.is::<UnknownName>() || error.is::<Invalid>();
+    usage.then_some(Exit::Usage)
+}
+
+fn hint_for(error: &(dyn Error + 'static)) -> Option<String> {
+    if let Some(error) = error.downcast_ref::<ConfigError>() {
+        return config_hint(error);
+    }
+    if let Some(error) = error.downcast_ref::<UnknownName>() {
+        return Some(format!("known: {}", error.known.join(", ")));
+    }
+    if let Some(error) = error.downcast_ref::<GitError>() {
+        return error.advice().map(str::to_owned);
+    }
+    if let Some(error) = error.downcast_ref::<GithubError>() {
+        return error.advice().map(str::to_owned);
+    }
+    if let Some(error) = error.downcast_ref::<RegistryError>() {
+        return registry_hint(error).map(str::to_owned);
+    }
+    if let Some(error) = error.downcast_ref::<ClusterError>() {
+        return cluster_hint(error).map(str::to_owned);
+    }
+    if let Some(RenderError::NoRenderer { .. }) = error.downcast_ref() {
+        return Some("install kustomize, or kubectl, which brings it along".to_owned());
+    }
+    None
+}
+
+fn config_hint(error: &ConfigError) -> Option<String> {
+    match error {
+        ConfigError::NotFound { .. } => Some(
+            "write one (README, \"Configuration\"), name one with --config, or try `deployctl demo` first"
+                .to_owned(),
+        ),
+        ConfigError::Read { .. } | ConfigError::Invalid(_) => None,
+    }
+}
+
+fn registry_hint(error: &RegistryError) -> Option<&'static str> {
+    match error {
+        RegistryError::Unreachable { .. } => Some(
+            "check the registry's name and the network; a registry without TLS is named in DEPLOYCTL_INSECURE_REGISTRIES",
+        ),
+        RegistryError::Denied { .. } => Some(
+            "log in with `docker login`, or check that the account may push to this repository",
+        ),
+        _ => None,
+    }
+}
+
+fn cluster_hint(error: &ClusterError) -> Option<&'static str> {
+    match error {
+        ClusterError::NoCluster { .. } => {
+            Some("set KUBECONFIG, or the environment's `context` in deployctl.yaml")
+        }
+        ClusterError::Unreachable { .. } => {
+            Some("check that the cluster is up and its context is right")
+        }
+        ClusterError::Denied { .. } => Some("the account needs to get and list what is verified"),
+        _ => None,
+    }
+}
+
+/// Prints the error, its causes and its hint on standard error, and as an annotation under GitHub
+/// Actions.
+pub(super) fn print(error: &CommandError, ui: &Ui) {
+    let chain = chain(&*error.error);
+    let invalid = chain.iter().find_map(|error| error.downcast_ref::<Invalid>());
+    let texts: Vec<String> = chain.iter().map(ToString::to_string).collect();
+    let texts = without_repetition(&texts);
+    match invalid {
+        Some(invalid) => ui.error_text(&snippet(invalid, ui.is_colored())),
+        None => ui.error(&texts),
+    }
+    if let Some(hint) = &error.hint {
+        ui.hint(hint);
+    }
+    let place = invalid.map(|invalid| (invalid.path.as_path(), invalid.line, invalid.column));
+    ui.annotate_error(&texts.join(": "), place);
+}
+
+/// Returns `text` with the password in every URL replaced by as many stars.
+fn without_passwords(text: &str) -> String {
+    let mut clean = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("://") {
+        let (before, after) = rest.split_at(at + 3);
+        clean.push_str(before);
+        let end = after.find(|c: char| c == '/' || c.is_whitespace()).unwrap_or(after.len());
+        let (authority, tail) = after.split_at(end);
+        match authority
+            .rsplit_once('@')
+            .and_then(|(user, host)| Some((user.split_once(':')?, host)))
+        {
+            Some(((user, password), host)) => {
+                clean.push_str(&format!("{user}:{}@{host}", "*".repeat(password.len())));
+            }
+            None => clean.push_str(authority),
+        }
+        rest = tail;
+    }
+    clean.push_str(rest);
+    clean
+}
+
+/// Drops a cause whose text the error before it already says, as `#[error(transparent)]` does.
+fn without_repetition(texts: &[String]) -> Vec<String> {
+    let mut kept: Vec<String> = Vec::new();
+    for text in texts {
+        if !kept.last().is_some_and(|last| last.contains(text.as_str())) {
+            kept.push(text.clone());
+        }
+    }
+    kept
+}
+
+/// Returns the message with the line that it is about.
+fn snippet(invalid: &Invalid, colored: bool) -> String {
+    let line_start = invalid.text.split_inclusive('\n').take(invalid.line.saturating_sub(1));
+    let line_start: usize = line_start.map(str::len).sum();
+    let rest = &invalid.text[line_start..];
+    let skip: usize = rest.chars().take(invalid.column.saturating_sub(1)).map(char::len_utf8).sum();
+    let start = line_start + skip;
+    let word = |c: char| !c.is_whitespace() && c != ':';
+    let length: usize =
+        invalid.text[start..].chars().take_while(|c| word(*c)).map(char::len_utf8).sum();
+    let annotation = AnnotationKind::Primary.span(start..start + length);
+    let text = without_passwords(&invalid.text);
+    let snippet =
+        Snippet::source(&text).path(invalid.path.as_str()).line_start(1).annotation(annotation);
+    let group = Level::ERROR.primary_title(&invalid.message).element(snippet);
+    let renderer = if colored { Renderer::styled() } else { Renderer::plain() };
+    renderer.render(&[group])
+}

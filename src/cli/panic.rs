@@ -1,0 +1,15 @@
+//! A panic is a bug: say so, and exit as documented.
+
+use super::exit::Exit;
+
+/// Makes a panic anywhere end the process with the exit code for a bug, after one message.
+pub(super) fn install_hook() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(|at| format!(" at {}:{}", at.file(), at.line()));
+        let message = panic.payload_as_str().unwrap_or("no message");
+        let place = place.unwrap_or_default();
+        anstream::eprintln!("error: deployctl has a bug{place}: {message}");
+        anstream::eprintln!("hint: please report it with the command that you ran");
+        std::process::exit(Exit::Bug as i32);
+    }));
+}

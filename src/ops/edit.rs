@@ -1,0 +1,70 @@
+//! `deployctl edit set-image`: a kustomization on the disk, without a configuration.
+
+use std::io;
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::kustomize::{EditError, FindError, ImageEntry, Rules, find_kustomization, set_image};
+use crate::render::DiskTree;
+use crate::system;
+
+/// What an edit came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EditReport {
+    /// The kustomization file.
+    pub file: Utf8PathBuf,
+    /// Whether it was changed, or with a dry run would be.
+    pub changed: bool,
+    /// The entries of `images:` afterwards.
+    pub images: Vec<ImageEntry>,
+}
+
+/// Why a kustomization was not edited.
+#[derive(Debug, thiserror::Error)]
+pub enum EditFileError {
+    /// There is no kustomization file, or more than one.
+    #[error(transparent)]
+    Find(#[from] FindError),
+    /// It can't be edited as the arguments say.
+    #[error("can't edit `{file}`: {source}")]
+    Edit {
+        /// The file.
+        file: Utf8PathBuf,
+        /// The cause.
+        #[source]
+        source: EditError,
+    },
+    /// It can't be written.
+    #[error("can't write `{file}`")]
+    Write {
+        /// The file.
+        file: Utf8PathBuf,
+        /// The cause.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Sets the images that `arguments` name in the kustomization of the folder `dir`, and writes the
+/// file if that changes it and this is no dry run.
+///
+/// # Errors
+///
+/// Fails if the file is not there, can't be edited safely, or can't be written.
+pub fn edit_images(
+    dir: &Utf8Path,
+    arguments: &[String],
+    rules: Rules,
+    dry_run: bool,
+) -> Result<EditReport, EditFileError> {
+    let tree = DiskTree::new(dir);
+    let (name, bytes) = find_kustomization(&tree, Utf8Path::new(""))?;
+    let file = dir.join(name);
+    let failed = |source| EditFileError::Edit { file: file.clone(), source };
+    let edit = set_image(&bytes, arguments, rules).map_err(failed)?;
+    if edit.changed && !dry_run {
+        let failed = |source| EditFileError::Write { file: file.clone(), source };
+        system::replace_file(&file, &edit.bytes).map_err(failed)?;
+    }
+    Ok(EditReport { file, changed: edit.changed, images: edit.images })
+}

@@ -1,0 +1,190 @@
+//! `deployctl set`: images into an environment's overlays: one commit, pushed or as a pull request.
+//!
+//! The change is a function of the branch's tip. A push that loses a race therefore fetches the new
+//! tip and applies the change to that, until it lands or time is up.
+
+mod edit;
+mod land;
+
+use std::time::Duration;
+
+use camino::Utf8PathBuf;
+use jiff::Timestamp;
+
+use super::{Emit, Manifests, StatedImageError};
+use crate::config::{Environment, Service};
+use crate::git::{CommitId, GitError, Identity};
+use crate::github::{self, GithubError};
+use crate::image::PinnedImage;
+use crate::kustomize::EditError;
+use crate::render::Renderer;
+
+pub use edit::Edited;
+
+/// What to write where.
+pub struct SetOptions<'a> {
+    /// The manifests repository.
+    pub manifests: &'a Manifests,
+    /// The environment.
+    pub environment: &'a Environment,
+    /// The image of each service.
+    pub images: Vec<(&'a Service, PinnedImage)>,
+    /// The environment that the images come from, for the commit's message.
+    pub promoted_from: Option<String>,
+    /// The commit that the images were built from.
+    pub source: Option<SourceCommit>,
+    /// Who writes the commit.
+    pub author: Identity,
+    /// The commit's time.
+    pub time: Timestamp,
+    /// Tells whether an overlay without an entry for an image uses that image.
+    pub renderer: &'a dyn Renderer,
+    /// Where pull requests are opened, for an environment that is changed by them.
+    pub pull_requests: Option<PullRequests<'a>>,
+    /// Whether to say what would be written, and write nothing.
+    pub dry_run: bool,
+    /// How long to go on when pushes lose races.
+    pub deadline: Duration,
+}
+
+/// The GitHub repository that pull requests are opened in.
+#[derive(Clone, Copy)]
+pub struct PullRequests<'a> {
+    /// The client.
+    pub client: &'a github::Client,
+    /// Owner of the repository.
+    pub owner: &'a str,
+    /// Name of the repository.
+    pub repository: &'a str,
+}
+
+/// The commit that an image was built from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SourceCommit {
+    /// Its id.
+    pub id: String,
+    /// The first line of its message.
+    pub subject: String,
+    /// The repository it is in, without credentials.
+    pub remote: Option<String>,
+}
+
+/// What was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SetReport {
+    /// The environment.
+    pub environment: String,
+    /// One a service, in order.
+    pub edits: Vec<Edited>,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// What came of a change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// The branch states the images already.
+    Unchanged {
+        /// The branch's tip.
+        tip: CommitId,
+    },
+    /// Nothing was written, as asked.
+    DryRun,
+    /// The branch is at the new commit.
+    Pushed {
+        /// The commit.
+        commit: CommitId,
+        /// The branch.
+        branch: String,
+    },
+    /// A pull request is open.
+    PullRequest {
+        /// Its number.
+        number: u64,
+        /// Its page.
+        url: String,
+        /// The branch that it merges.
+        head: String,
+    },
+}
+
+impl SetReport {
+    /// Returns whether something was written.
+    pub fn is_changed(&self) -> bool {
+        matches!(self.outcome, Outcome::Pushed { .. } | Outcome::PullRequest { .. })
+    }
+
+    /// Returns the commit of the branch that states the images, if there is one already.
+    pub fn revision(&self) -> Option<&CommitId> {
+        match &self.outcome {
+            Outcome::Unchanged { tip: commit } | Outcome::Pushed { commit, .. } => Some(commit),
+            Outcome::DryRun | Outcome::PullRequest { .. } => None,
+        }
+    }
+}
+
+/// Why nothing was written.
+#[derive(Debug, thiserror::Error)]
+pub enum SetError {
+    /// An overlay does not state the image, and does not use it either.
+    #[error("can't set `{service}` in `{environment}`")]
+    Stated {
+        /// The service.
+        service: String,
+        /// The environment.
+        environment: String,
+        /// The cause.
+        #[source]
+        source: Box<StatedImageError>,
+    },
+    /// The kustomization can't be edited safely.
+    #[error("can't edit `{file}`")]
+    Edit {
+        /// The kustomization file.
+        file: Utf8PathBuf,
+        /// The cause.
+        #[source]
+        source: EditError,
+    },
+    /// The repository can't be read or written.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// Other pushes were faster for all the time there was.
+    #[error("`{branch}` moved {attempts} times while pushing to it, for {} seconds", .time.as_secs())]
+    Raced {
+        /// The branch.
+        branch: String,
+        /// How often.
+        attempts: u32,
+        /// For how long.
+        time: Duration,
+    },
+    /// The environment is changed by pull requests, and there is nowhere to open them.
+    #[error(
+        "`{environment}` is changed by pull requests, but `{remote}` is not a GitHub repository"
+    )]
+    NoPullRequests {
+        /// The environment.
+        environment: String,
+        /// The manifests repository.
+        remote: String,
+    },
+    /// GitHub did not open the pull request.
+    #[error("pushed `{head}`, but can't open a pull request for it")]
+    PullRequest {
+        /// The branch that was pushed.
+        head: String,
+        /// The cause.
+        #[source]
+        source: GithubError,
+    },
+}
+
+/// Writes the images into the overlays and lands the change.
+///
+/// # Errors
+///
+/// Fails if an overlay can't be edited or the change does not land; then nothing was written.
+pub async fn set(options: &SetOptions<'_>, emit: Emit<'_>) -> Result<SetReport, SetError> {
+    land::land(options, emit).await
+}

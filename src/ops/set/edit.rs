@@ -1,0 +1,103 @@
+//! The change as a function of a tree: which files become what.
+
+use camino::Utf8PathBuf;
+
+use super::{SetError, SetOptions};
+use crate::config::Service;
+use crate::image::PinnedImage;
+use crate::k8s::pod_images;
+use crate::kustomize::{
+    ChangedTree, FileTree, ImageChange, MemoryTree, find_kustomization, set_images,
+};
+use crate::ops::{StatedImage, StatedImageError, between, stated_image};
+
+/// What a change does to one service's overlay.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edited {
+    /// The service.
+    pub service: String,
+    /// The kustomization file, from the root of the manifests repository.
+    pub file: Utf8PathBuf,
+    /// What it stated before; `None` if it had no entry.
+    pub before: Option<StatedImage>,
+    /// What it states now.
+    pub image: PinnedImage,
+    /// A unified diff of the file; empty if it stated the image already.
+    pub diff: String,
+}
+
+/// A change of a tree: the files that differ, whole, and what it does service by service.
+pub(super) struct Change {
+    pub(super) files: MemoryTree,
+    pub(super) edits: Vec<Edited>,
+}
+
+/// Returns what the options ask for, applied to `tree`.
+pub(super) async fn change(
+    options: &SetOptions<'_>,
+    tree: &dyn FileTree,
+) -> Result<Change, SetError> {
+    let mut files = MemoryTree::default();
+    let mut edits = Vec::new();
+    for (service, image) in &options.images {
+        // Services may share an overlay, so each edit sees what those before it did.
+        let changed = ChangedTree { base: tree, changes: &files };
+        let (edited, bytes) = edit(options, &changed, service, image).await?;
+        if !edited.diff.is_empty() {
+            files.0.insert(edited.file.clone(), bytes);
+        }
+        edits.push(edited);
+    }
+    Ok(Change { files, edits })
+}
+
+async fn edit(
+    options: &SetOptions<'_>,
+    tree: &dyn FileTree,
+    service: &Service,
+    image: &PinnedImage,
+) -> Result<(Edited, Vec<u8>), SetError> {
+    let before = stated_before(options, tree, service).await?;
+    let overlay = options.environment.overlay(service);
+    let (file, bytes) = find_kustomization(tree, &overlay)
+        .map_err(|error| unstated(options, service, error.into()))?;
+    let failed = |source| SetError::Edit { file: file.clone(), source };
+    let pin = ImageChange::pin(&service.image_in_manifests, image.clone());
+    let edit = set_images(&bytes, &[pin]).map_err(failed)?;
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    let (old, new) = (format!("a/{file}"), format!("b/{file}"));
+    let diff = between(&old, &text(&bytes), &new, &text(&edit.bytes));
+    let (service, image) = (service.name.clone(), image.clone());
+    Ok((Edited { service, file, before, image, diff }, edit.bytes))
+}
+
+fn unstated(options: &SetOptions<'_>, service: &Service, source: StatedImageError) -> SetError {
+    let (service, environment) = (service.name.clone(), options.environment.name.clone());
+    SetError::Stated { service, environment, source: Box::new(source) }
+}
+
+/// Returns what the overlay states, or `None` if it has no entry but its pods use the image.
+async fn stated_before(
+    options: &SetOptions<'_>,
+    tree: &dyn FileTree,
+    service: &Service,
+) -> Result<Option<StatedImage>, SetError> {
+    match stated_image(tree, options.environment, service) {
+        Ok(image) => Ok(Some(image)),
+        Err(StatedImageError::NoEntry { .. }) if uses_image(options, tree, service).await => {
+            Ok(None)
+        }
+        Err(error) => Err(unstated(options, service, error)),
+    }
+}
+
+/// Returns whether a container of the rendered overlay has the image that an entry would be about.
+async fn uses_image(options: &SetOptions<'_>, tree: &dyn FileTree, service: &Service) -> bool {
+    let overlay = options.environment.overlay(service);
+    let Ok(rendered) = options.renderer.render(tree, &overlay).await else { return false };
+    let named = |image: &str| {
+        let rest = image.strip_prefix(&service.image_in_manifests);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '@']))
+    };
+    pod_images(&rendered.objects).iter().any(|container| named(&container.image))
+}

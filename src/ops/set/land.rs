@@ -1,0 +1,159 @@
+//! Getting a change into the branch: by a push that goes on until it wins, or by a pull request.
+
+use std::time::{Duration, Instant};
+
+use super::edit::{self, Change};
+use super::{Outcome, PullRequests, SetError, SetOptions, SetReport};
+use crate::config::Via;
+use crate::git::{CommitId, GitError, Push, message};
+use crate::github::PullRequest;
+use crate::ops::history::trailer;
+use crate::ops::{Edited, Emit, Event};
+
+/// The shortest and the longest time between two attempts.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
+
+pub(super) async fn land(options: &SetOptions<'_>, emit: Emit<'_>) -> Result<SetReport, SetError> {
+    let start = Instant::now();
+    let repository = &options.manifests.repository;
+    let branch = match &options.manifests.branch {
+        Some(branch) => branch.clone(),
+        None => repository.default_branch().await?,
+    };
+    let mut attempt = 1;
+    loop {
+        let tip = options.manifests.fetch(emit).await?;
+        let Change { files, edits } = edit::change(options, &repository.tree(&tip)?).await?;
+        let report = |outcome| SetReport {
+            environment: options.environment.name.clone(),
+            edits: edits.clone(),
+            outcome,
+        };
+        if files.0.is_empty() {
+            return Ok(report(Outcome::Unchanged { tip }));
+        }
+        if options.dry_run {
+            return Ok(report(Outcome::DryRun));
+        }
+        let message = commit_message(options, &edits);
+        let commit = repository.commit(&tip, &files, &message, &options.author, options.time)?;
+        let Some(commit) = commit else { return Ok(report(Outcome::Unchanged { tip })) };
+        let outcome = match options.environment.via {
+            Via::Push => push(options, &commit, &branch, &tip).await?,
+            Via::PullRequest => pull_request(options, &commit, &branch, &edits).await?,
+        };
+        if let Some(outcome) = outcome {
+            return Ok(report(outcome));
+        }
+        if start.elapsed() >= options.deadline {
+            return Err(SetError::Raced { branch, attempts: attempt, time: start.elapsed() });
+        }
+        emit(Event::Raced { attempt });
+        tokio::time::sleep(pause(attempt)).await;
+        attempt += 1;
+    }
+}
+
+/// Returns how long to wait after attempt `attempt`: a random part (full jitter) of a bound that
+/// doubles, so that writers who met once do not meet again.
+fn pause(attempt: u32) -> Duration {
+    let (shortest, longest) = PAUSES;
+    let bound = shortest.saturating_mul(1 << attempt.min(10)).min(longest);
+    bound.mul_f64(crate::system::random_fraction())
+}
+
+/// Returns `None` if the push lost a race.
+async fn push(
+    options: &SetOptions<'_>,
+    commit: &CommitId,
+    branch: &str,
+    tip: &CommitId,
+) -> Result<Option<Outcome>, SetError> {
+    let push = options.manifests.repository.push(commit, branch, Some(tip)).await?;
+    let (commit, branch) = (commit.clone(), branch.to_owned());
+    Ok((push == Push::Pushed).then_some(Outcome::Pushed { commit, branch }))
+}
+
+/// Pushes the commit to the environment's own branch and opens a pull request, or brings the one
+/// that is open up to date. Returns `None` if that branch moved meanwhile.
+async fn pull_request(
+    options: &SetOptions<'_>,
+    commit: &CommitId,
+    base: &str,
+    edits: &[Edited],
+) -> Result<Option<Outcome>, SetError> {
+    let no_github = || SetError::NoPullRequests {
+        environment: options.environment.name.clone(),
+        remote: options.manifests.remote.clone(),
+    };
+    let PullRequests { client, owner, repository } = options.pull_requests.ok_or_else(no_github)?;
+    let head = format!("deployctl/{}", options.environment.name);
+    let expected = match options.manifests.repository.fetch(Some(&head)).await {
+        Ok(tip) => Some(tip),
+        Err(GitError::NoBranch { .. }) => None,
+        Err(error) => return Err(error.into()),
+    };
+    let pushed = options.manifests.repository.push(commit, &head, expected.as_ref()).await?;
+    if pushed == Push::Raced {
+        return Ok(None);
+    }
+    let request = PullRequest {
+        owner: owner.to_owned(),
+        repository: repository.to_owned(),
+        head: head.clone(),
+        base: base.to_owned(),
+        title: subject(options),
+        body: pull_request_body(options, edits),
+    };
+    let opened = client.open_or_update_pull_request(&request).await;
+    let opened = opened.map_err(|source| SetError::PullRequest { head: head.clone(), source })?;
+    Ok(Some(Outcome::PullRequest { number: opened.number, url: opened.url, head }))
+}
+
+/// Returns for example `Deploy ranking 3f2a91c0d4e5 to dev`.
+fn subject(options: &SetOptions<'_>) -> String {
+    let services = options.images.iter().map(|(service, image)| match &image.tag {
+        Some(tag) => format!("{} {tag}", service.name),
+        None => format!("{} {}", service.name, image.digest.short()),
+    });
+    let services = services.collect::<Vec<_>>().join(", ");
+    match &options.promoted_from {
+        Some(from) => format!("Promote {services} from {from} to {}", options.environment.name),
+        None => format!("Deploy {services} to {}", options.environment.name),
+    }
+}
+
+/// Returns the commit message: a subject, why, and trailers that `history` reads.
+fn commit_message(options: &SetOptions<'_>, edits: &[Edited]) -> String {
+    let lines = edits.iter().map(|edit| match &edit.before {
+        Some(before) => format!("{}: was {before}", edit.service),
+        None => format!("{}: had no image of its own here", edit.service),
+    });
+    let mut body = lines.collect::<Vec<_>>().join("\n");
+    if let Some(source) = &options.source {
+        body = format!("{}\n\n{body}", source.subject);
+    }
+    let mut trailers: Vec<(&str, String)> = Vec::new();
+    for (service, image) in &options.images {
+        trailers.push((trailer::SERVICE, service.name.clone()));
+        trailers.push((trailer::IMAGE, image.to_string()));
+    }
+    trailers.push((trailer::ENVIRONMENT, options.environment.name.clone()));
+    trailers.extend(options.promoted_from.iter().map(|from| (trailer::FROM, from.clone())));
+    trailers
+        .extend(options.source.iter().map(|source| (trailer::SOURCE_COMMIT, source.id.clone())));
+    let trailers: Vec<(&str, &str)> =
+        trailers.iter().map(|(key, value)| (*key, value.as_str())).collect();
+    message(&subject(options), &body, &trailers)
+}
+
+fn pull_request_body(options: &SetOptions<'_>, edits: &[Edited]) -> String {
+    let images = options
+        .images
+        .iter()
+        .map(|(service, image)| format!("- **{}**: `{image}`\n", service.name));
+    let diffs = edits.iter().filter(|edit| !edit.diff.is_empty());
+    let diffs = diffs.map(|edit| format!("```diff\n{}```\n", edit.diff));
+    let (images, diffs): (String, String) = (images.collect(), diffs.collect());
+    format!("{images}\n{diffs}")
+}

@@ -1,0 +1,26 @@
+//! What ops emit, as lines of the conversation.
+
+use crate::ops::Event;
+
+/// Returns the line for `event`, or `None` if it is not worth one at this verbosity.
+pub fn line(event: &Event, verbose: u8) -> Option<String> {
+    Some(match event {
+        Event::Building { service } => format!("building {service}"),
+        Event::Line(line) => format!("  {line}"),
+        Event::Pushing { image, blobs } => format!("pushing {image} ({blobs} new blobs)"),
+        Event::Promoting { service, image } => format!("promoting {service}: {image}"),
+        Event::Fetching { remote } if verbose > 0 => format!("fetching {remote}"),
+        Event::Fetching { .. } => return None,
+        Event::Raced { attempt } => {
+            format!(
+                "somebody else pushed first; applying the change to the new tip (attempt {})",
+                attempt + 1
+            )
+        }
+        Event::Warning(text) => format!("warning: {text}"),
+        Event::Verify { service, event } => {
+            return super::rollout::event_line(service, event, verbose);
+        }
+        Event::Step { number, of, name } => format!("step {number}/{of}: {name}"),
+    })
+}

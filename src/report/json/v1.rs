@@ -1,0 +1,455 @@
+//! Version 1 of the JSON documents.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::health::Health;
+use crate::image;
+use crate::ops::{self, Outcome, StepOutcome};
+use crate::report::{ClosedGate, HealthReport, VerifyReport};
+use crate::rollout::{Evidence, RootCause};
+
+/// Returns `document` as JSON with the name of its schema first.
+fn document<T: Serialize>(schema: &str, document: &T) -> Value {
+    let mut value = json!({ "schema": format!("deployctl.dev/{schema}/v1") });
+    let fields = serde_json::to_value(document).expect("documents are plain structs");
+    let map = value.as_object_mut().expect("it was made as a map");
+    map.extend(fields.as_object().cloned().unwrap_or_default());
+    value
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Build {
+    images: Vec<BuiltImage>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct BuiltImage {
+    service: String,
+    /// `name:tag@digest`.
+    image: String,
+    name: String,
+    tag: Option<String>,
+    digest: String,
+    /// Bytes of the blobs that the build made.
+    size: u64,
+    pushed: bool,
+}
+
+/// Returns `deployctl.dev/build/v1`.
+pub fn build(report: &ops::BuildReport) -> Value {
+    let images = report.images.iter().map(|built| BuiltImage {
+        service: built.service.clone(),
+        image: built.image.to_string(),
+        name: built.image.name.to_string(),
+        tag: built.image.tag.as_ref().map(ToString::to_string),
+        digest: built.image.digest.to_string(),
+        size: built.size,
+        pushed: built.pushed,
+    });
+    document("build", &Build { images: images.collect() })
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Set {
+    environment: String,
+    /// `unchanged`, `dry-run`, `pushed` or `pull-request`.
+    outcome: &'static str,
+    /// The commit of the branch that states the images.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    commit: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    branch: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pull_request: Option<PullRequest>,
+    services: Vec<SetService>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PullRequest {
+    number: u64,
+    url: String,
+    head: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SetService {
+    service: String,
+    file: String,
+    before: Option<String>,
+    image: String,
+    changed: bool,
+}
+
+/// Returns `deployctl.dev/set/v1`.
+pub fn set(report: &ops::SetReport) -> Value {
+    document("set", &set_fields(report))
+}
+
+fn set_fields(report: &ops::SetReport) -> Set {
+    let (outcome, branch, pull_request) = match &report.outcome {
+        Outcome::Unchanged { .. } => ("unchanged", None, None),
+        Outcome::DryRun => ("dry-run", None, None),
+        Outcome::Pushed { branch, .. } => ("pushed", Some(branch.clone()), None),
+        Outcome::PullRequest { number, url, head } => {
+            let (number, url, head) = (*number, url.clone(), head.clone());
+            ("pull-request", None, Some(PullRequest { number, url, head }))
+        }
+    };
+    let services = report.edits.iter().map(|edit| SetService {
+        service: edit.service.clone(),
+        file: edit.file.to_string(),
+        before: edit.before.as_ref().map(ToString::to_string),
+        image: edit.image.to_string(),
+        changed: !edit.diff.is_empty(),
+    });
+    Set {
+        environment: report.environment.clone(),
+        outcome,
+        commit: report.revision().map(ToString::to_string),
+        branch,
+        pull_request,
+        services: services.collect(),
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Promote {
+    from: String,
+    #[serde(flatten)]
+    set: Set,
+}
+
+/// Returns `deployctl.dev/promote/v1`.
+pub fn promote(report: &ops::PromoteReport) -> Value {
+    document("promote", &Promote { from: report.from.clone(), set: set_fields(&report.set) })
+}
+
+/// Returns `deployctl.dev/diff/v1`.
+pub fn diff(report: &ops::DiffReport) -> Value {
+    let differences = report.differences.iter().map(|difference| {
+        json!({ "title": difference.title, "changed": !difference.diff.is_empty(), "diff": difference.diff })
+    });
+    document("diff", &json!({ "differences": differences.collect::<Vec<_>>() }))
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct StatusRow {
+    service: String,
+    environment: String,
+    image: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    change: Option<Change>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Change {
+    commit: String,
+    /// RFC 3339.
+    time: String,
+    author: String,
+    subject: String,
+    image: Option<String>,
+    source_commit: Option<String>,
+}
+
+impl From<&ops::Change> for Change {
+    fn from(change: &ops::Change) -> Self {
+        Self {
+            commit: change.commit.clone(),
+            time: change.time.to_string(),
+            author: change.author.clone(),
+            subject: change.subject.clone(),
+            image: change.image.clone(),
+            source_commit: change.source_commit.clone(),
+        }
+    }
+}
+
+/// Returns `deployctl.dev/status/v1`.
+pub fn status(report: &ops::StatusReport) -> Value {
+    let rows = report.rows.iter().map(|row| StatusRow {
+        service: row.service.clone(),
+        environment: row.environment.clone(),
+        image: row.image.as_ref().ok().map(ToString::to_string),
+        error: row.image.as_ref().err().map(ToString::to_string),
+        change: row.change.as_ref().map(Change::from),
+    });
+    document("status", &json!({ "rows": rows.collect::<Vec<_>>() }))
+}
+
+/// Returns `deployctl.dev/history/v1`.
+pub fn history(changes: &[ops::Change]) -> Value {
+    let changes: Vec<_> = changes.iter().map(Change::from).collect();
+    document("history", &json!({ "changes": changes }))
+}
+
+/// Returns `deployctl.dev/run/v1`.
+pub fn run(report: &ops::RunReport) -> Value {
+    let steps = report.steps.iter().map(|(name, outcome)| match outcome {
+        StepOutcome::Done => json!({ "name": name, "outcome": "done" }),
+        StepOutcome::Failed { reason } => {
+            json!({ "name": name, "outcome": "failed", "reason": reason })
+        }
+    });
+    let steps: Vec<_> = steps.collect();
+    document("run", &json!({ "pipeline": report.pipeline, "steps": steps }))
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct HealthOf {
+    status: String,
+    message: String,
+}
+
+impl From<&Health> for HealthOf {
+    fn from(health: &Health) -> Self {
+        Self { status: health.status.to_string(), message: health.message.clone() }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct HealthResource {
+    api_version: String,
+    kind: String,
+    namespace: String,
+    name: String,
+    health: Option<HealthOf>,
+    decided_by: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct HealthDocument {
+    resources: Vec<HealthResource>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    app: Option<HealthOf>,
+}
+
+/// Returns `deployctl.dev/health/v1`.
+pub fn health(report: &HealthReport) -> Value {
+    let resources = report.resources.iter().map(|object| HealthResource {
+        api_version: object.api_version.clone(),
+        kind: object.id.kind.clone(),
+        namespace: object.id.namespace.clone(),
+        name: object.id.name.clone(),
+        health: object.assessment.health.as_ref().map(HealthOf::from),
+        decided_by: object.assessment.decided_by.as_ref().map(ToString::to_string),
+    });
+    let app = report.app.as_ref().map(HealthOf::from);
+    document("health", &HealthDocument { resources: resources.collect(), app })
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Reading<'a> {
+    input: &'a str,
+    valid: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    canonical: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    familiar: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    domain: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    path: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tag: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    digest: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+/// Returns one line of `deployctl image parse`.
+pub fn reading(reading: &image::Reading) -> Value {
+    let parts = reading.outcome.as_ref().ok();
+    let line = Reading {
+        input: &reading.input,
+        valid: parts.is_some(),
+        canonical: parts.map(|parts| parts.canonical.as_str()),
+        familiar: parts.map(|parts| parts.familiar.as_str()),
+        domain: parts.and_then(|parts| parts.domain.as_deref()),
+        path: parts.map(|parts| parts.path.as_str()),
+        tag: parts.and_then(|parts| parts.tag.as_deref()),
+        digest: parts.and_then(|parts| parts.digest.as_deref()),
+        error: reading.outcome.as_ref().err().map(ToString::to_string),
+    };
+    serde_json::to_value(line).expect("a reading is a plain struct")
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Edit<'a> {
+    file: &'a str,
+    changed: bool,
+    images: Vec<EditImage<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct EditImage<'a> {
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    new_name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    new_tag: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    digest: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tag_suffix: Option<&'a str>,
+}
+
+/// Returns `deployctl.dev/edit/v1`.
+pub fn edit(report: &ops::EditReport) -> Value {
+    let images = report.images.iter().map(|entry| EditImage {
+        name: &entry.name,
+        new_name: entry.new_name.as_deref(),
+        new_tag: entry.new_tag.as_deref(),
+        digest: entry.digest.as_deref(),
+        tag_suffix: entry.tag_suffix.as_deref(),
+    });
+    let (file, changed) = (report.file.as_str(), report.changed);
+    document("edit", &Edit { file, changed, images: images.collect() })
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Rollouts {
+    environment: String,
+    /// `healthy`, `degraded` or `timed-out`.
+    verdict: &'static str,
+    services: Vec<Rollout>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Rollout {
+    service: String,
+    image: Option<String>,
+    revision: Option<String>,
+    verdict: &'static str,
+    reason: String,
+    cause: Option<Cause>,
+    evidence: Vec<EvidenceOf>,
+    objects: Vec<ObjectOf>,
+    pods: Vec<PodOf>,
+    unread: Vec<String>,
+    seconds: f64,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Cause {
+    kind: &'static str,
+    workload: String,
+    summary: String,
+    fatal: bool,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct EvidenceOf {
+    object: String,
+    container: Option<String>,
+    reason: String,
+    message: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ObjectOf {
+    object: String,
+    health: Option<HealthOf>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PodOf {
+    pod: String,
+    container: String,
+    image: String,
+    #[serde(rename = "imageID")]
+    image_id: String,
+    ready: bool,
+    restarts: i64,
+}
+
+/// Returns `deployctl.dev/rollout/v1`.
+pub fn rollout(report: &VerifyReport) -> Value {
+    let services = report.rollouts.iter().map(|rollout| Rollout {
+        service: rollout.service.clone(),
+        image: rollout.image.as_ref().map(ToString::to_string),
+        revision: rollout.revision.clone(),
+        verdict: rollout.verdict.as_str(),
+        reason: rollout.reason.clone(),
+        cause: rollout.cause.as_ref().map(Cause::from),
+        evidence: rollout.evidence.iter().map(EvidenceOf::from).collect(),
+        objects: rollout.objects.iter().map(ObjectOf::from).collect(),
+        pods: rollout.pods.iter().map(PodOf::from).collect(),
+        unread: rollout.unread.clone(),
+        seconds: rollout.duration.as_secs_f64(),
+    });
+    let (environment, verdict) = (report.environment.clone(), report.verdict().as_str());
+    document("rollout", &Rollouts { environment, verdict, services: services.collect() })
+}
+
+impl From<&RootCause> for Cause {
+    fn from(cause: &RootCause) -> Self {
+        Self {
+            kind: cause.kind.as_str(),
+            workload: cause.workload.to_string(),
+            summary: cause.summary.clone(),
+            fatal: cause.gravity.is_fatal(),
+        }
+    }
+}
+
+impl From<&Evidence> for EvidenceOf {
+    fn from(evidence: &Evidence) -> Self {
+        Self {
+            object: evidence.object.to_string(),
+            container: evidence.container.clone(),
+            reason: evidence.reason.clone(),
+            message: evidence.message.clone(),
+        }
+    }
+}
+
+impl From<&ops::ObjectReport> for ObjectOf {
+    fn from(object: &ops::ObjectReport) -> Self {
+        Self { object: object.id.to_string(), health: object.health.as_ref().map(HealthOf::from) }
+    }
+}
+
+impl From<&ops::PodReport> for PodOf {
+    fn from(pod: &ops::PodReport) -> Self {
+        Self {
+            pod: pod.pod.to_string(),
+            container: pod.container.clone(),
+            image: pod.image.clone(),
+            image_id: pod.image_id.clone(),
+            ready: pod.ready,
+            restarts: pod.restarts,
+        }
+    }
+}
+
+/// Returns `deployctl.dev/promote/v1` for a promotion that was not carried out.
+pub fn closed_gate(gate: &ClosedGate) -> Value {
+    document(
+        "promote",
+        &json!({ "from": gate.from, "outcome": "gate-closed", "reason": gate.reason }),
+    )
+}

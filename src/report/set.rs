@@ -1,0 +1,73 @@
+//! What was written into an environment.
+
+use std::io;
+
+use serde_json::Value;
+
+use super::{Report, diff, json};
+use crate::ops::{Outcome, PromoteReport, SetReport};
+
+impl Report for SetReport {
+    fn human(&self, out: &mut dyn io::Write) -> io::Result<()> {
+        if matches!(self.outcome, Outcome::DryRun) {
+            self.edits.iter().try_for_each(|edit| diff::colored(&edit.diff, out))?;
+        }
+        writeln!(out, "{}", sentence(self))
+    }
+
+    fn json(&self) -> Value {
+        json::v1::set(self)
+    }
+
+    fn outputs(&self) -> Vec<(&'static str, String)> {
+        let mut outputs = vec![("changed", self.is_changed().to_string())];
+        match &self.outcome {
+            Outcome::Pushed { commit, .. } => outputs.push(("commit", commit.to_string())),
+            Outcome::PullRequest { url, .. } => outputs.push(("pull-request", url.clone())),
+            Outcome::Unchanged { tip } => outputs.push(("commit", tip.to_string())),
+            Outcome::DryRun => {}
+        }
+        outputs
+    }
+
+    fn summary(&self) -> String {
+        let diffs = self.edits.iter().filter(|edit| !edit.diff.is_empty());
+        let diffs = diffs.map(|edit| format!("```diff\n{}```\n\n", edit.diff));
+        format!("### {}\n\n{}\n\n{}", self.environment, sentence(self), diffs.collect::<String>())
+    }
+}
+
+/// Returns what came of the change, as a sentence.
+pub(super) fn sentence(report: &SetReport) -> String {
+    let environment = &report.environment;
+    let images: Vec<_> = report.edits.iter().map(|edit| edit.image.to_string()).collect();
+    let images = images.join(", ");
+    match &report.outcome {
+        Outcome::Unchanged { .. } => format!("unchanged: {environment} already states {images}"),
+        Outcome::DryRun => format!("dry run: {environment} would state {images}"),
+        Outcome::Pushed { commit, branch } => {
+            format!("{environment} states {images}: {} on {branch}", commit.short())
+        }
+        Outcome::PullRequest { number, url, .. } => {
+            format!("pull request #{number} puts {images} into {environment}: {url}")
+        }
+    }
+}
+
+impl Report for PromoteReport {
+    fn human(&self, out: &mut dyn io::Write) -> io::Result<()> {
+        self.set.human(out)
+    }
+
+    fn json(&self) -> Value {
+        json::v1::promote(self)
+    }
+
+    fn outputs(&self) -> Vec<(&'static str, String)> {
+        self.set.outputs()
+    }
+
+    fn summary(&self) -> String {
+        self.set.summary()
+    }
+}

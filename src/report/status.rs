@@ -1,0 +1,70 @@
+//! Which image runs where, as a table; and an environment's history, as lines.
+
+use std::io;
+
+use comfy_table::{Table, presets};
+use serde_json::Value;
+
+use super::{Report, json};
+use crate::ops::{Change, StatusReport};
+
+impl Report for StatusReport {
+    fn human(&self, out: &mut dyn io::Write) -> io::Result<()> {
+        let mut table = Table::new();
+        table.load_style(presets::NOTHING);
+        table.set_header(["SERVICE", "ENVIRONMENT", "IMAGE", "SINCE", "BY"]);
+        for row in &self.rows {
+            let image = match &row.image {
+                Ok(image) => image.to_string(),
+                Err(error) => format!("none: {error}"),
+            };
+            let change = row.change.as_ref();
+            let since = change.map(|change| change.time.strftime("%Y-%m-%d %H:%M UTC").to_string());
+            let by = change.map(|change| change.author.clone());
+            let (service, environment) = (row.service.clone(), row.environment.clone());
+            table.add_row([
+                service,
+                environment,
+                image,
+                since.unwrap_or_default(),
+                by.unwrap_or_default(),
+            ]);
+        }
+        for line in table.lines() {
+            writeln!(out, "{}", line.trim_end())?;
+        }
+        Ok(())
+    }
+
+    fn json(&self) -> Value {
+        json::v1::status(self)
+    }
+}
+
+/// The changes of one overlay, newest first.
+pub struct History(
+    /// The changes.
+    pub Vec<Change>,
+);
+
+/// Writes changes, one or two lines each.
+pub(super) fn write_history(changes: &[Change], out: &mut dyn io::Write) -> io::Result<()> {
+    for change in changes {
+        let time = change.time.strftime("%Y-%m-%d %H:%M UTC");
+        writeln!(out, "{} {time} {}: {}", &change.commit[..12], change.author, change.subject)?;
+        if let Some(image) = &change.image {
+            writeln!(out, "    {image}")?;
+        }
+    }
+    Ok(())
+}
+
+impl Report for History {
+    fn human(&self, out: &mut dyn io::Write) -> io::Result<()> {
+        write_history(&self.0, out)
+    }
+
+    fn json(&self) -> Value {
+        json::v1::history(&self.0)
+    }
+}
