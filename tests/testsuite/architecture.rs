@@ -177,7 +177,11 @@ fn nouns_do_no_io_and_read_no_clock() {
 #[test]
 fn nothing_prints_past_the_reports() {
     let forbidden = ["println!", "print!", "eprintln!", "eprint!", "dbg!"];
-    hold("output goes through a report or the log", |source| source.naming(&forbidden));
+    // The streams themselves, and the last words of a bug.
+    let streams = ["src/cli/ui.rs", "src/cli/panic.rs"];
+    hold("output goes through `cli/ui.rs` or the log", |source| {
+        if streams.contains(&source.file.as_str()) { Vec::new() } else { source.naming(&forbidden) }
+    });
 }
 
 #[test]

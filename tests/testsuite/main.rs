@@ -8,6 +8,7 @@
 mod architecture;
 mod argocd;
 mod build;
+mod cli;
 mod conformance;
 mod contracts;
 mod git;

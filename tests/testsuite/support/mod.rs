@@ -4,6 +4,8 @@ pub(crate) mod git_server;
 pub(crate) mod image;
 mod peer;
 mod registry;
+mod world;
 
 pub(crate) use peer::{Server, free_port, peer, skip, wait_until};
 pub(crate) use registry::RegistryServer;
+pub(crate) use world::World;

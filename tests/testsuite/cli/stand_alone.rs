@@ -1,0 +1,102 @@
+//! The commands that need no configuration: `edit`, `render`, `health`, `image`, `schema`, …
+
+use serde_json::{Value, json};
+
+use crate::support::{World, peer};
+
+fn lines(text: &str) -> Vec<Value> {
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn image_parse_shows_one_line_a_reference() {
+    let said = World::new().ok(&["image", "parse", "nginx:1", "UPPER"]);
+    let parsed = lines(&said);
+    assert_eq!(
+        parsed[0],
+        json!({"input": "nginx:1", "valid": true, "canonical": "docker.io/library/nginx:1",
+            "familiar": "nginx:1", "domain": "docker.io", "path": "library/nginx", "tag": "1"})
+    );
+    assert_eq!((&parsed[1]["valid"], &parsed[1]["input"]), (&json!(false), &json!("UPPER")));
+    assert!(parsed[1]["error"].is_string());
+}
+
+#[test]
+fn edit_set_image_writes_only_what_changes() {
+    let world = World::new();
+    let text = "# mine\r\nimages: [{name: web, newTag: a}] # here\r\n";
+    world.write("k/kustomization.yaml", text);
+    let said = world.ok(&["edit", "set-image", "-C", "k", "web:b", "--output", "json"]);
+    let report: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(report["schema"], "deployctl.dev/edit/v1");
+    assert_eq!(report["changed"], true);
+    assert_eq!(report["images"], json!([{"name": "web", "newTag": "b"}]));
+    assert_eq!(world.read("k/kustomization.yaml"), text.replace("newTag: a", "newTag: b"));
+    assert_eq!(world.ok(&["edit", "set-image", "-C", "k", "web:b"]), "unchanged\n");
+    let missing = world.run(&["edit", "set-image", "web:b"]);
+    assert_eq!(missing.code, 1, "{missing:?}");
+    assert!(missing.stderr.contains("no kustomization in"), "{}", missing.stderr);
+}
+
+#[test]
+fn health_judges_objects_in_order() {
+    let world = World::new();
+    let service =
+        "apiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec: {type: LoadBalancer}\n";
+    let other = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c, namespace: n}\n";
+    world.write("o.yaml", &format!("{service}---\n{other}"));
+    let said = world.ok(&["health", "-f", "o.yaml", "--app", "--output", "json"]);
+    let report: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(report["schema"], "deployctl.dev/health/v1");
+    assert_eq!(report["resources"][0]["health"]["status"], "Progressing");
+    assert_eq!(report["resources"][0]["decidedBy"], "builtin:Service");
+    assert_eq!(report["resources"][1]["health"], Value::Null);
+    assert_eq!(report["app"]["status"], "Progressing");
+    let failed = world.run(&["health", "-f", "o.yaml", "--fail-on", "degraded,progressing"]);
+    assert_eq!(failed.code, 1, "{failed:?}");
+}
+
+#[test]
+fn render_prints_what_kustomize_prints() {
+    if peer("kubectl").is_none() {
+        return;
+    }
+    let world = World::new();
+    world.write("k/kustomization.yaml", "configMapGenerator:\n- name: a\n  literals: [b=c]\n");
+    let said = world.ok(&["render", "k"]);
+    assert!(said.starts_with("apiVersion: v1\ndata:\n  b: c\nkind: ConfigMap\n"), "{said}");
+    let without = World::new().with("PATH", "/nowhere").run(&["render", "."]);
+    assert_eq!(without.code, 1);
+    assert!(without.stderr.contains("neither `kustomize` nor `kubectl` is on PATH"), "{without:?}");
+}
+
+#[test]
+fn schemas_accept_every_shipped_file() {
+    let world = World::new();
+    let root = camino::Utf8Path::new(env!("CARGO_MANIFEST_DIR"));
+    for (kind, files) in [
+        ("config", ["manifests/deployctl.yaml"].as_slice()),
+        ("pipeline", ["pipelines/dev.yaml", "pipelines/prod.yaml"].as_slice()),
+    ] {
+        let schema: Value = serde_json::from_str(&world.ok(&["schema", kind])).unwrap();
+        let validator = jsonschema::validator_for(&schema).unwrap();
+        for file in files {
+            let text = std::fs::read_to_string(root.join(file)).unwrap();
+            let document: Value = serde_yaml::from_str(&text).unwrap();
+            let errors: Vec<_> = validator.iter_errors(&document).map(|e| e.to_string()).collect();
+            assert!(errors.is_empty(), "{file}: {errors:?}");
+        }
+        assert!(!validator.is_valid(&json!({"version": 1, "steps": [], "unknown": true})));
+    }
+}
+
+#[test]
+fn completions_and_man_pages_name_every_command() {
+    let world = World::new();
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(world.ok(&["completions", shell]).contains("promote"), "{shell}");
+    }
+    assert!(world.ok(&["man"]).contains("deployctl"));
+    world.ok(&["man", "--out", "pages"]);
+    assert!(world.read("pages/deployctl-promote.1").contains("promote"));
+}
