@@ -19,8 +19,8 @@ impl Credentials {
     /// Returns the credentials that the environment has for `remote`, or `None`: then `git` asks
     /// the credential helpers that people have.
     ///
-    /// `GITHUB_TOKEN` goes to GitHub only, and over HTTPS only unless the server itself says that
-    /// it has no HTTPS.
+    /// `GITHUB_TOKEN` and `GH_TOKEN` go to GitHub only, and over HTTPS only unless
+    /// `GITHUB_SERVER_URL` itself is without.
     pub(super) fn find(
         remote: &Remote,
         environment: &Environment,
@@ -30,7 +30,8 @@ impl Credentials {
         };
         let server = environment.get("GITHUB_SERVER_URL").unwrap_or("https://github.com");
         let is_github = origin == "https://github.com" || origin == server.trim_end_matches('/');
-        let github = || environment.get("GITHUB_TOKEN").filter(|_| is_github);
+        let github = || environment.get("GITHUB_TOKEN").or(environment.get("GH_TOKEN"));
+        let github = || github().filter(|_| is_github);
         let Some(token) = environment.get("DEPLOYCTL_GIT_TOKEN").or_else(github) else {
             return Ok(None);
         };

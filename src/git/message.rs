@@ -4,7 +4,7 @@
 /// Returns a commit message: `subject`, the paragraphs of `body` if there are any, and `trailers`.
 ///
 /// Line breaks in the subject and in values become blanks, and characters that a key can't have are
-/// left out, so that no value can make itself a trailer.
+/// left out, so that no value can make itself a trailer. A trailer without a value is left out, too.
 pub fn message(subject: &str, body: &str, trailers: &[(&str, &str)]) -> String {
     let mut message = one_line(subject);
     message.push('\n');
@@ -12,12 +12,14 @@ pub fn message(subject: &str, body: &str, trailers: &[(&str, &str)]) -> String {
         message.push('\n');
         body.trim().lines().for_each(|line| push_body_line(&mut message, line));
     }
-    if !trailers.is_empty() {
+    let stated = trailers.iter().map(|(key, value)| (key, one_line(value)));
+    let stated: Vec<_> = stated.filter(|(_, value)| !value.is_empty()).collect();
+    if !stated.is_empty() {
         message.push('\n');
     }
-    for (key, value) in trailers {
+    for (key, value) in stated {
         let key: String = key.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
-        message.push_str(&format!("{key}: {}\n", one_line(value)));
+        message.push_str(&format!("{key}: {value}\n"));
     }
     message
 }
@@ -29,7 +31,8 @@ pub(super) fn trailers(message: &str) -> Vec<(String, String)> {
     let Ok(trailers) = git2::message_trailers_bytes(message) else {
         return Vec::new();
     };
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    // A long value may go on in the next line, indented.
+    let text = |bytes: &[u8]| one_line(&String::from_utf8_lossy(bytes));
     trailers.iter().map(|(key, value)| (text(key), text(value))).collect()
 }
 
@@ -87,6 +90,13 @@ mod tests {
     }
 
     #[test]
+    fn a_trailer_without_a_value_is_left_out() {
+        let text =
+            message("subject", "", &[("Deployctl-From", "\n"), ("Deployctl-Service", "web")]);
+        assert_eq!(text, "subject\n\nDeployctl-Service: web\n");
+    }
+
+    #[test]
     fn reads_what_people_write() {
         let text = "Fix\n\nSee #12.\n\nSigned-off-by: A <a@example.com>\nReviewed-by : B\nkey:v\n";
         assert_eq!(pairs(text), ["Signed-off-by=A <a@example.com>", "Reviewed-by=B", "key=v"]);
@@ -95,5 +105,24 @@ mod tests {
         assert!(
             pairs("a\n\nno trailers here, though: there is a colon\nand more text\n").is_empty()
         );
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::test_runner::Config {
+            failure_persistence: None,
+            ..Default::default()
+        })]
+        #[test]
+        fn whatever_is_written_is_read_back(
+            subject in ".{0,40}",
+            body in "(?s).{0,120}",
+            values in proptest::collection::vec("(?s)[a-z].{0,40}", 1..4),
+        ) {
+            let written: Vec<(&str, &str)> = values.iter().map(|v| ("Key", v.as_str())).collect();
+            let read = trailers(&message(&subject, &body, &written));
+            let read: Vec<&str> = read.iter().map(|(_, value)| value.as_str()).collect();
+            let meant: Vec<String> = values.iter().map(|value| one_line(value)).collect();
+            proptest::prop_assert_eq!(read, meant);
+        }
     }
 }

@@ -69,7 +69,7 @@ impl Source {
         let branch = head.shorthand().ok().filter(|_| head.is_branch());
         let root = Utf8Path::from_path(repository.workdir().unwrap_or(repository.path()));
         Ok(Some(Self {
-            root: root.unwrap_or(dir).to_owned(),
+            root: root.unwrap_or(dir).components().collect(),
             commit: commit.id().into(),
             time: Timestamp::from_second(commit.time().seconds()).unwrap_or_default(),
             subject: message.lines().next().unwrap_or_default().to_owned(),

@@ -37,7 +37,7 @@ async fn a_clean_checkout() {
     for arguments in [&[][..], &["--depth=1"]] {
         let checkout = Checkout::new(arguments);
         let source = discover(&checkout.root.join("services/web")).await.unwrap().unwrap();
-        assert_eq!(source.root, format!("{}/", checkout.root));
+        assert_eq!(source.root, checkout.root);
         assert_eq!(source.commit.as_str(), git(&checkout.root, &["rev-parse", "HEAD"]).trim());
         let time = git(&checkout.root, &["log", "-1", "--format=%ct"]);
         assert_eq!(source.time.as_second().to_string(), time.trim());
@@ -72,7 +72,7 @@ async fn a_detached_head_and_a_worktree() {
     let tree = checkout.root.parent().unwrap().join("tree");
     let source = discover(&tree).await.unwrap().unwrap();
     assert_eq!(source.branch.as_deref(), Some("topic"));
-    assert_eq!(source.root, format!("{tree}/"));
+    assert_eq!(source.root, tree);
 }
 
 #[tokio::test]
