@@ -4,7 +4,7 @@ use crate::image::ImageName;
 use crate::yaml::{self, Document, Node, ParseError, Span, Value};
 
 /// The largest file that is read, in bytes.
-const LARGEST: usize = 8 << 20;
+const LARGEST: usize = 4 << 20;
 
 /// A kustomization file that was read.
 #[derive(Debug, Clone)]

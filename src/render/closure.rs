@@ -16,6 +16,8 @@ use crate::yaml::{Document, Node};
 /// How much is copied at most.
 const MAX_FILES: usize = 20_000;
 const MAX_BYTES: usize = 256 << 20;
+/// How many texts are tried as paths at most.
+const MAX_TRIES: usize = 50_000;
 /// No path is longer.
 const MAX_PATH: usize = 1024;
 
@@ -49,8 +51,13 @@ pub(super) fn needed(
     load_restrictor: LoadRestrictor,
 ) -> Result<MemoryTree, RenderError> {
     let start = inside(dir).ok_or_else(|| outside(dir, dir.as_str()))?;
-    let mut closure =
-        Closure { tree, load_restrictor, copied: Copied::default(), seen: BTreeSet::new() };
+    let mut closure = Closure {
+        tree,
+        load_restrictor,
+        copied: Copied::default(),
+        seen: BTreeSet::new(),
+        tries: 0,
+    };
     let mut open = vec![start.clone()];
     while let Some(folder) = open.pop() {
         if !closure.seen.insert(folder.clone()) {
@@ -87,6 +94,7 @@ struct Closure<'a> {
     load_restrictor: LoadRestrictor,
     copied: Copied,
     seen: BTreeSet<Utf8PathBuf>,
+    tries: usize,
 }
 
 impl Closure<'_> {
@@ -155,6 +163,11 @@ impl Closure<'_> {
     fn file(&mut self, path: &Utf8Path) -> Result<Option<Vec<u8>>, RenderError> {
         if let Some(bytes) = self.copied.files.0.get(path) {
             return Ok(Some(bytes.clone()));
+        }
+        self.tries += 1;
+        if self.tries > MAX_TRIES {
+            let reason = format!("the overlay names more than {MAX_TRIES} files");
+            return Err(TreeError { path: path.to_owned(), reason }.into());
         }
         let bytes = self.tree.read(path)?;
         if let Some(bytes) = &bytes {

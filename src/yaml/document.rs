@@ -1,6 +1,8 @@
 //! A document: its root node, and where in the text things are.
 
-use super::node::{Entry, Node, Span};
+use std::collections::HashMap;
+
+use super::node::{Entry, Node, Span, Value};
 use super::read::{self, ParseError};
 
 /// One YAML document and the text it was read from.
@@ -8,6 +10,8 @@ use super::read::{self, ParseError};
 pub struct Document {
     text: String,
     root: Node,
+    /// Where the anchors are: which child of which child, from the root.
+    anchors: HashMap<usize, Vec<usize>>,
 }
 
 /// A place in a text, for people: both count from 1, columns in characters.
@@ -55,7 +59,9 @@ impl Document {
     }
 
     fn new(text: &str, root: Node) -> Self {
-        Self { text: text.to_owned(), root }
+        let mut anchors = HashMap::new();
+        find_anchors(&root, &mut Vec::new(), &mut anchors);
+        Self { text: text.to_owned(), root, anchors }
     }
 
     /// Returns the text it was read from.
@@ -70,11 +76,11 @@ impl Document {
 
     /// Returns the node that `node` stands for: itself, or what an alias refers to.
     pub fn resolve<'a>(&'a self, node: &'a Node) -> &'a Node {
-        let super::Value::Alias(id) = node.value else {
+        let Value::Alias(id) = node.value else {
             return node;
         };
-        let mut nodes = self.root.walk();
-        nodes.find(|node| node.anchor.as_ref().is_some_and(|a| a.id == id)).unwrap_or(node)
+        let path = self.anchors.get(&id).map_or(&[][..], Vec::as_slice);
+        path.iter().try_fold(&self.root, |node, &index| node.child(index)).unwrap_or(node)
     }
 
     /// Returns where the value at `path` stands, or `None` if there is none. A step is a key, or
@@ -96,6 +102,19 @@ impl Document {
     /// Returns the line and column of the byte at `offset`.
     pub fn position(&self, offset: usize) -> Position {
         position(&self.text, offset)
+    }
+}
+
+/// Recursion is bounded by the nesting that a document may have.
+fn find_anchors(node: &Node, path: &mut Vec<usize>, anchors: &mut HashMap<usize, Vec<usize>>) {
+    if let Some(anchor) = &node.anchor {
+        anchors.insert(anchor.id, path.clone());
+    }
+    for index in 0.. {
+        let Some(child) = node.child(index) else { break };
+        path.push(index);
+        find_anchors(child, path, anchors);
+        path.pop();
     }
 }
 
@@ -156,5 +175,9 @@ mod tests {
         let text = "a: &x {k: v}\nb: *x\n";
         let at = Document::parse(text).unwrap().locate(&["b", "k"]).unwrap();
         assert_eq!(&text[at.value], "v");
+        let text = "a: [0, {b: &x [c]}]\nd: &x e\n? *x\n: *x\n";
+        let document = Document::parse(text).unwrap();
+        let last = document.root().entries().last().unwrap();
+        assert_eq!(document.resolve(&last.value).as_str(), Some("e"));
     }
 }

@@ -109,6 +109,17 @@ impl Node {
         anchor.into_iter().chain(tag).fold(self.span.start, usize::min)
     }
 
+    /// Returns the child at `index`, where keys and values of a mapping count alike.
+    pub(super) fn child(&self, index: usize) -> Option<&Node> {
+        match &self.value {
+            Value::Sequence(items, _) => items.get(index),
+            Value::Mapping(entries, _) => entries
+                .get(index / 2)
+                .map(|entry| if index.is_multiple_of(2) { &entry.key } else { &entry.value }),
+            _ => None,
+        }
+    }
+
     /// Returns it and every node below it, parents first.
     pub fn walk(&self) -> impl Iterator<Item = &Node> {
         let mut open = vec![self];

@@ -13,9 +13,14 @@ mod prove;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashSet;
+
 use super::kustomization::{Field, ImageEntry, Kustomization, KustomizationError, is_key, is_name};
 use crate::image::PinnedImage;
 use crate::yaml::{self, Document, Node, Patch, Value};
+
+/// Every step reads the whole file again, so there is a limit to how long that may go on.
+const MOST_IMAGES: usize = 2000;
 
 /// What an edit made of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -324,6 +329,10 @@ pub(super) fn refuse_duplicates(file: &Kustomization) -> Result<(), EditError> {
 
 fn refuse_unknown_shapes(file: &Kustomization) -> Result<(), EditError> {
     let document = file.document();
+    if let Some(entry) = file.images().get(MOST_IMAGES) {
+        let reason = format!("more than {MOST_IMAGES} images");
+        return Err(refused(document, entry.span.start, &reason));
+    }
     let entries = document.root().entries();
     let is_images = |entry: &&yaml::Entry| is_key(entry, "images");
     if let Some(second) = entries.iter().filter(is_images).nth(1) {
@@ -372,11 +381,10 @@ fn refuse_shared(document: &Document, node: &Node) -> Result<(), EditError> {
 }
 
 fn repeated_key(entries: &[yaml::Entry]) -> Option<&Node> {
-    let is_repeated = |(index, entry): &(usize, &yaml::Entry)| {
-        let Some(key) = entry.key.as_str() else { return false };
-        entries[..*index].iter().any(|other| is_key(other, key))
-    };
-    entries.iter().enumerate().find(is_repeated).map(|(_, entry)| &entry.key)
+    let mut seen = HashSet::new();
+    let is_repeated =
+        |key: &&Node| key.as_str().is_some_and(|text| !seen.insert(text.to_ascii_lowercase()));
+    entries.iter().map(|entry| &entry.key).find(is_repeated)
 }
 
 fn refused(document: &Document, at: usize, reason: &str) -> EditError {

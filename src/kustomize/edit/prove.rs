@@ -39,12 +39,12 @@ pub(super) fn only_images_differ(
 
 /// Whether both documents say the same except below `images`.
 pub(super) fn same_outside_images(before: &Document, after: &Document) -> bool {
-    let others = |document: &Document| -> Vec<yaml::Entry> {
-        let entries = document.root().entries().iter();
-        entries.filter(|entry| !is_key(entry, "images")).cloned().collect()
-    };
     let (a, b) = (others(before), others(after));
     a.len() == b.len() && a.iter().zip(&b).all(|(a, b)| same_entry(a, b))
+}
+
+fn others(document: &Document) -> Vec<&yaml::Entry> {
+    document.root().entries().iter().filter(|entry| !is_key(entry, "images")).collect()
 }
 
 fn item(file: &Kustomization, index: usize) -> Option<&Node> {
@@ -66,10 +66,8 @@ fn same_but_changes(
         let field = Field::ALL.into_iter().find(|field| is_key(entry, field.key()));
         field.is_some_and(|field| old_entry.get(field) != new_entry.get(field))
     };
-    let kept = |node: &Node| -> Vec<yaml::Entry> {
-        node.entries().iter().filter(|entry| !changed(entry)).cloned().collect()
-    };
-    let (a, b) = (kept(old), kept(new));
+    let a: Vec<_> = old.entries().iter().filter(|entry| !changed(entry)).collect();
+    let b: Vec<_> = new.entries().iter().filter(|entry| !changed(entry)).collect();
     let texts = new.entries().iter().filter(|entry| changed(entry)).all(|e| is_text(&e.value));
     texts && a.len() == b.len() && a.iter().zip(&b).all(|(a, b)| same_entry(a, b))
 }
@@ -91,7 +89,7 @@ fn same_entry(a: &yaml::Entry, b: &yaml::Entry) -> bool {
 /// Whether both nodes mean the same and are written in the same style. Recursion is bounded by the
 /// nesting that a document may have.
 fn same(a: &Node, b: &Node) -> bool {
-    let tag = |node: &Node| node.tag.as_ref().map(|tag| tag.name.clone());
+    let same_tag = a.tag.as_ref().map(|tag| &tag.name) == b.tag.as_ref().map(|tag| &tag.name);
     let anchor = |node: &Node| node.anchor.as_ref().map(|anchor| anchor.id);
     let value = match (&a.value, &b.value) {
         (Value::Sequence(a, x), Value::Sequence(b, y)) => {
@@ -102,5 +100,5 @@ fn same(a: &Node, b: &Node) -> bool {
         }
         (a, b) => a == b,
     };
-    value && tag(a) == tag(b) && anchor(a) == anchor(b)
+    value && same_tag && anchor(a) == anchor(b)
 }
