@@ -5,6 +5,9 @@
 
 use super::pattern::{BadPattern, Pattern, is_well_formed};
 
+/// Go's `bufio.MaxScanTokenSize`.
+const LONGEST_LINE: usize = 64 << 10;
+
 /// The rules of an ignore file.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct IgnoreFile {
@@ -36,6 +39,12 @@ pub enum IgnoreError {
     /// An exclamation mark with nothing behind it.
     #[error("line {line}: illegal exclusion pattern: \"!\"")]
     EmptyException {
+        /// The line, counted from 1.
+        line: usize,
+    },
+    /// More than the 64 KiB that Go's line reader takes.
+    #[error("line {line}: longer than 64 KiB")]
+    TooLong {
         /// The line, counted from 1.
         line: usize,
     },
@@ -177,6 +186,9 @@ fn rule(line: usize, pattern: &str) -> Result<Option<Rule>, IgnoreError> {
     if pattern.is_empty() {
         return Ok(None);
     }
+    if pattern.len() >= LONGEST_LINE {
+        return Err(IgnoreError::TooLong { line });
+    }
     let cleaned = clean(pattern);
     let (text, is_exception) = match cleaned.strip_prefix('!') {
         Some("") => return Err(IgnoreError::EmptyException { line }),
@@ -258,6 +270,8 @@ mod tests {
     fn a_bad_pattern_names_its_line() {
         assert_eq!(IgnoreFile::parse("a\n!"), Err(IgnoreError::EmptyException { line: 2 }));
         assert_eq!(IgnoreFile::parse("\n["), Err(bad_pattern(2, "[")));
+        let long = "x".repeat(LONGEST_LINE);
+        assert_eq!(IgnoreFile::parse(&long), Err(IgnoreError::TooLong { line: 1 }));
         let late = IgnoreFile::parse("[b-a]/").unwrap();
         for _ in 0..2 {
             assert_eq!(late.verdict("x"), Err(bad_pattern(1, "[b-a]")));

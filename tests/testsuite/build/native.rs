@@ -258,6 +258,26 @@ fn a_file_that_changes_while_it_is_read_is_an_error() {
     assert!(matches!(built, Err(BuildError::Changed(path)) if path == log));
 }
 
+/// Ctrl-C drops the future; the thread that reads the files must not keep the process alive.
+#[test]
+fn a_build_that_nobody_waits_for_stops() {
+    let workshop = Workshop::new();
+    let large = fs::File::create(workshop.context().join("large")).unwrap();
+    large.set_len(2 << 30).unwrap();
+    let recipe = Method::Native(Box::new(copies(&[("large", "/large")])));
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let build = workshop.build(&Native, recipe, None);
+        let waited = tokio::time::timeout(Duration::from_millis(50), build).await;
+        assert!(waited.is_err(), "two gigabytes take longer");
+    });
+    // Waits for the thread.
+    drop(runtime);
+    let left: Vec<_> = fs::read_dir(workshop.scratch()).unwrap().collect();
+    assert_eq!(left.len(), 1, "{left:?}");
+    assert_eq!(left[0].as_ref().unwrap().file_name(), "blob.partial");
+}
+
 #[tokio::test]
 async fn layers_lie_in_the_scratch_folder_and_the_config_in_memory() {
     let workshop = Workshop::with(&TREE);

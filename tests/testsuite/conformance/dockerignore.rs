@@ -36,6 +36,7 @@ fn judged(tally: &mut Tally, case: &Value, rules: Result<IgnoreFile, IgnoreError
         Ok(verdict) => (verdict.ignored, ""),
         Err(IgnoreError::EmptyException { .. }) => (false, "illegal exclusion pattern: \"!\""),
         Err(IgnoreError::BadPattern { .. }) => (false, "ErrBadPattern"),
+        Err(IgnoreError::TooLong { .. }) => (false, "token too long"),
     };
     let error = case["error"].as_str().unwrap_or_default();
     let error = error.split(" (").next().unwrap();
