@@ -15,7 +15,8 @@ use crate::system::Environment;
 pub const OWN_BRANCHES: &str = "deployctl/";
 
 /// So many commits more are fetched each time a walk comes to the end of a shallow cache.
-const DEEPEN: &[u32] = &[64, 512, 4096, 32_768];
+/// Each brings files along, so that the last is what a large repository can bear.
+const DEEPEN: &[u32] = &[64, 512, 4096];
 
 /// The manifests repository: a remote, and a bare cache of it on this machine.
 #[derive(Debug, Clone)]
@@ -221,12 +222,18 @@ impl Repository {
     }
 
     async fn try_fetch(&self, reference: &str) -> Result<CommitId, GitError> {
+        // A commit that was asked for by its id gets no reference: nobody would ever delete it, and
+        // collection spares what has come lately.
+        let id = reference.parse::<CommitId>().ok();
         let local = local_name(reference);
-        let refspec = format!("+{reference}:{local}");
+        let refspec = id.as_ref().map_or(format!("+{reference}:{local}"), CommitId::to_string);
         self.transport.fetch(Depth::Tip, &[refspec]).await?;
         let cache = self.cache.open()?;
-        let read = || GitError::object(format!("read `{local}` after the fetch"));
-        let commit = cache.find_reference(&local).and_then(|found| found.peel_to_commit());
+        let read = || GitError::object(format!("read `{reference}` after the fetch"));
+        let commit = match id {
+            Some(id) => cache.find_commit(id.oid()),
+            None => cache.find_reference(&local).and_then(|found| found.peel_to_commit()),
+        };
         let commit = commit.map_err(read())?;
         commit.tree().map_err(read())?;
         Ok(commit.id().into())
@@ -296,9 +303,7 @@ impl Repository {
         let _lock = self.cache.lock().await?;
         let mut known = false;
         for tip in tips {
-            let refspec = format!("+{tip}:{}", local_name(tip.as_str()));
-            let depth = Depth::Deepen(commits);
-            match self.transport.fetch(depth, &[refspec]).await {
+            match self.transport.fetch(Depth::Deepen(commits), &[tip.as_str()]).await {
                 Ok(()) => known = true,
                 // A commit that was never pushed, or is on no branch any more.
                 Err(GitError::NoCommit { .. } | GitError::NoBranch { .. }) => {}
@@ -361,10 +366,7 @@ fn full_name(branch: &str) -> Result<String, GitError> {
 
 /// Returns where the cache keeps `reference`, so that collection spares it.
 fn local_name(reference: &str) -> String {
-    match reference.strip_prefix("refs/") {
-        Some(name) => format!("refs/deployctl/{name}"),
-        None => format!("refs/deployctl/at/{reference}"),
-    }
+    format!("refs/deployctl/{}", reference.strip_prefix("refs/").unwrap_or(reference))
 }
 
 #[cfg(test)]
