@@ -2,6 +2,7 @@
 
 pub(crate) mod git_server;
 pub(crate) mod image;
+pub(crate) mod kubernetes;
 mod peer;
 mod registry;
 mod world;

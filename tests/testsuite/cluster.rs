@@ -1,0 +1,113 @@
+//! The live cluster, against a real API server: who may read, what is read, how refusals sound.
+
+use deployctl::argocd::ApplicationName;
+use deployctl::cluster::{Cluster as _, Live, Scope};
+use deployctl::k8s::Object;
+use deployctl::system::Environment;
+
+use crate::support::kubernetes::ControlPlane;
+use crate::support::wait_until;
+
+/// The machine's environment with this control plane's kubeconfig.
+pub(crate) fn environment(control_plane: &ControlPlane) -> Environment {
+    let kubeconfig = control_plane.kubeconfig();
+    [("KUBECONFIG", kubeconfig.to_str().unwrap())].into_iter().collect()
+}
+
+async fn live(control_plane: &ControlPlane, context: Option<&str>) -> Live {
+    Live::connect(&environment(control_plane), context).await.unwrap()
+}
+
+fn scope(yaml: &str) -> Scope {
+    Scope { application: None, objects: Object::read_all(yaml).unwrap() }
+}
+
+const CONFIG_MAP: &str =
+    "{apiVersion: v1, kind: ConfigMap, metadata: {name: a, namespace: default}}";
+
+#[tokio::test]
+async fn refusals_say_what_was_asked_and_hide_the_token() {
+    let Some(control_plane) = ControlPlane::start() else { return };
+    let refused = async |context: &str| {
+        let error = live(&control_plane, Some(context)).await.observe(&scope(CONFIG_MAP)).await;
+        error.unwrap_err().to_string()
+    };
+    assert_eq!(
+        refused("nobody").await,
+        "the cluster refuses to get configmaps `a` in namespace `default`: configmaps \"a\" is forbidden: User \"nobody\" cannot get resource \"configmaps\" in API group \"\" in the namespace \"default\""
+    );
+    let stranger = refused("stranger").await;
+    assert!(
+        stranger.ends_with("the credentials are not accepted (401 Unauthorized)"),
+        "{stranger}"
+    );
+    assert!(!stranger.contains("canary"), "{stranger}");
+    let gone = refused("gone").await;
+    assert!(gone.starts_with("can't reach the cluster at `https://127.0.0.1:1`: "), "{gone}");
+    assert!(gone.contains("refused"), "{gone}");
+}
+
+#[tokio::test]
+async fn finds_pods_and_events_from_the_workload_and_reads_no_secret() {
+    let Some(control_plane) = ControlPlane::start() else { return };
+    control_plane.namespace("finds-pods");
+    let yaml = "
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web, namespace: finds-pods}
+spec:
+  replicas: 2
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec: {containers: [{name: web, image: 'registry.example.com/web:1'}]}
+---
+{apiVersion: v1, kind: Secret, metadata: {name: s, namespace: finds-pods}, stringData: {a: canary}}
+---
+{apiVersion: v1, kind: Pod, metadata: {name: stray, namespace: finds-pods, labels: {app: web}}, spec: {containers: [{name: web, image: x}], nodeName: nowhere}}
+";
+    control_plane.apply(yaml);
+    let live = live(&control_plane, None).await;
+    let more = "---\n{apiVersion: example.com/v1, kind: Widget, metadata: {name: w, namespace: finds-pods}}\n---\n{apiVersion: v1, kind: Service, metadata: {name: missing, namespace: finds-pods}}";
+    let scope = scope(&format!("{yaml}{more}"));
+    wait_until("two pods", || {
+        control_plane.kubectl(&["-n", "finds-pods", "get", "pods", "-o", "name"]).lines().count()
+            == 3
+    });
+    control_plane.play_kubelet("finds-pods");
+    let snapshot = live.observe(&scope).await.unwrap();
+    let kinds = |objects: &[Object]| -> Vec<String> {
+        objects.iter().map(|object| object.kind().to_owned()).collect()
+    };
+    // `stray` took the Deployment's label and is a Pod of the scope itself.
+    assert_eq!(kinds(&snapshot.objects), ["Deployment", "Pod"]);
+    assert_eq!((kinds(&snapshot.owned), snapshot.pods.len()), (vec!["ReplicaSet".to_owned()], 3));
+    let workload = snapshot.workloads().next().unwrap();
+    assert_eq!(workload.current_pods().len(), 2);
+    assert_eq!(
+        snapshot.unread,
+        ["the cluster does not know `example.com/v1 Widget`: is its CRD installed?"]
+    );
+    let text = format!("{snapshot:?}");
+    assert!(!text.contains("managedFields") && !text.contains("canary"));
+}
+
+#[tokio::test]
+async fn a_refresh_sets_the_annotation_and_nothing_else() {
+    let Some(control_plane) = ControlPlane::start() else { return };
+    control_plane.namespace("refresh");
+    let name = ApplicationName { namespace: "refresh".into(), name: "web".into() };
+    let live = live(&control_plane, None).await;
+    let scope = Scope { application: Some(name.clone()), objects: Vec::new() };
+    assert_eq!(live.observe(&scope).await.unwrap().application, None);
+    assert!(live.refresh(&name).await.is_err());
+    control_plane.write_application(
+        "{apiVersion: argoproj.io/v1alpha1, kind: Application, metadata: {name: web, namespace: refresh}, spec: {project: default}}",
+    );
+    let before = live.observe(&scope).await.unwrap().application.unwrap();
+    live.refresh(&name).await.unwrap();
+    let after = live.observe(&scope).await.unwrap().application.unwrap();
+    assert_eq!(after.at("/metadata/managedFields"), None);
+    assert_eq!(after.annotation("argocd.argoproj.io/refresh"), Some("normal"));
+    assert_eq!(before.at("/spec"), after.at("/spec"));
+}

@@ -1,0 +1,137 @@
+//! Plays Argo CD for one Application: applies what the overlay renders to, and writes the status as
+//! the application controller does. See argo-cd `pkg/apis/application/v1alpha1/types.go`.
+
+use deployctl::k8s::Object;
+use serde_json::{Value, json};
+
+use super::ControlPlane;
+
+/// An Application, and the controller that looks after it.
+#[derive(Clone)]
+pub(crate) struct PlayedArgoCd {
+    /// The cluster.
+    pub(crate) control_plane: ControlPlane,
+    /// The Application's name, in namespace `argocd`.
+    pub(crate) name: String,
+    /// The manifests repository.
+    pub(crate) repo_url: String,
+    /// The overlay.
+    pub(crate) path: String,
+    /// Where the objects go.
+    pub(crate) namespace: String,
+}
+
+impl PlayedArgoCd {
+    /// Writes the Application as a person would, without a status.
+    pub(crate) fn create(&self) {
+        self.write(&json!({
+            "apiVersion": "argoproj.io/v1alpha1",
+            "kind": "Application",
+            "metadata": {"name": self.name, "namespace": "argocd"},
+            "spec": self.spec(),
+        }));
+    }
+
+    /// Applies `rendered` and says that `revision` is synced.
+    pub(crate) fn sync(&self, revision: &str, rendered: &str) {
+        self.control_plane.apply(rendered);
+        let objects = Object::read_all(rendered).unwrap();
+        let resources: Vec<Value> = objects.iter().map(resource).collect();
+        let mut application = self.read();
+        let (now, source) = (now(), &self.spec()["source"]);
+        application["status"] = json!({
+            "sync": {
+                "status": "Synced",
+                "revision": revision,
+                "comparedTo": {"source": source, "destination": self.spec()["destination"]},
+            },
+            "health": {"status": "Progressing", "lastTransitionTime": now},
+            "reconciledAt": now,
+            "resourceHealthSource": "appTree",
+            "resources": resources,
+            "operationState": {
+                "phase": "Succeeded",
+                "message": "successfully synced (all tasks run)",
+                "startedAt": now,
+                "finishedAt": now,
+                "operation": {"initiatedBy": {"automated": true}, "sync": {"revision": revision}},
+                "syncResult": {"revision": revision, "source": source},
+            },
+        });
+        self.write(&application);
+    }
+
+    /// Compares once more, as the controller does after a change of a live object or when asked:
+    /// the health is that of the Deployments, and the request for a refresh is served.
+    pub(crate) fn reconcile(&self) {
+        let list = ["-n", &self.namespace, "get", "deployments", "-o", "json"];
+        let list: Value = serde_json::from_str(&self.control_plane.kubectl(&list)).unwrap();
+        let all_ready = list["items"].as_array().unwrap().iter().all(is_rolled_out);
+        let health = if all_ready { "Healthy" } else { "Progressing" };
+        let mut application = self.read();
+        if let Some(annotations) = application["metadata"]["annotations"].as_object_mut() {
+            annotations.shift_remove("argocd.argoproj.io/refresh");
+        }
+        if application["status"].is_object() {
+            application["status"]["reconciledAt"] = json!(now());
+            if application["status"]["health"]["status"] != health {
+                application["status"]["health"] =
+                    json!({"status": health, "lastTransitionTime": now()});
+            }
+        }
+        self.write(&application);
+    }
+
+    /// Keeps reconciling until the returned value is dropped.
+    pub(crate) fn keep_reconciling(&self) -> tokio::task::JoinSet<()> {
+        let mut controller = tokio::task::JoinSet::new();
+        let argo_cd = self.clone();
+        controller.spawn(async move {
+            loop {
+                let argo_cd = argo_cd.clone();
+                tokio::task::spawn_blocking(move || argo_cd.reconcile()).await.unwrap();
+                tokio::time::sleep(std::time::Duration::from_millis(400)).await;
+            }
+        });
+        controller
+    }
+
+    fn spec(&self) -> Value {
+        json!({
+            "project": "shop",
+            "source": {"repoURL": self.repo_url, "targetRevision": "main", "path": self.path},
+            "destination": {"server": "https://kubernetes.default.svc", "namespace": self.namespace},
+            "syncPolicy": {"automated": {"prune": true, "selfHeal": true}},
+        })
+    }
+
+    fn read(&self) -> Value {
+        self.control_plane.application("argocd", &self.name).unwrap()
+    }
+
+    fn write(&self, application: &Value) {
+        self.control_plane.write_application(&application.to_string());
+    }
+}
+
+fn resource(object: &Object) -> Value {
+    let mut resource = json!({
+        "version": object.version(), "kind": object.kind(), "namespace": object.namespace(),
+        "name": object.name(), "status": "Synced",
+    });
+    if !object.group().is_empty() {
+        resource["group"] = json!(object.group());
+    }
+    resource
+}
+
+fn is_rolled_out(deployment: &Value) -> bool {
+    let (spec, status) = (&deployment["spec"], &deployment["status"]);
+    let counts = ["updatedReplicas", "availableReplicas", "replicas"];
+    status["observedGeneration"] == deployment["metadata"]["generation"]
+        && counts.iter().all(|count| status[*count] == spec["replicas"])
+}
+
+fn now() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}

@@ -1,0 +1,17 @@
+//! A real Kubernetes on loopback: a control plane that all tests of a run share, and a node.
+//!
+//! `kube-apiserver`, `kube-controller-manager`, `kube-scheduler` and `kubelet` come from
+//! `KUBEBUILDER_ASSETS` or `PATH`. Without a node nothing runs; [`ControlPlane::play_kubelet`] then
+//! says that pods are ready.
+
+mod applications;
+mod argocd;
+mod certificates;
+mod control_plane;
+pub(crate) mod images;
+mod keeper;
+mod node;
+
+pub(crate) use argocd::PlayedArgoCd;
+pub(crate) use control_plane::ControlPlane;
+pub(crate) use node::Node;
