@@ -35,7 +35,7 @@ impl World {
         fs::write(dir.join("driver"), driver).unwrap();
         fs::write(dir.join("docker"), DOCKER).unwrap();
         fs::set_permissions(dir.join("docker"), fs::Permissions::from_mode(0o755)).unwrap();
-        write_layout(&image, &dir.join("layout"));
+        write_layout(&image, &dir.join("layout")).await;
         Self { workshop, image }
     }
 

@@ -171,6 +171,36 @@ async fn an_image_on_a_base_keeps_the_base_s_media_types_and_layers() {
     }
 }
 
+/// The second image, on the first one, unpacks to the files of both.
+#[tokio::test]
+async fn a_native_image_is_a_base_for_another() {
+    let Some(umoci) = peer("umoci") else { return };
+    let workshop = Workshop::with(&TREE);
+    let layout = workshop.path().join("layout");
+    let first = workshop.native(recipe()).await;
+    write_layout(&first, &layout).await;
+    let reference = format!("registry.example.com/shop/base@{}", first.manifest.digest());
+    let base = BaseImage {
+        reference: reference.parse().unwrap(),
+        manifest: first.manifest.clone(),
+        config: config(&first).to_string().into(),
+    };
+    let mut second = copies(&[("site/css/a.css", "/srv/www/css/b.css")]);
+    second.config.entrypoint = None;
+    workshop.tidy();
+    let method = Method::Native(Box::new(second));
+    let second = workshop.build(&Native, method, Some(&base)).await.unwrap();
+    write_layout(&second, &layout).await;
+    let bundle = workshop.path().join("bundle");
+    let image = format!("{layout}:latest");
+    output(Command::new(&umoci).args(["unpack", "--image", &image]).arg(&bundle));
+    let css = bundle.join("rootfs/srv/www/css");
+    let owner = fs::metadata(&css).unwrap().uid();
+    assert_eq!(owner, 65_532, "the folder keeps what the base says about it");
+    assert_eq!(fs::read(css.join("a.css")).unwrap(), fs::read(css.join("b.css")).unwrap());
+    assert_eq!(config(&second)["config"]["Entrypoint"], json!(["/bin/app"]));
+}
+
 /// An entry for a folder would replace the attributes that it has in the base.
 #[tokio::test]
 async fn folders_above_the_copied_files_are_left_to_the_base() {
@@ -303,7 +333,7 @@ async fn skopeo_reads_it_and_umoci_unpacks_it() {
     recipe.config = RunConfig { ports: vec!["8080".to_owned()], ..recipe.config };
     let image = workshop.native(recipe).await;
     let layout = workshop.path().join("layout");
-    write_layout(&image, &layout);
+    write_layout(&image, &layout).await;
     let at = |path: &str| format!("oci:{layout}:{path}");
     let said = output(Command::new(&skopeo).args(["inspect", &at("latest")]));
     assert!(said.contains(image.manifest.digest().as_str()), "{said}");

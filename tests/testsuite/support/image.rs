@@ -7,9 +7,10 @@ use std::process::Command;
 use camino::{Utf8Path, Utf8PathBuf};
 use deployctl::build::{BuildError, BuildRequest, Builder, Native};
 use deployctl::image::{
-    BaseImage, Blob, BlobContent, BuiltImage, Layer, Method, Recipe, RunConfig,
+    BaseImage, Blob, BlobContent, BuiltImage, ImageReference, Layer, Method, Recipe, RunConfig,
 };
-use serde_json::{Value, json};
+use deployctl::registry::{Layout, Registry as _};
+use serde_json::Value;
 use tempfile::TempDir;
 
 /// A context, and a scratch folder beside it.
@@ -157,26 +158,15 @@ fn entries(number: usize, gzip: &[u8]) -> Vec<String> {
     lines
 }
 
-/// Writes the image into an OCI layout directory under the tag `latest`, as the OCI image
-/// specification, "Image Layout", has it.
-pub(crate) fn write_layout(image: &BuiltImage, dir: &Utf8Path) {
-    let blobs = dir.join("blobs/sha256");
-    fs::create_dir_all(&blobs).unwrap();
+/// Writes the image into an OCI layout directory under the tag `latest`.
+pub(crate) async fn write_layout(image: &BuiltImage, dir: &Utf8Path) {
+    let layout = Layout::new(dir);
+    let reference: ImageReference = "registry.example.com/shop/web:latest".parse().unwrap();
     for blob in &image.blobs {
-        fs::write(blobs.join(blob.digest.hex()), bytes(blob)).unwrap();
+        layout.push_blob(&reference.name, blob).await.unwrap();
     }
-    fs::write(blobs.join(image.manifest.digest().hex()), &image.manifest.bytes).unwrap();
-    fs::write(dir.join("oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
-    let index = json!({
-        "schemaVersion": 2,
-        "manifests": [{
-            "mediaType": image.manifest.media_type,
-            "digest": image.manifest.digest().as_str(),
-            "size": image.manifest.bytes.len(),
-            "annotations": { "org.opencontainers.image.ref.name": "latest" },
-        }],
-    });
-    fs::write(dir.join("index.json"), index.to_string()).unwrap();
+    let tag = reference.tag.as_ref();
+    layout.push_manifest(&reference.name, &image.manifest, tag).await.unwrap();
 }
 
 /// Returns what a program prints.
