@@ -36,14 +36,12 @@ impl ConfigDocument {
     pub(super) fn of_base(bytes: &[u8], layers: usize) -> Result<Self, String> {
         let document: Map<String, Value> =
             serde_json::from_slice(bytes).map_err(|error| format!("its config: {error}"))?;
-        let diff_ids = document.get("rootfs").and_then(|rootfs| rootfs["diff_ids"].as_array());
-        match diff_ids.map(Vec::len) {
-            Some(count) if count == layers => Ok(Self(document)),
-            count => Err(format!(
-                "its config lists {} layers, its manifest {layers}",
-                count.unwrap_or_default()
-            )),
+        let diff_ids = document.get("rootfs").map(|rootfs| &rootfs["diff_ids"]);
+        let count = diff_ids.and_then(Value::as_array).map_or(0, Vec::len);
+        if count == layers {
+            return Ok(Self(document));
         }
+        Err(format!("its config lists {count} layers, its manifest {layers}"))
     }
 
     /// Returns the platform that the document states, if it does.
@@ -60,19 +58,14 @@ impl ConfigDocument {
     /// would be misled otherwise.
     pub(super) fn add_layers(&mut self, layers: &[(String, Digest)], created: Timestamp) {
         let is_accounted = self.counts_its_layers();
-        let diff_ids = object(&mut self.0, "rootfs").entry("diff_ids").or_insert(json!([]));
-        if let Some(diff_ids) = diff_ids.as_array_mut() {
-            diff_ids.extend(layers.iter().map(|(_, diff_id)| json!(diff_id.as_str())));
+        let diff_ids = array(object(&mut self.0, "rootfs"), "diff_ids");
+        diff_ids.extend(layers.iter().map(|(_, diff_id)| json!(diff_id.as_str())));
+        let created = created.to_string();
+        if is_accounted {
+            let entry = |(by, _): &_| json!({ "created": created, "created_by": by });
+            array(&mut self.0, "history").extend(layers.iter().map(entry));
         }
-        let history = self.0.entry("history").or_insert(json!([]));
-        if let (Some(history), true) = (history.as_array_mut(), is_accounted) {
-            history.extend(
-                layers
-                    .iter()
-                    .map(|(by, _)| json!({ "created": created.to_string(), "created_by": by })),
-            );
-        }
-        self.0.insert("created".to_owned(), json!(created.to_string()));
+        self.0.insert("created".to_owned(), json!(created));
     }
 
     fn counts_its_layers(&self) -> bool {
@@ -130,6 +123,15 @@ fn object<'a>(map: &'a mut Map<String, Value>, key: &str) -> &'a mut Map<String,
         *value = json!({});
     }
     value.as_object_mut().expect("it was made an object above")
+}
+
+/// Returns the array at `key`, as [`object`] does.
+fn array<'a>(map: &'a mut Map<String, Value>, key: &str) -> &'a mut Vec<Value> {
+    let value = map.entry(key).or_insert(Value::Null);
+    if !value.is_array() {
+        *value = json!([]);
+    }
+    value.as_array_mut().expect("it was made an array above")
 }
 
 /// Returns the base's variables, replaced in their place, then the new ones by name.
@@ -206,7 +208,18 @@ mod tests {
         let base = r#"{"rootfs":{"diff_ids":["sha256:aa"]}}"#;
         let mut document = ConfigDocument::of_base(base.as_bytes(), 1).unwrap();
         document.add_layers(&[("x".into(), Digest::of(b""))], Timestamp::UNIX_EPOCH);
-        assert_eq!(document.0["history"], json!([]));
+        assert_eq!(document.0.get("history"), None);
+    }
+
+    #[test]
+    fn null_is_the_same_as_absent() {
+        let base = r#"{"rootfs":{"type":"layers","diff_ids":null},"history":null,"config":null}"#;
+        let mut document = ConfigDocument::of_base(base.as_bytes(), 0).unwrap();
+        document.add_layers(&[("x".into(), Digest::of(b""))], Timestamp::UNIX_EPOCH);
+        document.configure(&RunConfig::default()).unwrap();
+        assert_eq!(document.0["rootfs"]["diff_ids"], json!([Digest::of(b"").as_str()]));
+        assert_eq!(document.0["history"][0]["created_by"], "x");
+        assert_eq!(document.0["config"], json!({}));
     }
 
     #[test]
