@@ -1,7 +1,7 @@
 //! What a rollout is doing: snapshots to progress, and, where it fails, to the cause.
 //!
 //! Plain functions over one look at a cluster: looking is left to [`crate::cluster`], waiting and
-//! the verdict to [`crate::ops::verify`].
+//! the verdict to [`crate::ops::verify()`].
 
 mod cause;
 mod container;

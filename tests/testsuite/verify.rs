@@ -215,15 +215,18 @@ async fn a_real_node_runs_the_image_or_the_report_says_why_not() {
     control_plane.apply(&plain);
     let scope = Scope { application: None, objects: Object::read_all(&plain).unwrap() };
     let history = History(COMMITS[0]);
-    let report = verify(&cluster, &options(scope, &missing, &history), &|_| {}).await.unwrap();
+    let options = options(scope, &missing, &history);
+    let (report, dev) = tokio::join!(
+        verify(&cluster, &options, &|_| {}),
+        roll_out("ranking-dev", "dev", &good, 0, "healthy-dev"),
+    );
+    let report = report.unwrap();
     assert_verdict(&report, RolloutVerdict::Degraded);
     assert_eq!(report.cause.as_ref().unwrap().kind, CauseKind::ImagePull, "{report:#?}");
     assert!(report.reason.ends_with("the registry has no such image"), "{}", report.reason);
-
-    let report = roll_out("ranking-dev", "dev", &good, 0, "healthy-dev").await;
-    assert_verdict(&report, RolloutVerdict::Healthy);
+    assert_verdict(&dev, RolloutVerdict::Healthy);
     let image = good.parse().unwrap();
-    assert!(report.pods.iter().all(|pod| pod.ready && pod.names_digest_of(&image)), "{report:#?}");
+    assert!(dev.pods.iter().all(|pod| pod.ready && pod.names_digest_of(&image)), "{dev:#?}");
 
     let broken = roll_out("ranking-dev", "dev", &crashing, 1, "broken-dev");
     let prod = async {

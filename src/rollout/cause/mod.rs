@@ -11,6 +11,7 @@ mod deadline;
 mod failing_probe;
 mod image_pull;
 mod unschedulable;
+mod volume_mount;
 
 use std::fmt;
 use std::time::Duration;
@@ -26,6 +27,7 @@ type Find = fn(&Workload<'_>) -> Option<RootCause>;
 const CAUSES: &[Find] = &[
     image_pull::find,
     container_config::find,
+    volume_mount::find,
     crash_loop::find,
     admission::find,
     unschedulable::find,
@@ -55,6 +57,8 @@ pub enum CauseKind {
     ImagePull,
     /// A ConfigMap, a Secret or a key in one is missing, or the container is otherwise malformed.
     ContainerConfig,
+    /// A volume can't be mounted.
+    VolumeMount,
     /// A container ends again and again.
     CrashLoop,
     /// The API server does not admit the pods: quota, security policy, webhook.
@@ -110,6 +114,7 @@ impl CauseKind {
         match self {
             Self::ImagePull => "image-pull",
             Self::ContainerConfig => "container-config",
+            Self::VolumeMount => "volume-mount",
             Self::CrashLoop => "crash-loop",
             Self::Admission => "admission",
             Self::Unschedulable => "unschedulable",

@@ -92,6 +92,16 @@ fn a_missing_configuration_is_named() {
 }
 
 #[test]
+fn a_volume_of_a_missing_config_map_is_named() {
+    let message = "MountVolume.SetUp failed for volume \"config\" : configmap \"web\" not found";
+    check(
+        &format!("{}{}", waiting("ContainerCreating", ""), event("p-new", "FailedMount", message)),
+        &format!("pod `ranking-new-1` waits for a volume: {message}"),
+        "30",
+    );
+}
+
+#[test]
 fn a_crash_loop_is_final_after_three_restarts() {
     let crash = |restarts: u32, ended: &str| {
         let status = format!(
