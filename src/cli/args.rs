@@ -96,6 +96,7 @@ pub(super) enum Command {
     Status(commands::status::StatusArgs),
     History(commands::history::HistoryArgs),
     Run(commands::run::RunArgs),
+    Demo(commands::demo::DemoArgs),
     Edit(commands::edit::EditArgs),
     Render(commands::render::RenderArgs),
     Health(commands::health::HealthArgs),

@@ -4,8 +4,10 @@
 //! as [`Event`]s; it knows neither the command line nor how a report looks.
 
 mod build;
+mod demo;
 mod diff;
 mod edit;
+mod health_test;
 mod history;
 mod images;
 mod manifests;
@@ -16,8 +18,10 @@ mod status;
 pub mod verify;
 
 pub use build::{BuildError, BuildOptions, BuildReport, Built, Destination, build};
+pub use demo::{DemoError, DemoOptions, DemoReport, Scene, demo};
 pub use diff::{DiffError, DiffReport, Difference, between, diff_environments, diff_revisions};
 pub use edit::{EditFileError, EditReport, edit_images};
+pub use health_test::{FailedCase, HealthTestError, HealthTestReport, health_test};
 pub use history::{Change, history};
 pub use images::{StatedImage, StatedImageError, stated_image};
 pub use manifests::{CommitAncestry, Manifests};

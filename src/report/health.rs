@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::{Report, json};
 use crate::health::{Assessment, Health, HealthStatus};
 use crate::k8s::ObjectId;
+use crate::ops::HealthTestReport;
 
 /// Objects and their health, in order.
 pub struct HealthReport {
@@ -54,5 +55,18 @@ fn line(out: &mut dyn io::Write, what: &str, health: &Health) -> io::Result<()> 
     match health.message.as_str() {
         "" => writeln!(out, "{what}: {}", health.status),
         message => writeln!(out, "{what}: {}: {message}", health.status),
+    }
+}
+
+impl Report for HealthTestReport {
+    fn human(&self, out: &mut dyn io::Write) -> io::Result<()> {
+        for case in &self.failed {
+            writeln!(out, "{}: expected {}, got {}", case.input, case.expected(), case.actual)?;
+        }
+        writeln!(out, "{} passed, {} failed", self.passed, self.failed.len())
+    }
+
+    fn json(&self) -> Value {
+        json::v1::health_test(self)
     }
 }

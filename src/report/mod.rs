@@ -4,6 +4,7 @@
 //! structs ([`json`]), because it is a promise; the nouns do not derive `Serialize`.
 
 mod build;
+mod demo;
 mod diff;
 mod edit;
 mod events;
@@ -18,6 +19,7 @@ use std::io;
 
 use serde_json::Value;
 
+pub use demo::scene;
 pub use events::line as event_line;
 pub use health::{AssessedObject, HealthReport};
 pub use rollout::{ClosedGate, VerifyReport};

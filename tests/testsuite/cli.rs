@@ -1,5 +1,6 @@
 //! The program as its users run it: one file a command.
 
+mod demo;
 mod shop;
 mod stand_alone;
 mod stated;

@@ -63,12 +63,17 @@ fn options<'a>(scope: Scope, image: &str, expected: &'a History) -> VerifyOption
     }
 }
 
-fn played(control_plane: ControlPlane, application: &str, namespace: &str) -> PlayedArgoCd {
+fn played(
+    control_plane: ControlPlane,
+    application: &str,
+    namespace: &str,
+    environment: &str,
+) -> PlayedArgoCd {
     PlayedArgoCd {
         control_plane,
         name: application.to_owned(),
         repo_url: REPOSITORY.to_owned(),
-        path: "apps/ranking/overlays/dev".to_owned(),
+        path: format!("apps/ranking/overlays/{environment}"),
         namespace: namespace.to_owned(),
     }
 }
@@ -108,7 +113,7 @@ async fn healthy_at_the_commit_before_is_not_the_commit_that_is_expected() {
     let Some(control_plane) = ControlPlane::start() else { return };
     let namespace = "stale-healthy";
     control_plane.namespace(namespace);
-    let argo_cd = played(control_plane, namespace, namespace);
+    let argo_cd = played(control_plane, namespace, namespace, "dev");
     argo_cd.create();
     argo_cd.sync(COMMITS[0], &homeless(namespace, &pinned("1", "1")));
     let cluster = live(&control_plane).await;
@@ -201,7 +206,7 @@ async fn a_real_node_runs_the_image_or_the_report_says_why_not() {
                           commit: usize,
                           record: &str| {
         let namespace = format!("ranking-{environment}");
-        let argo_cd = played(control_plane, application_name, &namespace);
+        let argo_cd = played(control_plane, application_name, &namespace, environment);
         argo_cd.create();
         place(&control_plane, &node, environment);
         argo_cd.sync(COMMITS[commit], &rendered(&control_plane, environment, image));

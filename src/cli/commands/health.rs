@@ -9,13 +9,17 @@ use crate::cli::exit::Exit;
 use crate::cli::ui::Ui;
 use crate::health::{HealthStatus, Managed, aggregate, assess};
 use crate::k8s::Object;
+use crate::ops;
 use crate::report::{AssessedObject, HealthReport};
 
 /// Judge live objects offline, as Argo CD would
 ///
 /// Reads objects as `kubectl get -o yaml` prints them.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct HealthArgs {
+    #[command(subcommand)]
+    command: Option<HealthCommand>,
     /// File with objects; `-` is standard input, which is also read where no file is given
     #[arg(short, long = "file", value_name = "FILE")]
     files: Vec<Utf8PathBuf>,
@@ -27,7 +31,22 @@ pub(crate) struct HealthArgs {
     fail_on: Vec<HealthStatus>,
 }
 
+#[derive(Debug, clap::Subcommand)]
+enum HealthCommand {
+    /// Run every `health_test.yaml` below a folder, as Argo CD's own test does
+    Test {
+        /// The folder
+        #[arg(value_name = "DIR")]
+        directory: Utf8PathBuf,
+    },
+}
+
 pub(crate) fn run(args: &HealthArgs, ui: &Ui) -> Result<Exit, CommandError> {
+    if let Some(HealthCommand::Test { directory }) = &args.command {
+        let report = ops::health_test(directory)?;
+        ui.report(&report)?;
+        return Ok(if report.failed.is_empty() { Exit::Done } else { Exit::Failed });
+    }
     let mut objects = Vec::new();
     let stdin = [Utf8PathBuf::from("-")];
     let files = if args.files.is_empty() { stdin.as_slice() } else { &args.files };

@@ -2,6 +2,7 @@
 
 pub(super) mod build;
 pub(super) mod completions;
+pub(super) mod demo;
 pub(super) mod diff;
 pub(super) mod edit;
 pub(super) mod health;
@@ -33,6 +34,7 @@ pub(super) fn run(command: Command, context: &Context, ui: &Ui) -> Result<Exit, 
         Command::Status(args) => context.block_on(status::run(&args, context, ui)),
         Command::History(args) => context.block_on(history::run(&args, context, ui)),
         Command::Run(args) => context.block_on(run::run(&args, context, ui)),
+        Command::Demo(args) => context.block_on(demo::run(&args, context, ui)),
         Command::Render(args) => context.block_on(render::run(&args, context, ui)),
         Command::Edit(args) => edit::run(&args, ui),
         Command::Health(args) => health::run(&args, ui),

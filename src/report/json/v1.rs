@@ -453,3 +453,25 @@ pub fn closed_gate(gate: &ClosedGate) -> Value {
         &json!({ "from": gate.from, "outcome": "gate-closed", "reason": gate.reason }),
     )
 }
+
+/// Returns `deployctl.dev/demo/v1`.
+pub fn demo(report: &ops::DemoReport) -> Value {
+    let commits: Vec<_> = report.commits.iter().map(ToString::to_string).collect();
+    let fields = json!({
+        "home": report.home.as_str(),
+        "image": report.image.to_string(),
+        "verdict": report.verdict.as_str(),
+        "reason": report.reason,
+        "commits": commits,
+    });
+    document("demo", &fields)
+}
+
+/// Returns `deployctl.dev/health-test/v1`.
+pub fn health_test(report: &ops::HealthTestReport) -> Value {
+    let failed = report.failed.iter().map(|case| {
+        json!({ "input": case.input.as_str(), "expected": case.expected(), "actual": case.actual })
+    });
+    let failed: Vec<_> = failed.collect();
+    document("health-test", &json!({ "passed": report.passed, "failed": failed }))
+}

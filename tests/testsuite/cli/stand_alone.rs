@@ -57,6 +57,21 @@ fn health_judges_objects_in_order() {
 }
 
 #[test]
+fn health_test_runs_suites_and_lists_what_fails() {
+    let world = World::new();
+    let pod = "apiVersion: v1\nkind: Pod\nstatus: {phase: Succeeded}\n";
+    let suite = "tests:\n- healthStatus: {status: Healthy}\n  inputPath: testdata/pod.yaml\n";
+    world.write("cases/Pod/testdata/pod.yaml", pod);
+    world.write("cases/Pod/health_test.yaml", suite);
+    assert_eq!(world.ok(&["health", "test", "cases"]), "1 passed, 0 failed\n");
+    world.write("cases/Pod/health_test.yaml", &suite.replace("Healthy", "Degraded"));
+    let ran = world.run(&["health", "test", "cases"]);
+    let expected =
+        "cases/Pod/testdata/pod.yaml: expected Degraded, got Healthy\n0 passed, 1 failed\n";
+    assert_eq!((ran.code, ran.stdout.as_str()), (1, expected));
+}
+
+#[test]
 fn render_prints_what_kustomize_prints() {
     if peer("kubectl").is_none() {
         return;
@@ -75,8 +90,8 @@ fn schemas_accept_every_shipped_file() {
     let world = World::new();
     let root = camino::Utf8Path::new(env!("CARGO_MANIFEST_DIR"));
     for (kind, files) in [
-        ("config", ["manifests/deployctl.yaml"].as_slice()),
-        ("pipeline", ["pipelines/dev.yaml", "pipelines/prod.yaml"].as_slice()),
+        ("config", ["manifests/deployctl.yaml", "src/ops/demo/deployctl.yaml"]),
+        ("pipeline", ["pipelines/dev.yaml", "pipelines/prod.yaml"]),
     ] {
         let schema: Value = serde_json::from_str(&world.ok(&["schema", kind])).unwrap();
         let validator = jsonschema::validator_for(&schema).unwrap();

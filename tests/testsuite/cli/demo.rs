@@ -1,0 +1,44 @@
+//! `demo`: the main job with nothing but the binary.
+
+use crate::support::World;
+
+/// A machine without any program.
+fn bare() -> World {
+    World::new().with("PATH", "/nowhere")
+}
+
+#[test]
+fn the_demo_needs_nothing_but_the_binary() {
+    let world = bare();
+    let said = world.ok(&["demo"]);
+    for part in ["deployctl build", "dev states", "ranking in prod: healthy", "Promote ranking"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    assert!(said.contains("recorded on a real Kubernetes cluster"), "{said}");
+}
+
+#[test]
+fn what_the_demo_keeps_can_be_worked_with() {
+    let world = bare();
+    let report = world.ok(&["demo", "--keep", "kept", "--output", "json"]);
+    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    assert_eq!(
+        (&report["schema"], &report["verdict"]),
+        (&"deployctl.dev/demo/v1".into(), &"healthy".into())
+    );
+    let status = world.ok(&["--config", "kept/shop/deployctl.yaml", "status", "--output", "json"]);
+    let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+    assert_eq!(status["rows"][0]["image"], report["image"]);
+    assert_eq!(status["rows"][1]["image"], report["image"]);
+    let again = world.run(&["demo", "--keep", "kept"]);
+    assert_eq!((again.code, again.stdout.as_str()), (2, ""));
+    assert!(again.stderr.contains("`kept` is not empty"), "{}", again.stderr);
+}
+
+#[test]
+fn a_rollout_that_breaks_is_diagnosed() {
+    let ran = bare().run(&["demo", "--fail"]);
+    assert_eq!(ran.code, 4, "{ran:#?}");
+    assert!(ran.stdout.contains("ranking in dev: degraded"), "{}", ran.stdout);
+    assert!(!ran.stdout.contains("Promote"), "{}", ran.stdout);
+}
