@@ -68,7 +68,8 @@ impl Context {
         let cache = self.cache_dir()?.join("git");
         let remote = absolute_if_path(&remote, config.folder());
         let repository = Repository::open(&remote, &cache, &self.environment).await?;
-        Ok(Manifests { repository, remote, branch: config.manifests.branch.clone() })
+        let (remote, branch) = (repository.remote().to_owned(), config.manifests.branch.clone());
+        Ok(Manifests { repository, remote, branch })
     }
 
     async fn repository_around(&self, folder: &Utf8Path) -> Result<String, CommandError> {

@@ -106,10 +106,9 @@ fn github(
     if environment.via != Via::PullRequest || dry_run {
         return Ok(None);
     }
-    match github::repository_of(&manifests.remote) {
-        Some((owner, repository)) => Ok(Some((context.github()?, owner, repository))),
-        None => Ok(None),
-    }
+    let client = context.github()?;
+    let repository = client.repository_of(&manifests.remote);
+    Ok(repository.map(|(owner, repository)| (client, owner, repository)))
 }
 
 fn source_commit(source: Source) -> SourceCommit {
