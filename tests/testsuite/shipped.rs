@@ -1,6 +1,7 @@
 //! The files that are shipped for others to copy: `manifests/`, `pipelines/` and `.github/`.
 
 mod actions;
+mod dry_run;
 mod manifests;
 
 use std::path::{Path, PathBuf};

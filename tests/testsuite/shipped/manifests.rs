@@ -11,7 +11,7 @@ use super::{at, documents, files, read, root, text, yaml_files};
 use crate::support;
 
 const SERVICES: [&str; 2] = ["ranking", "redis"];
-const ENVIRONMENTS: [&str; 2] = ["dev", "prod"];
+pub(super) const ENVIRONMENTS: [&str; 2] = ["dev", "prod"];
 const REPOSITORY: &str = "https://git.example.com/shop/manifests.git";
 
 /// Returns what `kubectl` renders the folder `dir` to.
@@ -30,7 +30,7 @@ fn kustomizations() -> Vec<PathBuf> {
     whole.map(|path| path.parent().unwrap().to_path_buf()).collect()
 }
 
-fn overlay(service: &str, environment: &str) -> PathBuf {
+pub(super) fn overlay(service: &str, environment: &str) -> PathBuf {
     root(&format!("manifests/apps/{service}/overlays/{environment}"))
 }
 
@@ -64,7 +64,7 @@ fn every_workload_is_pinned_probed_confined_and_placed() {
     }
 }
 
-fn pairs() -> impl Iterator<Item = (&'static str, &'static str)> {
+pub(super) fn pairs() -> impl Iterator<Item = (&'static str, &'static str)> {
     SERVICES.into_iter().flat_map(|service| ENVIRONMENTS.map(|it| (service, it)))
 }
 
