@@ -45,10 +45,16 @@ impl<'a> Judge<'a> {
     }
 
     pub(super) async fn judge(&mut self, snapshot: &Snapshot) -> Standing {
+        // What the repository could not tell at the last look it may tell now.
+        self.relations.retain(|_, relation| *relation != Relation::Unknown);
         if let Some(object) = &snapshot.application {
             self.relate_compared(object).await;
             match self.application(object).await {
-                Some(Verdict::RolledOut { .. }) => {}
+                Some(Verdict::RolledOut { revision }) => {
+                    if let Some(reason) = self.superseded(&revision, snapshot) {
+                        return Standing::Bad { reason, is_final: true };
+                    }
+                }
                 Some(Verdict::Waiting { reason }) => return Standing::Waiting { reason },
                 Some(Verdict::Failed { reason, finality }) => {
                     return Standing::Bad { reason, is_final: finality == Finality::Final };
@@ -80,6 +86,14 @@ impl<'a> Judge<'a> {
         Snapshot { objects, ..snapshot.clone() }
     }
 
+    // A later commit that is live and states another image has taken this one's place for good.
+    fn superseded(&self, revision: &str, snapshot: &Snapshot) -> Option<String> {
+        let is_newer = self.relations.get(revision) == Some(&Relation::Newer);
+        let mut workloads = snapshot.workloads().filter(|_| is_newer);
+        let reason = workloads.find_map(|workload| wrong_image(self.options, &workload))?;
+        Some(format!("superseded by commit {revision}: {reason}"))
+    }
+
     // While a sync with waves runs the Application as a whole is out of sync, so each object counts
     // by itself.
     fn has_brought(&self, application: Application<'_>, object: &Object) -> bool {
@@ -97,7 +111,8 @@ impl<'a> Judge<'a> {
 
     async fn relate_compared(&mut self, object: &Object) {
         let compared = Application::new(object).map(|a| a.sync().revisions).unwrap_or_default();
-        for revision in compared {
+        // A Helm source's revision is a chart's version.
+        for revision in compared.into_iter().filter(|revision| is_commit(revision)) {
             self.relate(revision).await;
         }
     }
@@ -263,6 +278,10 @@ fn states(workload: &Workload<'_>, image: &PinnedImage) -> bool {
 fn is_other_version(image: &PinnedImage, text: &str) -> bool {
     let Ok(reference) = text.parse::<ImageReference>() else { return false };
     reference.name == image.name && reference.digest.as_ref() != Some(&image.digest)
+}
+
+fn is_commit(revision: &str) -> bool {
+    matches!(revision.len(), 40 | 64) && revision.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 fn named(object: &Object) -> String {

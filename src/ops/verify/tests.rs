@@ -9,12 +9,21 @@ use crate::k8s::Object;
 const OLD: &str = "registry.example.com/shop/ranking:1@sha256:1111111111111111111111111111111111111111111111111111111111111111";
 const NEW: &str = "registry.example.com/shop/ranking:2@sha256:2222222222222222222222222222222222222222222222222222222222222222";
 
-struct By(&'static str);
+const BEFORE: &str = "1111111111111111111111111111111111111111";
+const EXPECTED: &str = "2222222222222222222222222222222222222222";
+const AFTER: &str = "3333333333333333333333333333333333333333";
+
+struct Commits;
 
 #[async_trait]
-impl Ancestry for By {
+impl Ancestry for Commits {
     async fn relation(&self, observed: &str) -> Relation {
-        if observed == self.0 { Relation::Same } else { Relation::Older }
+        match observed {
+            BEFORE => Relation::Older,
+            EXPECTED => Relation::Same,
+            AFTER => Relation::Newer,
+            _ => Relation::Unknown,
+        }
     }
 }
 
@@ -40,7 +49,7 @@ fn application(revision: &str) -> String {
     format!(
         "application:\n  apiVersion: argoproj.io/v1alpha1\n  kind: Application\n  metadata: {{name: ranking-dev, namespace: argocd}}\n  \
          spec: &spec {{source: &source {{repoURL: 'https://git.example.com/shop/manifests.git', path: apps, targetRevision: main}}, destination: {{server: 'https://kubernetes.default.svc', namespace: shop}}, syncPolicy: {{automated: {{}}}}}}\n  \
-         status: {{reconciledAt: '2026-01-01T00:00:00Z', sync: {{status: Synced, revision: {revision}, comparedTo: *spec}}, health: {{status: Healthy}}, resources: [{{group: apps, version: v1, kind: Deployment, namespace: shop, name: ranking, status: Synced}}]}}\n"
+         status: {{reconciledAt: '2026-01-01T00:00:00Z', sync: {{status: Synced, revision: '{revision}', comparedTo: *spec}}, health: {{status: Healthy}}, resources: [{{group: apps, version: v1, kind: Deployment, namespace: shop, name: ranking, status: Synced}}]}}\n"
     )
 }
 
@@ -68,11 +77,11 @@ fn options(with_application: bool) -> VerifyOptions<'static> {
         service: "ranking",
         scope,
         image: Some(NEW.parse().unwrap()),
-        revision: with_application.then(|| "new".to_owned()),
+        revision: with_application.then(|| EXPECTED.to_owned()),
         repo_url: "https://git.example.com/shop/manifests",
         path: None,
         branch: None,
-        ancestry: &By("new"),
+        ancestry: &Commits,
         timeout: Duration::from_secs(60),
         interval: Duration::from_secs(1),
         settle: Duration::from_secs(3),
@@ -104,10 +113,22 @@ async fn healthy_at_the_old_image_or_revision_is_not_accepted() {
         format!("not done after 1m: Deployment `ranking` states `{OLD}`, not `{NEW}`")
     );
     let new = deployment(NEW, true) + &pod(NEW, READY);
-    let report = verdict(true, &[application("old") + &new]).await;
+    let report = verdict(true, &[application(BEFORE) + &new]).await;
     assert_eq!(report.verdict, RolloutVerdict::TimedOut, "{report:#?}");
-    let report = verdict(true, &[application("old") + &old, application("new") + &new]).await;
+    let report = verdict(true, &[application(BEFORE) + &old, application(EXPECTED) + &new]).await;
     assert_eq!(report.verdict, RolloutVerdict::Healthy, "{report:#?}");
+}
+
+#[tokio::test]
+async fn a_later_commit_with_another_image_supersedes_this_one() {
+    let same = deployment(NEW, true) + &pod(NEW, READY);
+    let report = verdict(true, &[application(AFTER) + &same]).await;
+    assert_eq!(report.verdict, RolloutVerdict::Healthy, "{report:#?}");
+    let other = deployment(OLD, true) + &pod(OLD, READY);
+    let report = verdict(true, &[application(AFTER) + &other]).await;
+    assert_eq!((report.verdict, report.duration), (RolloutVerdict::Degraded, Duration::ZERO));
+    let start = format!("superseded by commit {AFTER}: Deployment `ranking` states `{OLD}`");
+    assert!(report.reason.starts_with(&start), "{}", report.reason);
 }
 
 #[tokio::test]
@@ -128,7 +149,7 @@ async fn what_ailed_the_state_before_is_not_held_against_the_change() {
     for with_application in [false, true] {
         let of =
             |revision: &str| if with_application { application(revision) } else { String::new() };
-        let versions = [of("old") + &broken, of("old") + &broken, of("new") + &new];
+        let versions = [of(BEFORE) + &broken, of(BEFORE) + &broken, of(EXPECTED) + &new];
         let report = verdict(with_application, &versions).await;
         assert_eq!(report.verdict, RolloutVerdict::Healthy, "{report:#?}");
     }
