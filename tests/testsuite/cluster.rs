@@ -28,14 +28,21 @@ const CONFIG_MAP: &str =
 #[tokio::test]
 async fn refusals_say_what_was_asked_and_hide_the_token() {
     let Some(control_plane) = ControlPlane::start() else { return };
+    let config_map = scope(CONFIG_MAP);
     let refused = async |context: &str| {
-        let error = live(&control_plane, Some(context)).await.observe(&scope(CONFIG_MAP)).await;
+        let error = live(&control_plane, Some(context)).await.observe(&config_map).await;
         error.unwrap_err().to_string()
     };
     assert_eq!(
         refused("nobody").await,
         "the cluster refuses to get configmaps `a` in namespace `default`: configmaps \"a\" is forbidden: User \"nobody\" cannot get resource \"configmaps\" in API group \"\" in the namespace \"default\""
     );
+    let name = ApplicationName { namespace: "argocd".into(), name: "ranking-dev".into() };
+    let scope = Scope { application: Some(name), objects: Vec::new() };
+    let error = live(&control_plane, Some("nobody")).await.observe(&scope).await.unwrap_err();
+    let start =
+        "the cluster refuses to get applications.argoproj.io `ranking-dev` in namespace `argocd`: ";
+    assert!(error.to_string().starts_with(start), "{error}");
     let stranger = refused("stranger").await;
     assert!(
         stranger.ends_with("the credentials are not accepted (401 Unauthorized)"),
