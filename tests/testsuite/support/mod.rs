@@ -5,7 +5,8 @@ pub(crate) mod image;
 pub(crate) mod kubernetes;
 mod peer;
 mod registry;
-mod world;
+pub(crate) mod road;
+pub(crate) mod world;
 
 pub(crate) use peer::{Server, free_port, peer, skip, wait_until};
 pub(crate) use registry::RegistryServer;
