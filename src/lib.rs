@@ -4,8 +4,8 @@
 //!
 //! # Code map
 //!
-//! Arrows run downwards only; `tests/architecture.rs` fails with the file and line that turns one
-//! round.
+//! Arrows run downwards only; `tests/testsuite/architecture.rs` fails with the file and line that
+//! turns one round.
 //!
 //! | room | what is in it |
 //! |---|---|
@@ -25,7 +25,6 @@
 //! | [`health`] | Argo CD's health rules, one file a kind, and their aggregation |
 //! | [`argocd`] | the Application resource: sources, revisions, sync and operation state |
 //! | [`rollout`] | a snapshot of a rollout to its progress and, if it fails, the cause |
-//! | [`promotion`] | what moves from one environment to the next |
 //! | [`pipeline`] | the pipeline file: steps and their order |
 //! | [`yaml`] | documents with byte spans, byte patches, scalar style |
 //! | [`system`] | environment variables, child processes, the clock |
@@ -34,7 +33,7 @@
 //!
 //! - The nouns (`image` to `pipeline`) do no I/O and read no clock: they are functions over values.
 //! - Backends (`registry` to `config`) do not know each other; only ops and the command line join
-//!   them.
+//!   them. A builder, for example, leaves blobs in a folder, and the op pushes them.
 //! - An edit is a function of a tree, so a push that lost a race applies the edit to the new tip.
 //! - A file is changed only in the bytes that the change is about, and the result is read back and
 //!   compared before it is used.
@@ -54,7 +53,6 @@ pub mod k8s;
 pub mod kustomize;
 pub mod ops;
 pub mod pipeline;
-pub mod promotion;
 pub mod registry;
 pub mod render;
 pub mod report;

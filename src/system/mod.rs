@@ -52,14 +52,15 @@ pub fn random_fraction() -> f64 {
 }
 
 /// Sends what happens inside to standard error: warnings, with `verbose` more, or what
-/// `DEPLOYCTL_LOG` says (in the syntax of `tracing_subscriber`'s `EnvFilter`).
+/// `DEPLOYCTL_LOG` says (in the syntax of `tracing_subscriber`'s `EnvFilter`). kube logs whole
+/// answers that it can't read, so it is heard only where it is asked for by name.
 pub fn log_to_stderr(verbose: u8, environment: &Environment) {
     use tracing_subscriber::EnvFilter;
     let default = match verbose {
         0 => "off",
         1 => "deployctl=info",
-        2 => "deployctl=debug,info",
-        _ => "debug",
+        2 => "deployctl=debug,info,kube_client=off",
+        _ => "debug,kube_client=off",
     };
     let filter = EnvFilter::new(environment.get("DEPLOYCTL_LOG").unwrap_or(default));
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
