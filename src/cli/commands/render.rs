@@ -6,6 +6,7 @@ use crate::cli::context::Context;
 use crate::cli::error::CommandError;
 use crate::cli::exit::Exit;
 use crate::cli::ui::Ui;
+use crate::render::LoadRestrictor;
 
 /// Print what a kustomization renders to, as `kustomize build` does
 #[derive(Debug, clap::Args)]
@@ -13,6 +14,26 @@ pub(crate) struct RenderArgs {
     /// The folder of the kustomization
     #[arg(value_name = "DIR", default_value = ".")]
     directory: Utf8PathBuf,
+    /// Which files a kustomization may load
+    #[arg(long, value_name = "WHICH", default_value = "root-only")]
+    load_restrictor: LoadRestrictorArg,
+}
+
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum LoadRestrictorArg {
+    /// Those in its own folder and below
+    RootOnly,
+    /// Any
+    None,
+}
+
+impl From<LoadRestrictorArg> for LoadRestrictor {
+    fn from(argument: LoadRestrictorArg) -> Self {
+        match argument {
+            LoadRestrictorArg::RootOnly => Self::RootOnly,
+            LoadRestrictorArg::None => Self::None,
+        }
+    }
 }
 
 pub(crate) async fn run(
@@ -20,7 +41,8 @@ pub(crate) async fn run(
     context: &Context,
     ui: &Ui,
 ) -> Result<Exit, CommandError> {
-    let yaml = context.renderer().build_dir(&args.directory).await?;
+    let renderer = context.renderer().with_load_restrictor(args.load_restrictor.into());
+    let yaml = renderer.build_dir(&args.directory).await?;
     ui.answer(|out| out.write_all(yaml.as_bytes()))?;
     Ok(Exit::Done)
 }
