@@ -46,7 +46,13 @@ pub(crate) async fn run(args: &DemoArgs, context: &Context, ui: &Ui) -> Result<E
             let _ = ui.answer(|out| scene(&on_stage, out));
         }
     };
-    let report = ops::demo(&options, &show, &|event| ui.event(&event)).await?;
+    // The scenes say what is built and pushed; a rollout is worth watching.
+    let emit = |event| {
+        if let ops::Event::Verify { .. } = event {
+            ui.event(&event);
+        }
+    };
+    let report = ops::demo(&options, &show, &emit).await?;
     ui.report(&report)?;
     if args.keep.is_none() {
         ui.say("(removed now; run it with --keep DIR to look around)");
