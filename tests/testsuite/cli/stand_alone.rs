@@ -89,19 +89,36 @@ fn render_prints_what_kustomize_prints() {
 fn schemas_accept_every_shipped_file() {
     let world = World::new();
     let root = camino::Utf8Path::new(env!("CARGO_MANIFEST_DIR"));
-    for (kind, files) in [
-        ("config", ["manifests/deployctl.yaml", "src/ops/demo/deployctl.yaml"]),
-        ("pipeline", ["pipelines/dev.yaml", "pipelines/prod.yaml"]),
-    ] {
+    let mut configs = Vec::new();
+    find(root, "deployctl.yaml", &mut configs);
+    let mut pipelines = Vec::new();
+    find(&root.join("pipelines"), ".yaml", &mut pipelines);
+    for (kind, files) in [("config", configs), ("pipeline", pipelines)] {
+        assert!(files.len() >= 2, "{kind}: {files:?}");
         let schema: Value = serde_json::from_str(&world.ok(&["schema", kind])).unwrap();
         let validator = jsonschema::validator_for(&schema).unwrap();
         for file in files {
-            let text = std::fs::read_to_string(root.join(file)).unwrap();
+            let text = std::fs::read_to_string(&file).unwrap();
             let document: Value = serde_yaml::from_str(&text).unwrap();
             let errors: Vec<_> = validator.iter_errors(&document).map(|e| e.to_string()).collect();
             assert!(errors.is_empty(), "{file}: {errors:?}");
         }
         assert!(!validator.is_valid(&json!({"version": 1, "steps": [], "unknown": true})));
+    }
+}
+
+/// Finds the files below `folder` whose names end so, but not in hidden folders or build output.
+fn find(folder: &camino::Utf8Path, ending: &str, found: &mut Vec<camino::Utf8PathBuf>) {
+    for entry in folder.read_dir_utf8().unwrap() {
+        let entry = entry.unwrap();
+        let name = entry.file_name();
+        if entry.file_type().unwrap().is_dir() {
+            if !name.starts_with('.') && name != "target" {
+                find(entry.path(), ending, found);
+            }
+        } else if name.ends_with(ending) {
+            found.push(entry.into_path());
+        }
     }
 }
 
