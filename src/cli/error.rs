@@ -1,5 +1,7 @@
 //! From an error to its kind, its exit code and a hint. Nothing else decides them.
 
+mod hint;
+
 use std::error::Error;
 use std::fmt;
 
@@ -9,11 +11,10 @@ use super::exit::Exit;
 use crate::cli::ui::Ui;
 use crate::cluster::ClusterError;
 use crate::config::{ConfigError, UnknownName};
-use crate::git::GitError;
-use crate::github::GithubError;
-use crate::registry::RegistryError;
-use crate::render::RenderError;
+use crate::kustomize::EditError;
+use crate::ops::SetError;
 use crate::yaml::Invalid;
+use hint::hint_for;
 
 /// Why a command ended, and what to do about it.
 #[derive(Debug)]
@@ -51,14 +52,34 @@ impl CommandError {
         Self { exit: Exit::Interrupted, error: "interrupted".into(), hint: Some(hint.to_owned()) }
     }
 
+    /// Returns whether there is no cluster to ask, rather than one that does not answer.
+    pub(super) fn is_no_cluster(&self) -> bool {
+        let no_cluster = |error: &&(dyn Error + 'static)| {
+            matches!(found(*error), Some(ClusterError::NoCluster { .. }))
+        };
+        chain(&*self.error).iter().any(no_cluster)
+    }
+
+    /// Returns the same error as that of a pipeline's step.
+    pub(super) fn of_step(self) -> Self {
+        match self.exit {
+            Exit::Bug => self,
+            _ => self.exit(Exit::StepFailed),
+        }
+    }
+
     /// Returns the same error with another exit code.
     pub(super) fn exit(self, exit: Exit) -> Self {
         Self { exit, ..self }
     }
 
-    /// Returns the same error with `hint` where it has none.
-    pub(super) fn or_hint(self, hint: &str) -> Self {
-        Self { hint: self.hint.or_else(|| Some(hint.to_owned())), ..self }
+    /// Returns the same error with `way_out` behind its hint.
+    pub(super) fn or_hint(self, way_out: &str) -> Self {
+        let hint = match self.hint {
+            Some(hint) => format!("{hint}; or {way_out}"),
+            None => way_out.to_owned(),
+        };
+        Self { hint: Some(hint), ..self }
     }
 
     /// Returns the same error in the context of `message`.
@@ -85,68 +106,17 @@ fn chain<'a>(error: &'a (dyn Error + 'static)) -> Vec<&'a (dyn Error + 'static)>
 }
 
 fn exit_of(error: &(dyn Error + 'static)) -> Option<Exit> {
-    let usage = error.is::<ConfigError>() || error.is::<UnknownName>() || error.is::<Invalid>();
+    let usage = found::<ConfigError>(error).is_some()
+        || found::<UnknownName>(error).is_some()
+        || found::<Invalid>(error).is_some()
+        || matches!(found(error), Some(SetError::NoPullRequests { .. }))
+        || matches!(found(error), Some(EditError::NoArguments | EditError::Argument { .. }));
     usage.then_some(Exit::Usage)
 }
 
-fn hint_for(error: &(dyn Error + 'static)) -> Option<String> {
-    if let Some(error) = error.downcast_ref::<ConfigError>() {
-        return config_hint(error);
-    }
-    if let Some(error) = error.downcast_ref::<UnknownName>() {
-        return Some(format!("known: {}", error.known.join(", ")));
-    }
-    if let Some(error) = error.downcast_ref::<GitError>() {
-        return error.advice().map(str::to_owned);
-    }
-    if let Some(error) = error.downcast_ref::<GithubError>() {
-        return error.advice().map(str::to_owned);
-    }
-    if let Some(error) = error.downcast_ref::<RegistryError>() {
-        return registry_hint(error).map(str::to_owned);
-    }
-    if let Some(error) = error.downcast_ref::<ClusterError>() {
-        return cluster_hint(error).map(str::to_owned);
-    }
-    if let Some(RenderError::NoRenderer { .. }) = error.downcast_ref() {
-        return Some("install kustomize, or kubectl, which brings it along".to_owned());
-    }
-    None
-}
-
-fn config_hint(error: &ConfigError) -> Option<String> {
-    match error {
-        ConfigError::NotFound { .. } => Some(
-            "write one (README, \"Configuration\"), name one with --config, or try `deployctl demo` first"
-                .to_owned(),
-        ),
-        ConfigError::Read { .. } | ConfigError::Invalid(_) => None,
-    }
-}
-
-fn registry_hint(error: &RegistryError) -> Option<&'static str> {
-    match error {
-        RegistryError::Unreachable { .. } => Some(
-            "check the registry's name and the network; a registry without TLS is named in DEPLOYCTL_INSECURE_REGISTRIES",
-        ),
-        RegistryError::Denied { .. } => Some(
-            "log in with `docker login`, or check that the account may push to this repository",
-        ),
-        _ => None,
-    }
-}
-
-fn cluster_hint(error: &ClusterError) -> Option<&'static str> {
-    match error {
-        ClusterError::NoCluster { .. } => {
-            Some("set KUBECONFIG, or the environment's `context` in deployctl.yaml")
-        }
-        ClusterError::Unreachable { .. } => {
-            Some("check that the cluster is up and its context is right")
-        }
-        ClusterError::Denied { .. } => Some("the account needs to get and list what is verified"),
-        _ => None,
-    }
+/// Returns `error` if it is a `T`, boxed or not.
+fn found<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+    error.downcast_ref().or_else(|| error.downcast_ref::<Box<T>>().map(AsRef::as_ref))
 }
 
 /// Prints the error, its causes and its hint on standard error, and as an annotation under GitHub
@@ -164,7 +134,8 @@ pub(super) fn print(error: &CommandError, ui: &Ui) {
         ui.hint(hint);
     }
     let place = invalid.map(|invalid| (invalid.path.as_path(), invalid.line, invalid.column));
-    ui.annotate_error(&texts.join(": "), place);
+    let message = invalid.map_or_else(|| texts.join(": "), |invalid| invalid.message.clone());
+    ui.annotate_error(&message, place);
 }
 
 /// Returns `text` with the password in every URL replaced by as many stars.
@@ -191,7 +162,7 @@ fn without_passwords(text: &str) -> String {
     clean
 }
 
-/// Drops a cause whose text the error before it already says, as `#[error(transparent)]` does.
+/// Drops a cause whose text the error before it already says, as one that passes its cause on does.
 fn without_repetition(texts: &[String]) -> Vec<String> {
     let mut kept: Vec<String> = Vec::new();
     for text in texts {

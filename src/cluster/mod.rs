@@ -56,10 +56,16 @@ pub struct Scope {
 /// Why a cluster did not answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {
-    /// There is no usable kubeconfig, context or service account.
+    /// There is no kubeconfig and no service account.
     #[error("no cluster to talk to: {reason}")]
     NoCluster {
         /// What was tried.
+        reason: String,
+    },
+    /// There is a kubeconfig, or one is named, and it does not lead to a cluster.
+    #[error("no cluster to talk to: {reason}")]
+    Kubeconfig {
+        /// What is wrong with it.
         reason: String,
     },
     /// No answer.

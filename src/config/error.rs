@@ -23,7 +23,7 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// The file says something that it can't mean.
-    #[error(transparent)]
+    #[error("{0}")]
     Invalid(#[from] Invalid),
 }
 

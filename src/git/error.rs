@@ -173,6 +173,10 @@ impl GitError {
             }
             Self::Empty { .. } => "push a first commit to it",
             Self::NoBranch { .. } => "check `manifests.branch`",
+            Self::NoCommit { .. } => {
+                "name a branch, a tag or a commit id of the manifests repository; `deployctl \
+                 history` lists those of an overlay"
+            }
             Self::Unreachable { .. } => "check the network and the host's name, then run it again",
             Self::Ownership { .. } => {
                 "run as its owner, or trust it: `git config --global --add safe.directory FOLDER`"

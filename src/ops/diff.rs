@@ -29,10 +29,10 @@ pub struct Difference {
 #[derive(Debug, thiserror::Error)]
 pub enum DiffError {
     /// The repository can't be read.
-    #[error(transparent)]
+    #[error("{0}")]
     Git(#[from] GitError),
     /// An overlay does not render.
-    #[error(transparent)]
+    #[error("{0}")]
     Render(#[from] RenderError),
 }
 

@@ -23,7 +23,7 @@ pub struct EditReport {
 #[derive(Debug, thiserror::Error)]
 pub enum EditFileError {
     /// There is no kustomization file, or more than one.
-    #[error(transparent)]
+    #[error("{0}")]
     Find(#[from] FindError),
     /// It can't be edited as the arguments say.
     #[error("can't edit `{file}`: {source}")]

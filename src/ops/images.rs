@@ -27,7 +27,7 @@ pub struct StatedImage {
 #[derive(Debug, thiserror::Error)]
 pub enum StatedImageError {
     /// There is no kustomization file, or more than one.
-    #[error(transparent)]
+    #[error("{0}")]
     Find(#[from] FindError),
     /// The kustomization file is broken.
     #[error("`{file}` can't be read: {source}")]

@@ -39,10 +39,10 @@ pub enum PromoteError {
         source: Box<StatedImageError>,
     },
     /// The repository can't be read.
-    #[error(transparent)]
+    #[error("{0}")]
     Git(#[from] GitError),
     /// The second environment can't be written.
-    #[error(transparent)]
+    #[error("{0}")]
     Set(#[from] SetError),
 }
 

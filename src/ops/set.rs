@@ -147,7 +147,7 @@ pub enum SetError {
         source: EditError,
     },
     /// The repository can't be read or written.
-    #[error(transparent)]
+    #[error("{0}")]
     Git(#[from] GitError),
     /// Other pushes were faster for all the time there was.
     #[error("`{branch}` moved {attempts} times while pushing to it, for {} seconds", .time.as_secs())]

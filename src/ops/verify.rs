@@ -89,7 +89,7 @@ pub enum VerifyEvent {
 #[derive(Debug, thiserror::Error)]
 pub enum VerifyError {
     /// The cluster did not answer.
-    #[error(transparent)]
+    #[error("{0}")]
     Cluster(#[from] ClusterError),
     /// There is no such Application.
     #[error("there is no Application `{name}` in namespace `{}`", .name.namespace, name = .name.name)]

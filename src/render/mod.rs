@@ -54,10 +54,10 @@ pub enum RenderError {
         reason: String,
     },
     /// The folder has no kustomization.
-    #[error(transparent)]
+    #[error("{0}")]
     Find(#[from] FindError),
     /// A file of the overlay can't be read, or is not where an overlay's files may be.
-    #[error(transparent)]
+    #[error("{0}")]
     Tree(#[from] TreeError),
 }
 

@@ -53,6 +53,7 @@ fn position(text: &str, keys: &[String]) -> (usize, usize) {
 fn expectation(message: &str) -> String {
     let message = message.rsplit_once(" at line ").map_or(message, |(message, _)| message);
     let names: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+    let message = &without_type_name(message);
     let text =
         message.replace("unknown field", "unknown key").replace("missing field", "missing key");
     match names.split_first() {
@@ -61,6 +62,15 @@ fn expectation(message: &str) -> String {
             None => text,
         },
         _ => text,
+    }
+}
+
+/// Returns `message` with `expected a mapping` for the name of one of our types, which says nothing
+/// to whoever wrote the file.
+fn without_type_name(message: &str) -> String {
+    match message.split_once("expected struct ") {
+        Some((before, _)) => format!("{before}expected a mapping"),
+        None => message.to_owned(),
     }
 }
 
@@ -74,6 +84,16 @@ pub fn nearest<'a, S: AsRef<str>>(name: &str, known: &'a [S]) -> Option<&'a str>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_expected_is_said_in_words_of_yaml() {
+        assert_eq!(
+            expectation(
+                "a.b: invalid type: string \"x\", expected struct FileB at line 5 column 5"
+            ),
+            "a.b: invalid type: string \"x\", expected a mapping"
+        );
+    }
 
     #[test]
     fn an_unknown_key_is_told_with_the_nearest_name() {

@@ -115,14 +115,20 @@ async fn closed_gate(
     if args.no_verify {
         return Ok(None);
     }
-    if let Err(error) = context.cluster(from).await {
-        ui.say(&format!("not checked whether {} is healthy: {error}", from.name));
-        return Ok(None);
-    }
-    let proof = VerifyArgs::of_proof(&from.name, args.services.clone());
-    let report = verify::verify(&proof, config, context, ui).await.map_err(|error| {
+    let unproven = |error: CommandError| {
         let context = format!("can't check whether `{}` is healthy", from.name);
         error.context(context).or_hint("pass --no-verify to promote without looking")
-    })?;
+    };
+    match context.cluster(from).await {
+        Ok(_) => {}
+        Err(error) if error.is_no_cluster() => {
+            ui.say(&format!("not checked whether {} is healthy: {error}", from.name));
+            return Ok(None);
+        }
+        // A context that is misspelt must not pass for a cluster that is not there.
+        Err(error) => return Err(unproven(error)),
+    }
+    let proof = VerifyArgs::of_proof(&from.name, args.services.clone());
+    let report = verify::verify(&proof, config, context, ui).await.map_err(unproven)?;
     Ok(report.failure().map(|reason| ClosedGate { from: from.name.clone(), reason }))
 }

@@ -48,6 +48,7 @@ pub(crate) async fn run(args: &RunArgs, context: &Context, ui: &Ui) -> Result<Ex
         failed
             .error
             .context(format!("step `{}` of pipeline `{}` failed", failed.step, pipeline.name))
+            .of_step()
     })?;
     ui.report(&report)?;
     Ok(if report.failure().is_some() { Exit::StepFailed } else { Exit::Done })
@@ -100,6 +101,9 @@ fn check(pipeline: &Pipeline, config: &Config) -> Result<(), CommandError> {
     }
     Ok(())
 }
+
+/// How long a step's own command may run; a job of GitHub Actions ends by then, too.
+const STEP_DEADLINE: Duration = Duration::from_secs(6 * 3600);
 
 /// Joins steps to the backends, and carries what one step made to the next.
 struct Runner<'a> {
@@ -217,7 +221,8 @@ impl<'a> Runner<'a> {
         let command = command
             .env("DEPLOYCTL_IMAGES", images.collect::<String>())
             .env("DEPLOYCTL_COMMIT", self.commit.as_deref().unwrap_or_default())
-            .current_dir(self.config.folder());
+            .current_dir(self.config.folder())
+            .deadline(STEP_DEADLINE);
         let output = command.stream(&|line| self.ui.event(&Event::Line(line.to_owned()))).await?;
         if output.status.success() {
             return Ok(StepOutcome::Done);

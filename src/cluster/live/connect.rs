@@ -46,7 +46,7 @@ fn kubeconfig(environment: &Environment) -> Result<Option<Kubeconfig>, ClusterEr
     let there: Vec<_> = paths.iter().filter(|path| path.exists()).collect();
     match named {
         Some(list) if there.is_empty() => {
-            return no_cluster(format!("`KUBECONFIG` is `{list}`, and there is no such file"));
+            return wrong(format!("`KUBECONFIG` is `{list}`, and there is no such file"));
         }
         _ if there.is_empty() => return Ok(None),
         _ => {}
@@ -54,7 +54,7 @@ fn kubeconfig(environment: &Environment) -> Result<Option<Kubeconfig>, ClusterEr
     let mut merged = Kubeconfig::default();
     for path in there {
         // The parser's message may quote the line, and the line may be a token.
-        let unreadable = |_| no_cluster_error(format!("`{path}` can't be read as a kubeconfig"));
+        let unreadable = |_| wrong_error(format!("`{path}` can't be read as a kubeconfig"));
         let next = Kubeconfig::read_from(path).map_err(unreadable)?;
         merged = merged.merge(next).map_err(unreadable)?;
     }
@@ -69,14 +69,14 @@ async fn of_context(kubeconfig: Kubeconfig, context: Option<&str>) -> Result<Con
         names => format!("the kubeconfig has `{names}`"),
     };
     let Some(name) = context.or(kubeconfig.current_context.as_deref()).map(str::to_owned) else {
-        return no_cluster(format!("no context is named and none is current; {known}"));
+        return wrong(format!("no context is named and none is current; {known}"));
     };
     if !kubeconfig.contexts.iter().any(|known| known.name == name) {
-        return no_cluster(format!("there is no context `{name}`; {known}"));
+        return wrong(format!("there is no context `{name}`; {known}"));
     }
     let options = KubeConfigOptions { context: Some(name.clone()), ..Default::default() };
     let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
-    config.map_err(|error| no_cluster_error(format!("context `{name}`: {error}")))
+    config.map_err(|error| wrong_error(format!("context `{name}`: {error}")))
 }
 
 fn in_cluster(environment: &Environment, context: Option<&str>) -> Result<Config, ClusterError> {
@@ -107,6 +107,14 @@ fn no_cluster<T>(reason: String) -> Result<T, ClusterError> {
 
 fn no_cluster_error(reason: String) -> ClusterError {
     ClusterError::NoCluster { reason }
+}
+
+fn wrong<T>(reason: String) -> Result<T, ClusterError> {
+    Err(wrong_error(reason))
+}
+
+fn wrong_error(reason: String) -> ClusterError {
+    ClusterError::Kubeconfig { reason }
 }
 
 #[cfg(test)]

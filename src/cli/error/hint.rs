@@ -1,0 +1,139 @@
+//! What to do about an error: one sentence, for those that a person can do something about.
+
+use std::error::Error;
+
+use super::found;
+use crate::cluster::ClusterError;
+use crate::config::{ConfigError, UnknownName};
+use crate::git::GitError;
+use crate::github::GithubError;
+use crate::image::TagPolicyError;
+use crate::kustomize::{EditError, FindError};
+use crate::ops::{BuildError, SetError, StatedImageError};
+use crate::registry::RegistryError;
+use crate::render::RenderError;
+
+/// Returns what to do about `error`, not about its causes.
+pub(super) fn hint_for(error: &(dyn Error + 'static)) -> Option<String> {
+    if let Some(error) = found::<UnknownName>(error) {
+        return match error.known.as_slice() {
+            [] => Some(format!("deployctl.yaml has no {}s yet; add one", error.what)),
+            known => Some(format!("known: {}", known.join(", "))),
+        };
+    }
+    let hint = None
+        .or_else(|| found::<ConfigError>(error).and_then(config))
+        .or_else(|| found::<GitError>(error).and_then(GitError::advice))
+        .or_else(|| found::<GithubError>(error).and_then(GithubError::advice))
+        .or_else(|| found::<RegistryError>(error).and_then(registry))
+        .or_else(|| found::<ClusterError>(error).and_then(cluster))
+        .or_else(|| found::<RenderError>(error).and_then(render))
+        .or_else(|| found::<FindError>(error).and_then(find))
+        .or_else(|| found::<StatedImageError>(error).and_then(stated))
+        .or_else(|| found::<EditError>(error).and_then(edit))
+        .or_else(|| found::<SetError>(error).and_then(set))
+        .or_else(|| found::<BuildError>(error).and_then(build));
+    hint.map(str::to_owned)
+}
+
+fn config(error: &ConfigError) -> Option<&'static str> {
+    match error {
+        ConfigError::NotFound { .. } => Some(
+            "write one (README, \"Configuration\"), name one with --config, or try `deployctl demo` first",
+        ),
+        ConfigError::Read { .. } => Some("name a file that can be read with --config"),
+        ConfigError::Invalid(_) => None,
+    }
+}
+
+fn registry(error: &RegistryError) -> Option<&'static str> {
+    match error {
+        RegistryError::Unreachable { .. } => Some(
+            "check the registry's name and the network; a registry without TLS is named in DEPLOYCTL_INSECURE_REGISTRIES",
+        ),
+        RegistryError::Denied { .. } => Some(
+            "log in with `docker login`, or check that the account may push to this repository",
+        ),
+        _ => None,
+    }
+}
+
+fn cluster(error: &ClusterError) -> Option<&'static str> {
+    match error {
+        ClusterError::NoCluster { .. } | ClusterError::Kubeconfig { .. } => {
+            Some("set KUBECONFIG, or the environment's `context` in deployctl.yaml")
+        }
+        ClusterError::Unreachable { .. } => {
+            Some("check that the cluster is up and its context is right")
+        }
+        ClusterError::Denied { .. } => Some("the account needs to get and list what is verified"),
+        _ => None,
+    }
+}
+
+fn render(error: &RenderError) -> Option<&'static str> {
+    match error {
+        RenderError::NoRenderer { .. } => {
+            Some("install kustomize, or kubectl, which brings it along")
+        }
+        _ => None,
+    }
+}
+
+fn find(error: &FindError) -> Option<&'static str> {
+    match error {
+        FindError::Missing { .. } => Some(
+            "add it to the manifests repository, or correct the environment's `overlay` in deployctl.yaml",
+        ),
+        FindError::Several { .. } => Some("remove one of the two from the manifests repository"),
+        FindError::Tree(_) => None,
+    }
+}
+
+fn stated(error: &StatedImageError) -> Option<&'static str> {
+    match error {
+        StatedImageError::Find(error) => find(error),
+        StatedImageError::Read { .. } | StatedImageError::NoReference { .. } => {
+            Some("correct the file in the manifests repository, then run it again")
+        }
+        StatedImageError::NoEntry { .. } => Some(
+            "let the overlay use the image, or say in deployctl.yaml what the manifests call it (`imageInManifests`)",
+        ),
+        StatedImageError::NoDigest { .. } => {
+            Some("set it once with its digest: `deployctl set --env ENV SERVICE=REF`")
+        }
+    }
+}
+
+fn edit(error: &EditError) -> Option<&'static str> {
+    match error {
+        EditError::Read(_) | EditError::Duplicate { .. } | EditError::Refused { .. } => {
+            Some("correct the file, then run it again; nothing was changed")
+        }
+        EditError::NoArguments | EditError::Argument { .. } => None,
+    }
+}
+
+fn set(error: &SetError) -> Option<&'static str> {
+    match error {
+        SetError::NoPullRequests { .. } => Some(
+            "let the environment be changed by push (`via: push`), or set `manifests.repo` to the repository on GitHub",
+        ),
+        SetError::Raced { .. } => Some("nothing was changed; run it again"),
+        _ => None,
+    }
+}
+
+fn build(error: &BuildError) -> Option<&'static str> {
+    match error {
+        BuildError::NoRecipe { .. } => Some("add one (README, \"Configuration\")"),
+        BuildError::NoBase { .. } => {
+            Some("check `base` in the service's `build` section, and that the registry has it")
+        }
+        BuildError::Tag { source: TagPolicyError::NoCommit { .. }, .. } => {
+            Some("commit what differs, or say the tag with --tag")
+        }
+        BuildError::Scratch(_) => Some("set TMPDIR to a folder with room"),
+        _ => None,
+    }
+}
