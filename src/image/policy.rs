@@ -88,8 +88,12 @@ impl TagPolicy {
 }
 
 impl SourceFacts {
-    /// Returns the short id of the commit that the files are at, or why there is none.
-    fn clean_commit(&self) -> Result<&str, &'static str> {
+    /// Returns the short id of the commit that the files are at.
+    ///
+    /// # Errors
+    ///
+    /// Fails with the reason if there is no commit, or files differ from it.
+    pub fn clean_commit(&self) -> Result<&str, &'static str> {
         match &self.commit {
             None => Err("the source has none"),
             Some(_) if self.dirty => Err("files differ from it"),

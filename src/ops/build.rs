@@ -9,7 +9,7 @@ use crate::build::{self, BuildRequest, Builder, Native};
 use crate::config::Service;
 use crate::image::{
     BaseImage, Blob, BlobContent, BuiltImage, Digest, ImageName, ImageReference, Manifest, Method,
-    PinnedImage, Recipe, SourceFacts, Tag, TagPolicyError,
+    PinnedImage, Recipe, SourceFacts, Tag, TagPolicy, TagPolicyError,
 };
 use crate::registry::{Registry, RegistryError};
 use crate::system::Environment;
@@ -130,11 +130,23 @@ pub enum BuildError {
 ///
 /// Fails at the first service whose image can't be built or pushed; those before it stay pushed.
 pub async fn build(options: &BuildOptions<'_>, emit: Emit<'_>) -> Result<BuildReport, BuildError> {
+    if let Some(warning) = tag_warning(options) {
+        emit(Event::Warning(warning));
+    }
     let mut images = Vec::new();
     for service in &options.services {
         images.push(build_service(service, options, emit).await?);
     }
     Ok(BuildReport { images })
+}
+
+/// Returns why images are tagged by their content though they should be by their commit.
+fn tag_warning(options: &BuildOptions<'_>) -> Option<String> {
+    let by_commit = |service: &&Service| service.tag == TagPolicy::Commit;
+    let reason = options.source.clean_commit().err()?;
+    (options.tag.is_none() && options.services.iter().any(by_commit)).then(|| {
+        format!("images are tagged by their content, not by their source's commit: {reason}")
+    })
 }
 
 async fn build_service(
