@@ -9,7 +9,7 @@ use crate::cli::ui::Ui;
 use crate::config::{Config, Environment, Service, Via};
 use crate::git::Source;
 use crate::github;
-use crate::image::{ImageReference, PinnedImage};
+use crate::image::{Digest, ImageReference, PinnedImage};
 use crate::ops::{self, Manifests, PullRequests, SetOptions, SetReport, SourceCommit};
 use crate::registry::Registry as _;
 use crate::system;
@@ -106,6 +106,10 @@ fn github(
     if environment.via != Via::PullRequest || dry_run {
         return Ok(None);
     }
+    if github::repository_of(&manifests.remote).is_none() {
+        return Ok(None);
+    }
+    // Of another forge, the address looks the same; the token must not go there for it.
     let client = context.github()?;
     let repository = client.repository_of(&manifests.remote);
     Ok(repository.map(|(owner, repository)| (client, owner, repository)))
@@ -140,10 +144,17 @@ async fn image<'a>(
 async fn pin(reference: ImageReference, context: &Context) -> Result<PinnedImage, CommandError> {
     let digest = match &reference.digest {
         Some(digest) => digest.clone(),
-        None => context.registry()?.resolve(&reference).await?.ok_or_else(|| {
-            let hint = "check the tag, or give the digest that `deployctl build` printed";
-            CommandError::usage(format!("there is no image `{reference}`"), hint).exit(Exit::Failed)
-        })?,
+        None => resolve(&reference, context).await?,
     };
     Ok(PinnedImage { name: reference.name, tag: reference.tag, digest })
+}
+
+async fn resolve(reference: &ImageReference, context: &Context) -> Result<Digest, CommandError> {
+    let found = context.registry()?.resolve(reference).await.map_err(|error| {
+        CommandError::from(error).context(format!("can't read the digest of `{reference}`"))
+    })?;
+    found.ok_or_else(|| {
+        let hint = "check the tag, or give the digest that `deployctl build` printed";
+        CommandError::usage(format!("there is no image `{reference}`"), hint).exit(Exit::Failed)
+    })
 }
