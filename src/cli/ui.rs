@@ -3,12 +3,12 @@
 use std::io::{self, IsTerminal as _, Write as _};
 
 use anstyle::{AnsiColor, Style};
-use camino::Utf8Path;
+use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::github::actions::{Actions, Annotation, Level};
+use crate::github::actions::{self, Actions, Annotation, Level};
 use crate::ops::Event;
 use crate::report::{self, Report};
-use crate::system::Environment;
+use crate::system::{self, Environment};
 
 /// What the answer looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +49,8 @@ pub(crate) struct UiOptions {
 pub(crate) struct Ui {
     options: UiOptions,
     actions: Option<Actions>,
+    /// The folder that paths in annotations are relative to.
+    workspace: Option<Utf8PathBuf>,
 }
 
 /// The style of errors' first word.
@@ -67,7 +69,10 @@ impl Ui {
             Color::Never => anstream::ColorChoice::Never,
         }
         .write_global();
-        Self { options: options.clone(), actions: Actions::detect(environment) }
+        let actions = Actions::detect(environment);
+        let workspace = environment.get("GITHUB_WORKSPACE").map(Utf8PathBuf::from);
+        let workspace = workspace.or_else(|| system::current_dir().ok());
+        Self { options: options.clone(), actions, workspace }
     }
 
     /// Returns whether standard error shows colours.
@@ -91,7 +96,7 @@ impl Ui {
     /// Fails if one of them can't be written.
     pub(crate) fn report(&self, report: &dyn Report) -> io::Result<()> {
         self.answer(|out| match self.options.format {
-            Format::Human => report.human(out),
+            Format::Human => self.human(report, out),
             Format::Json => json_line(&report.json(), out),
         })?;
         let Some(actions) = &self.actions else { return Ok(()) };
@@ -121,9 +126,43 @@ impl Ui {
         }
     }
 
+    /// Writes the report for people; under GitHub Actions, where it holds what others wrote, so that
+    /// no command is taken from it.
+    fn human(&self, report: &dyn Report, out: &mut dyn io::Write) -> io::Result<()> {
+        if self.actions.is_none() {
+            return report.human(out);
+        }
+        let mut text = Vec::new();
+        report.human(&mut text)?;
+        match self.fence(&String::from_utf8_lossy(&text)) {
+            Some((stop, resume)) => {
+                writeln!(out, "{stop}")?;
+                out.write_all(&text)?;
+                writeln!(out, "{resume}")
+            }
+            None => out.write_all(&text),
+        }
+    }
+
+    /// Returns the lines to write before and after `text` so that the runner of GitHub Actions takes
+    /// no command from it, or `None` if it would not.
+    fn fence(&self, text: &str) -> Option<(String, String)> {
+        self.actions.as_ref().filter(|_| actions::may_hold_command(text))?;
+        actions::without_commands().ok()
+    }
+
+    /// Writes a text of the conversation.
+    fn write(&self, text: &str) {
+        match self.fence(text) {
+            Some((stop, resume)) => anstream::eprintln!("{stop}\n{text}\n{resume}"),
+            None => anstream::eprintln!("{text}"),
+        }
+    }
+
     /// Tells what an op is doing.
     pub(crate) fn event(&self, event: &Event) {
-        if self.options.quiet || !self.options.progress {
+        let is_progress = !matches!(event, Event::Warning(_));
+        if self.options.quiet || (is_progress && !self.options.progress) {
             return;
         }
         if let Some(line) = report::event_line(event, self.options.verbose) {
@@ -134,7 +173,7 @@ impl Ui {
     /// Says a line of the conversation.
     pub(crate) fn say(&self, line: &str) {
         if !self.options.quiet {
-            anstream::eprintln!("{line}");
+            self.write(line);
         }
     }
 
@@ -142,15 +181,13 @@ impl Ui {
     pub(crate) fn error(&self, texts: &[String]) {
         let mut texts = texts.iter();
         let first = texts.next().map_or("", String::as_str);
-        anstream::eprintln!("{ERROR}error{ERROR:#}: {first}");
-        for cause in texts {
-            anstream::eprintln!("{DIM}caused by{DIM:#}: {cause}");
-        }
+        let causes = texts.map(|cause| format!("\n{DIM}caused by{DIM:#}: {cause}"));
+        self.write(&format!("{ERROR}error{ERROR:#}: {first}{}", causes.collect::<String>()));
     }
 
     /// Says an error that is laid out already.
     pub(crate) fn error_text(&self, text: &str) {
-        anstream::eprintln!("{text}");
+        self.write(text);
     }
 
     /// Says what to do about an error.
@@ -163,9 +200,10 @@ impl Ui {
         if self.actions.is_none() {
             return;
         }
+        let file = place.map(|(file, _, _)| self.in_workspace(file));
         let annotation = Annotation {
             level: Level::Error,
-            file: place.map(|(file, _, _)| file),
+            file,
             line: place.map(|(_, line, _)| line),
             column: place.map(|(_, _, column)| column),
             title: None,
@@ -173,6 +211,11 @@ impl Ui {
         };
         // Workflow commands are read from either stream; standard output is the answer.
         anstream::eprintln!("{annotation}");
+    }
+
+    fn in_workspace<'a>(&self, file: &'a Utf8Path) -> &'a Utf8Path {
+        let inside = self.workspace.as_ref().and_then(|folder| file.strip_prefix(folder).ok());
+        inside.unwrap_or(file)
     }
 }
 

@@ -169,6 +169,13 @@ pub fn add_mask(secret: &str) -> Vec<String> {
     lines.map(|line| format!("::add-mask::{}", data(line))).collect()
 }
 
+/// Returns whether the runner could take a command from `text`: it looks for `::` at the beginning of
+/// a line, behind spaces too, and for the older `##[` anywhere.
+pub fn may_hold_command(text: &str) -> bool {
+    let command = |line: &str| line.trim_start().starts_with("::") || line.contains("##[");
+    text.split(['\n', '\r']).any(command)
+}
+
 /// Returns the commands before and after text that others wrote, such as a child's output, so that
 /// the runner takes no command from it.
 ///
@@ -273,6 +280,16 @@ mod tests {
             assert!(matches!(assignment(name, "x", "d"), Err(ActionsError::Name(_))), "{name}");
         }
         assert_ne!(delimiter().unwrap(), delimiter().unwrap());
+    }
+
+    #[test]
+    fn text_that_holds_a_command_is_told_from_text_that_does_not() {
+        for text in ["::error::x", "a\n  ::add-mask::x", "a\r::x::y", "x ##[add-mask]y"] {
+            assert!(may_hold_command(text), "{text}");
+        }
+        for text in ["", "a::b", "# [x]", "sha256: a\nb ::c"] {
+            assert!(!may_hold_command(text), "{text}");
+        }
     }
 
     #[test]

@@ -28,15 +28,18 @@ pub fn current_dir() -> std::io::Result<Utf8PathBuf> {
         .map_err(|path| std::io::Error::other(format!("`{}` is not UTF-8", path.display())))
 }
 
-/// Returns when the user or a supervisor asks the process to stop: Ctrl-C or SIGTERM.
+/// Returns when the user or a supervisor asks the process to stop: Ctrl-C, SIGTERM, or a terminal
+/// that goes away.
 pub async fn interrupted() {
     use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+    let both = (signal(SignalKind::terminate()), signal(SignalKind::hangup()));
+    let (Ok(mut terminate), Ok(mut hangup)) = both else {
         return std::future::pending().await;
     };
     tokio::select! {
         _ = tokio::signal::ctrl_c() => (),
         _ = terminate.recv() => (),
+        _ = hangup.recv() => (),
     }
 }
 
