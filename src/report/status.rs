@@ -30,6 +30,9 @@ impl Report for StatusReport {
                 by.unwrap_or_default(),
             ]);
         }
+        for column in table.column_iter_mut() {
+            column.set_padding((0, 2));
+        }
         for line in table.lines() {
             writeln!(out, "{}", line.trim_end())?;
         }
