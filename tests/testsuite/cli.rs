@@ -1,6 +1,7 @@
 //! The program as its users run it: one file a command.
 
 mod demo;
+mod refusals;
 mod shop;
 mod stand_alone;
 mod stated;

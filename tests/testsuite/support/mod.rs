@@ -10,4 +10,4 @@ pub(crate) mod world;
 
 pub(crate) use peer::{Server, free_port, peer, skip, wait_until};
 pub(crate) use registry::RegistryServer;
-pub(crate) use world::World;
+pub(crate) use world::{Ran, World};
