@@ -15,7 +15,7 @@ mod promote;
 mod run;
 mod set;
 mod status;
-pub mod verify;
+mod verify;
 
 pub use build::{BuildError, BuildOptions, BuildReport, Built, Destination, build};
 pub use demo::{DemoError, DemoOptions, DemoReport, Scene, demo};

@@ -14,9 +14,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use deployctl::argocd::{ApplicationName, Relation};
 use deployctl::cluster::{Cluster, Live, Recorder, Recording, Scope};
 use deployctl::k8s::Object;
-use deployctl::ops::verify::{
-    Ancestry, RolloutReport, RolloutVerdict, VerifyEvent, VerifyOptions, verify,
-};
+use deployctl::ops::{Ancestry, RolloutReport, RolloutVerdict, VerifyEvent, VerifyOptions, verify};
 use deployctl::rollout::{CauseKind, Progress};
 use serde_json::Value;
 

@@ -86,13 +86,13 @@ pub enum DemoError {
     },
     /// A part that the binary brings along is broken.
     Config(#[from] ConfigError),
-    /// As [`build`].
+    /// As [`build()`].
     Build(#[from] BuildError),
     /// As [`set`].
     Set(#[from] SetError),
     /// As [`promote`].
     Promote(#[from] PromoteError),
-    /// As [`verify`].
+    /// As [`verify()`].
     Verify(#[from] VerifyError),
     /// The recording can't be read.
     Recording(#[from] ClusterError),
