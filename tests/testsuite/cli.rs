@@ -1,8 +1,11 @@
 //! The program as its users run it: one file a command.
 
+mod actions;
 mod demo;
 mod interrupt;
+mod pipelines;
 mod refusals;
+mod secrets;
 mod shop;
 mod stand_alone;
 mod stated;

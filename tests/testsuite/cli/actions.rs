@@ -1,0 +1,228 @@
+//! In a step of GitHub Actions: outputs, the summary, annotations, pull requests; and no command
+//! that somebody else wrote.
+
+use serde_json::{Value, json};
+use wiremock::matchers::{any, method, path};
+use wiremock::{Mock, MockServer, ResponseTemplate};
+
+use super::shop::{DIGEST, Shop};
+use crate::support::World;
+
+const IMAGE: &str = "registry.example.com/shop/ranking:1.4";
+
+/// Returns a shop in a step.
+fn step() -> Shop {
+    let mut shop = Shop::new();
+    let file = |name: &str| shop.world.path().join(name).into_string();
+    let (output, summary, workspace) = (file("output"), file("summary"), file(""));
+    shop.world = shop
+        .world
+        .with("GITHUB_ACTIONS", "true")
+        .with("GITHUB_OUTPUT", &output)
+        .with("GITHUB_STEP_SUMMARY", &summary)
+        .with("GITHUB_WORKSPACE", &workspace);
+    shop
+}
+
+/// Returns the outputs by name, and the delimiters, as the runner reads `GITHUB_OUTPUT`.
+fn outputs(world: &World) -> (Vec<(String, String)>, Vec<String>) {
+    let (mut values, mut delimiters) = (Vec::new(), Vec::new());
+    let text = world.read("output");
+    let mut lines = text.lines();
+    while let Some(line) = lines.next() {
+        let (name, delimiter) = line.split_once("<<").unwrap();
+        let value: Vec<&str> = lines.by_ref().take_while(|line| *line != delimiter).collect();
+        values.push((name.to_owned(), value.join("\n")));
+        delimiters.push(delimiter.to_owned());
+    }
+    (values, delimiters)
+}
+
+#[test]
+fn outputs_have_delimiters_that_nobody_foresees() {
+    let shop = step();
+    let set = ["set", "--env", "dev", &format!("ranking=:1.4@{DIGEST}")];
+    shop.world.ok(&set);
+    shop.world.ok(&set);
+    let (values, mut delimiters) = outputs(&shop.world);
+    let tip = shop.manifests.git(&["rev-parse", "main"]).trim().to_owned();
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let changed = |value| [pair("changed", value), pair("commit", &tip)];
+    assert_eq!(values, [changed("true"), changed("false")].concat());
+    let all = delimiters.len();
+    delimiters.sort();
+    delimiters.dedup();
+    assert_eq!(delimiters.len(), all);
+    let summary = shop.world.read("summary");
+    assert!(
+        summary.starts_with("### dev\n\ndev states registry.example.com/shop/ranking:1.4@"),
+        "{summary}"
+    );
+    assert!(summary.contains("```diff\n") && summary.contains("+    newTag: \"1.4\""), "{summary}");
+}
+
+#[test]
+fn a_wrong_configuration_is_shown_at_its_line() {
+    let shop = step();
+    let config = shop.world.read("deployctl.yaml").replace("  dev:\n", "  dex:\n");
+    shop.world.write("deployctl.yaml", &config);
+    let ran = shop.world.run(&["status"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{ran:#?}");
+    let annotation = "::error file=deployctl.yaml,line=8,col=11::no environment `dev` in the configuration; did you mean `dex`?";
+    let annotations: Vec<&str> = ran.stderr.lines().filter(|l| l.starts_with("::")).collect();
+    assert_eq!(annotations, [annotation], "{}", ran.stderr);
+}
+
+#[test]
+fn an_error_of_another_kind_is_an_annotation_without_a_place() {
+    let shop = step();
+    shop.manifests.hook("echo '::set-output name=image::forged' >&2; exit 1");
+    let ran = shop.world.run(&["set", "--env", "dev", &format!("ranking=:1.4@{DIGEST}")]);
+    assert_eq!(ran.code, 1);
+    assert_eq!(commands(&ran.stderr).len(), 1, "{}", ran.stderr);
+    assert!(commands(&ran.stderr)[0].starts_with("::error::`"), "{}", ran.stderr);
+    assert!(!shop.world.path().join("output").exists());
+}
+
+/// Returns the workflow commands that the runner would carry out: at the beginning of a line, behind
+/// spaces too, but not between `::stop-commands::TOKEN` and `::TOKEN::`.
+fn commands(log: &str) -> Vec<&str> {
+    let (mut commands, mut stopped) = (Vec::new(), None);
+    for line in log.lines().map(str::trim_start).filter(|line| line.starts_with("::")) {
+        match (&stopped, line.strip_prefix("::stop-commands::")) {
+            (Some(resume), _) if line == resume => stopped = None,
+            (Some(_), _) => {}
+            (None, Some(token)) => stopped = Some(format!("::{token}::")),
+            (None, None) => commands.push(line),
+        }
+    }
+    assert_eq!(stopped, None, "{log}");
+    commands
+}
+
+#[test]
+fn what_a_step_prints_is_no_command() {
+    let shop = step();
+    let steps = "version: 1\nsteps:\n- run: |\n    echo '::add-mask::deployctl'\n    echo '  ::error::forged' >&2\n    echo fine\n";
+    shop.world.write("pipelines/p.yaml", steps);
+    let ran = shop.world.run(&["run", "p"]);
+    assert_eq!(ran.code, 0, "{ran:#?}");
+    for text in ["::add-mask::deployctl", "::error::forged", "  fine\n"] {
+        assert!(ran.stderr.contains(text), "{}", ran.stderr);
+    }
+    assert_eq!(commands(&ran.stderr), [""; 0], "{}", ran.stderr);
+}
+
+#[test]
+fn nobody_is_needed_to_commit_as() {
+    let mut shop = step();
+    shop.world = shop.world.with("GIT_AUTHOR_NAME", "").with("GIT_AUTHOR_EMAIL", "");
+    shop.world.ok(&["set", "--env", "dev", &format!("ranking=:1.4@{DIGEST}")]);
+    assert_eq!(shop.manifests.git(&["log", "-1", "--format=%an", "main"]), "github-actions[bot]\n");
+}
+
+/// Has git take the repository in the folder for the one at `url`.
+fn stands_for(shop: &mut Shop, url: &str) {
+    let key = format!("url.{}.insteadOf", shop.manifests.path());
+    let world = std::mem::replace(&mut shop.world, World::new());
+    shop.world = world
+        .with("GIT_CONFIG_COUNT", "1")
+        .with("GIT_CONFIG_KEY_0", &key)
+        .with("GIT_CONFIG_VALUE_0", url);
+    shop.configure(url, "    via: pull-request\n");
+}
+
+#[test]
+fn without_github_there_are_no_pull_requests() {
+    let mut shop = Shop::new();
+    let promote = ["promote", "--to", "prod"];
+    let path = shop.manifests.path().into_string();
+    shop.configure(&path, "    via: pull-request\n");
+    shop.world = shop.world.with("GITHUB_TOKEN", "token");
+    for remote in [path.as_str(), "https://gitlab.example.com/shop/manifests.git"] {
+        if remote.starts_with("https") {
+            stands_for(&mut shop, remote);
+        }
+        let ran = shop.world.run(&promote);
+        assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{ran:#?}");
+        let error = "error: `prod` is changed by pull requests, but `";
+        assert!(ran.stderr.contains(error), "{}", ran.stderr);
+        assert!(
+            ran.stderr.contains("is not a GitHub repository\nhint: let the environment"),
+            "{}",
+            ran.stderr
+        );
+    }
+    assert_eq!(shop.manifests.git(&["branch", "--format=%(refname:short)"]), "main\n");
+}
+
+#[test]
+fn without_a_token_there_are_no_pull_requests_either() {
+    let mut shop = Shop::new();
+    stands_for(&mut shop, "https://github.com/shop/manifests.git");
+    let ran = shop.world.run(&["promote", "--to", "prod"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (1, ""), "{ran:#?}");
+    assert!(ran.stderr.contains("error: no GitHub token"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("hint: set `GITHUB_TOKEN`"), "{}", ran.stderr);
+    assert_eq!(shop.manifests.git(&["branch", "--format=%(refname:short)"]), "main\n");
+}
+
+async fn answers(github: &MockServer, verb: &str, at: &str, status: u16, body: Value) {
+    let answer = ResponseTemplate::new(status).set_body_json(body);
+    Mock::given(method(verb)).and(path(at)).respond_with(answer).mount(github).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_promotion_opens_a_pull_request_and_the_next_one_brings_it_up_to_date() {
+    const PULLS: &str = "/repos/shop/manifests/pulls";
+    let pull = json!({
+        "number": 7,
+        "html_url": "https://git.example.com/shop/manifests/pull/7",
+        "title": "old", "body": "old",
+        "head": {"ref": "deployctl/prod", "label": "shop:deployctl/prod"},
+        "base": {"ref": "main", "label": "shop:main"},
+    });
+    let github = MockServer::start().await;
+    Mock::given(any())
+        .respond_with(ResponseTemplate::new(418))
+        .with_priority(255)
+        .mount(&github)
+        .await;
+    answers(&github, "GET", PULLS, 200, json!([])).await;
+    answers(&github, "POST", PULLS, 201, pull.clone()).await;
+    let mut shop = step();
+    let host = github.uri();
+    stands_for(&mut shop, &format!("{host}/shop/manifests.git"));
+    let token = "canary-91c2";
+    shop.world = shop.world.with("GITHUB_API_URL", &host).with("GITHUB_TOKEN", token);
+    shop.world = shop.world.with("DEPLOYCTL_LOG", "trace");
+
+    let main = shop.manifests.git(&["rev-parse", "main"]);
+    let ran = shop.world.run(&["promote", "--to", "prod"]);
+    assert_eq!(ran.code, 0, "{ran:#?}");
+    assert!(
+        ran.stdout.contains("pull request #7 puts registry.example.com/shop/ranking:old@"),
+        "{ran:#?}"
+    );
+    assert!(!format!("{ran:?}").contains(token), "{ran:#?}");
+    assert_eq!(shop.manifests.git(&["rev-parse", "main"]), main);
+    let overlay = "apps/ranking/overlays/prod/kustomization.yaml";
+    assert!(shop.manifests.file("deployctl/prod", overlay).contains("newTag: \"old\""));
+    let (values, _) = outputs(&shop.world);
+    assert_eq!(values.last().unwrap().0, "pull-request");
+
+    github.reset().await;
+    answers(&github, "GET", PULLS, 200, json!([pull])).await;
+    answers(&github, "PATCH", &format!("{PULLS}/7"), 200, pull).await;
+    let config = shop.world.read("deployctl.yaml");
+    shop.configure(shop.manifests.path().as_str(), "");
+    shop.world.ok(&["set", "--env", "dev", &format!("ranking={IMAGE}@{DIGEST}")]);
+    shop.world.write("deployctl.yaml", &config);
+    shop.world.ok(&["promote", "--to", "prod"]);
+    assert!(shop.manifests.file("deployctl/prod", overlay).contains("newTag: \"1.4\""));
+    let asked: Vec<String> =
+        github.received_requests().await.unwrap().iter().map(|r| r.method.to_string()).collect();
+    assert_eq!(asked, ["GET", "PATCH"]);
+    // One commit on the tip of main, not a pile of them.
+    assert_eq!(shop.manifests.git(&["rev-list", "--count", "main..deployctl/prod"]), "1\n");
+}
