@@ -49,19 +49,14 @@ pub(crate) struct GlobalArgs {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(super) enum OutputArg {
-    /// For people
     Human,
-    /// For programs
     Json,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(super) enum ColorArg {
-    /// On a terminal
     Auto,
-    /// Always
     Always,
-    /// Never
     Never,
 }
 

@@ -122,7 +122,11 @@ impl Ui {
         let written = write(&mut out).and_then(|()| out.flush());
         match written {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-            written => written,
+            Err(error) => {
+                let text = format!("can't write to standard output: {error}");
+                Err(io::Error::new(error.kind(), text))
+            }
+            Ok(()) => Ok(()),
         }
     }
 

@@ -58,7 +58,8 @@ pub fn edit_images(
     dry_run: bool,
 ) -> Result<EditReport, EditFileError> {
     let tree = DiskTree::new(dir);
-    let (name, bytes) = find_kustomization(&tree, Utf8Path::new(""))?;
+    let found = find_kustomization(&tree, Utf8Path::new(""));
+    let (name, bytes) = found.map_err(|error| in_folder(dir, error))?;
     let file = dir.join(name);
     let failed = |source| EditFileError::Edit { file: file.clone(), source };
     let edit = set_image(&bytes, arguments, rules).map_err(failed)?;
@@ -67,4 +68,14 @@ pub fn edit_images(
         system::replace_file(&file, &edit.bytes).map_err(failed)?;
     }
     Ok(EditReport { file, changed: edit.changed, images: edit.images })
+}
+
+/// Returns the error with the folder as the user knows it, not as the tree does.
+fn in_folder(dir: &Utf8Path, error: FindError) -> FindError {
+    let dir = dir.to_owned();
+    match error {
+        FindError::Missing { .. } => FindError::Missing { dir },
+        FindError::Several { first, second, .. } => FindError::Several { dir, first, second },
+        error @ FindError::Tree(_) => error,
+    }
 }

@@ -6,29 +6,24 @@ use comfy_table::{Table, presets};
 use serde_json::Value;
 
 use super::{Report, json};
-use crate::ops::{Change, StatusReport};
+use crate::ops::{Change, StatedImage, StatusReport};
 
 impl Report for StatusReport {
     fn human(&self, out: &mut dyn io::Write) -> io::Result<()> {
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
-        table.set_header(["SERVICE", "ENVIRONMENT", "IMAGE", "SINCE", "BY"]);
+        table.set_header(["SERVICE", "ENVIRONMENT", "IMAGE", "DIGEST", "SINCE", "BY"]);
         for row in &self.rows {
-            let image = match &row.image {
-                Ok(image) => image.to_string(),
-                Err(error) => format!("none: {error}"),
+            let (image, digest) = match &row.image {
+                Ok(image) => shortened(image),
+                Err(error) => (format!("none: {error}"), String::new()),
             };
             let change = row.change.as_ref();
             let since = change.map(|change| change.time.strftime("%Y-%m-%d %H:%M UTC").to_string());
             let by = change.map(|change| change.author.clone());
             let (service, environment) = (row.service.clone(), row.environment.clone());
-            table.add_row([
-                service,
-                environment,
-                image,
-                since.unwrap_or_default(),
-                by.unwrap_or_default(),
-            ]);
+            let (since, by) = (since.unwrap_or_default(), by.unwrap_or_default());
+            table.add_row([service, environment, image, digest, since, by]);
         }
         for column in table.column_iter_mut() {
             column.set_padding((0, 2));
@@ -42,6 +37,15 @@ impl Report for StatusReport {
     fn json(&self) -> Value {
         json::v1::status(self)
     }
+}
+
+/// Returns the image without its digest, and as much of that as people compare: a row with all of it
+/// is wider than most terminals.
+fn shortened(image: &StatedImage) -> (String, String) {
+    let digest = image.digest.as_deref().unwrap_or_default();
+    let hex = digest.split_once(':').map_or(digest, |(_, hex)| hex);
+    let short = hex.chars().take(12).collect();
+    (StatedImage { digest: None, ..image.clone() }.to_string(), short)
 }
 
 /// The changes of one overlay, newest first.

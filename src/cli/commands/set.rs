@@ -37,7 +37,12 @@ pub(crate) async fn run(args: &SetArgs, context: &Context, ui: &Ui) -> Result<Ex
     let environment = config.environment(&args.env)?;
     let mut images = Vec::new();
     for argument in &args.images {
-        images.push(image(argument, &config, context).await?);
+        let (service, image) = image(argument, &config, context).await?;
+        if images.iter().any(|(other, _): &(&Service, _)| other.name == service.name) {
+            let message = format!("`{}` is given two images", service.name);
+            return Err(CommandError::usage(message, "name every service once"));
+        }
+        images.push((service, image));
     }
     let report = set(environment, images, args.dry_run, &config, context, ui).await?;
     ui.report(&report)?;

@@ -3,6 +3,7 @@
 use std::error::Error;
 
 use super::found;
+use crate::build;
 use crate::cluster::ClusterError;
 use crate::config::{ConfigError, UnknownName};
 use crate::git::GitError;
@@ -32,7 +33,8 @@ pub(super) fn hint_for(error: &(dyn Error + 'static)) -> Option<String> {
         .or_else(|| found::<StatedImageError>(error).and_then(stated))
         .or_else(|| found::<EditError>(error).and_then(edit))
         .or_else(|| found::<SetError>(error).and_then(set))
-        .or_else(|| found::<BuildError>(error).and_then(build));
+        .or_else(|| found::<BuildError>(error).and_then(service_build))
+        .or_else(|| found::<build::BuildError>(error).and_then(builder));
     hint.map(str::to_owned)
 }
 
@@ -54,6 +56,7 @@ fn registry(error: &RegistryError) -> Option<&'static str> {
         RegistryError::Denied { .. } => Some(
             "log in with `docker login`, or check that the account may push to this repository",
         ),
+        RegistryError::File { .. } => Some("name another folder with --layout"),
         _ => None,
     }
 }
@@ -83,9 +86,9 @@ fn render(error: &RenderError) -> Option<&'static str> {
 fn find(error: &FindError) -> Option<&'static str> {
     match error {
         FindError::Missing { .. } => Some(
-            "add it to the manifests repository, or correct the environment's `overlay` in deployctl.yaml",
+            "check the path; for an environment it is its `overlay` in deployctl.yaml, in the manifests repository",
         ),
-        FindError::Several { .. } => Some("remove one of the two from the manifests repository"),
+        FindError::Several { .. } => Some("remove one of the two"),
         FindError::Tree(_) => None,
     }
 }
@@ -124,7 +127,7 @@ fn set(error: &SetError) -> Option<&'static str> {
     }
 }
 
-fn build(error: &BuildError) -> Option<&'static str> {
+fn service_build(error: &BuildError) -> Option<&'static str> {
     match error {
         BuildError::NoRecipe { .. } => Some("add one (README, \"Configuration\")"),
         BuildError::NoBase { .. } => {
@@ -134,6 +137,18 @@ fn build(error: &BuildError) -> Option<&'static str> {
             Some("commit what differs, or say the tag with --tag")
         }
         BuildError::Scratch(_) => Some("set TMPDIR to a folder with room"),
+        _ => None,
+    }
+}
+
+fn builder(error: &build::BuildError) -> Option<&'static str> {
+    match error {
+        build::BuildError::File { .. } => Some(
+            "check `context` and `layers` in the service's `build` section; they start from deployctl.yaml's folder",
+        ),
+        build::BuildError::NoEngine { .. } => {
+            Some("install docker or buildah, or say with `layers` what the image consists of")
+        }
         _ => None,
     }
 }
