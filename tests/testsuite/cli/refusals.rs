@@ -307,3 +307,57 @@ fn an_error_leaves_standard_output_alone_for_programs_too() {
     let ran = shop.world.run(&["--output", "json", "set", "--env", "dev", &image()]);
     refused(&ran, 1, "pre-receive hook declined", "via: pull-request");
 }
+
+#[test]
+fn two_images_for_one_service() {
+    let shop = Shop::new();
+    let ran = shop.world.run(&["set", "--env", "dev", &image(), &image()]);
+    refused(&ran, 2, "`ranking` is given two images", "once");
+}
+
+#[test]
+fn files_that_are_not_there_or_can_not_be_written() {
+    let shop = Shop::new();
+    let edit = ["edit", "set-image", "-C", "nowhere", "a=b:1"];
+    refused(&shop.world.run(&edit), 1, "no kustomization in `nowhere`", "check the path");
+    refused(
+        &shop.world.run(&["status", "--config", "no.yaml"]),
+        2,
+        "can't read `no.yaml`",
+        "--config",
+    );
+    let config = shop.world.read("deployctl.yaml");
+    let build = "    build: {context: files, layers: [{from: app, to: /app}]}\n";
+    shop.world.write("deployctl.yaml", &format!("{config}{build}"));
+    let build = ["build", "--layout", "/proc/nowhere"];
+    refused(&shop.world.run(&build), 1, "can't use `[WORLD]/files`", "`context` and `layers`");
+    shop.world.write("files/app", "app");
+    refused(&shop.world.run(&build), 1, "can't access `/proc/nowhere", "--layout");
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let output = shop.world.command(&["status"]).stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(output.stderr.starts_with(b"error: can't write to standard output: "));
+}
+
+#[test]
+fn a_cache_that_can_not_be_written() {
+    let mut shop = Shop::new();
+    shop.world = shop.world.with("DEPLOYCTL_CACHE_DIR", "/proc/nowhere");
+    shop.refuses(1, "can't use the git cache `/proc/nowhere/git/", "`DEPLOYCTL_CACHE_DIR`");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revision_to_verify_that_does_not_exist() {
+    use wiremock::matchers::any;
+    use wiremock::{Mock, MockServer, ResponseTemplate};
+    let cluster = MockServer::start().await;
+    let version = serde_json::json!({"major": "1", "minor": "31", "gitVersion": "v1.31.0"});
+    let answer = ResponseTemplate::new(200).set_body_json(version);
+    Mock::given(any()).respond_with(answer).mount(&cluster).await;
+    let mut shop = Shop::new();
+    let kubeconfig = KUBECONFIG.replace("https://127.0.0.1:PORT", &cluster.uri());
+    let file = shop.world.write("kubeconfig", &kubeconfig);
+    shop.world = shop.world.with("KUBECONFIG", file.as_str());
+    let ran = shop.world.run(&["verify", "--env", "dev", "--revision", "nope"]);
+    refused(&ran, 1, "has no commit `nope`", "a commit id");
+}

@@ -61,6 +61,9 @@ fn promote_copies_the_digest_and_history_tells_it() {
     );
     let history = shop.world.ok(&["history", "ranking", "--env", "prod"]);
     assert!(history.contains("Ada: Promote ranking 1.4 from dev to prod"), "{history}");
+    let status = shop.world.ok(&["status"]);
+    let row = "\nranking  prod         registry.example.com/shop/ranking:1.4  000000000000  2";
+    assert!(status.contains(row), "{status}");
     let status = shop.world.ok(&["status", "--output", "json"]);
     let status: serde_json::Value = serde_json::from_str(&status).unwrap();
     assert_eq!(status["schema"], "deployctl.dev/status/v1");
