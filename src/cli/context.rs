@@ -34,9 +34,19 @@ impl Context {
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
         let runtime = runtime.map_err(CommandError::bug)?;
         let result = runtime.block_on(async {
-            tokio::select! {
+            let mut interrupted = std::pin::pin!(system::interrupted());
+            let result = tokio::select! {
                 result = work => result,
-                () = system::interrupted() => Err(CommandError::interrupted()),
+                () = &mut interrupted => return Err(CommandError::interrupted()),
+            };
+            if result.is_ok() {
+                return result;
+            }
+            // Ctrl-C reaches children too, and one that it ended may be the first to tell.
+            let moment = std::time::Duration::from_millis(20);
+            match tokio::time::timeout(moment, interrupted).await {
+                Ok(()) => Err(CommandError::interrupted()),
+                Err(_) => result,
             }
         });
         // A child that runs was killed with the future that waited for it. A thread that is busy in
