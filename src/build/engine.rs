@@ -63,6 +63,7 @@ impl Program {
     /// Returns a command that runs it with these arguments.
     pub(super) fn command<I: IntoIterator<Item: AsRef<str>>>(&self, arguments: I) -> Command {
         Command::new(self.path.as_str())
+            .with_all_it_starts()
             .only_env(&self.environment)
             .args(arguments)
             .deadline(LONGEST_BUILD)

@@ -30,7 +30,7 @@ pub fn main() -> ExitCode {
     };
     let environment = Environment::of_process();
     let ui = Ui::new(&cli.global.ui_options(), &environment);
-    system::log_to_stderr(cli.global.verbose, &environment);
+    system::log_to_stderr(cli.global.verbose, ui.is_colored(), &environment);
     let context = Context::new(cli.global, environment);
     match commands::run(cli.command, &context, &ui) {
         Ok(exit) => exit.into(),

@@ -7,6 +7,8 @@ use camino::Utf8Path;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncWriteExt as _, BufReader};
 
+use super::group::Group;
+
 /// A program to run, with its arguments.
 ///
 /// The child gets no standard input unless one is given, and is killed when the future that waits
@@ -18,6 +20,7 @@ pub struct Command {
     input: Option<Vec<u8>>,
     secrets: Vec<SecretString>,
     deadline: Duration,
+    leads_group: bool,
 }
 
 /// What a child that ended left behind; secrets are replaced by `***`.
@@ -69,7 +72,7 @@ impl Command {
         let mut inner = tokio::process::Command::new(&program);
         inner.kill_on_drop(true).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let deadline = Duration::from_secs(600);
-        Self { program, inner, input: None, secrets: Vec::new(), deadline }
+        Self { program, inner, input: None, secrets: Vec::new(), deadline, leads_group: false }
     }
 
     /// Adds an argument. Secrets go into [`Command::secret_env`] or [`Command::input`], never here.
@@ -119,6 +122,13 @@ impl Command {
         self
     }
 
+    /// Stops, with the child, all that it has started in turn. The child can't ask at the terminal.
+    pub fn with_all_it_starts(mut self) -> Self {
+        self.inner.process_group(0);
+        self.leads_group = true;
+        self
+    }
+
     /// Gives the child `bytes` as its standard input.
     pub fn input(mut self, bytes: impl Into<Vec<u8>>) -> Self {
         self.input = Some(bytes.into());
@@ -159,6 +169,7 @@ impl Command {
         let pipe = |source| CommandError::Pipe { program: program.clone(), source };
         let start = |source| CommandError::Start { program: program.clone(), source };
         let mut child = self.inner.spawn().map_err(start)?;
+        let group = Group::of(child.id().filter(|_| self.leads_group));
         let stdin = child.stdin.take();
         let stdout = child.stdout.take().expect("standard output is piped in `new`");
         let stderr = child.stderr.take().expect("standard error is piped in `new`");
@@ -175,6 +186,7 @@ impl Command {
         let deadline =
             || CommandError::Deadline { program: program.clone(), deadline: self.deadline };
         let (status, stdout, stderr) = ended.map_err(|_| deadline())?.map_err(pipe)?;
+        group.release();
         Ok(Output { status, stdout, stderr: String::from_utf8_lossy(&stderr).into_owned() })
     }
 }
@@ -260,6 +272,20 @@ mod tests {
     async fn a_child_that_takes_too_long_is_killed() {
         let command = Command::new("sleep").arg("60").deadline(Duration::from_millis(50));
         assert!(matches!(command.output().await, Err(CommandError::Deadline { .. })));
+    }
+
+    #[tokio::test]
+    async fn a_child_that_is_given_up_takes_with_it_what_it_started() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let pid = folder.path().join("pid");
+        let script = format!("sleep 60 & echo $! > '{}'; wait", pid.display());
+        let command = Command::new("sh").args(["-c", &script]).with_all_it_starts();
+        let command = command.deadline(Duration::from_millis(300));
+        assert!(matches!(command.output().await, Err(CommandError::Deadline { .. })));
+        let pid = std::fs::read_to_string(pid).unwrap();
+        let state = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim()));
+        // One that has ended may wait for its new parent to notice.
+        assert!(state.is_err() || state.is_ok_and(|state| state.contains(") Z")), "{pid} runs on");
     }
 
     #[tokio::test]

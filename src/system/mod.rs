@@ -4,6 +4,7 @@
 mod command;
 mod environment;
 mod file;
+mod group;
 
 pub use command::{Command, CommandError, Output};
 pub use environment::Environment;
@@ -57,7 +58,7 @@ pub fn random_fraction() -> f64 {
 /// Sends what happens inside to standard error: warnings, with `verbose` more, or what
 /// `DEPLOYCTL_LOG` says (in the syntax of `tracing_subscriber`'s `EnvFilter`). kube logs whole
 /// answers that it can't read, so it is heard only where it is asked for by name.
-pub fn log_to_stderr(verbose: u8, environment: &Environment) {
+pub fn log_to_stderr(verbose: u8, colored: bool, environment: &Environment) {
     use tracing_subscriber::EnvFilter;
     let default = match verbose {
         0 => "off",
@@ -67,6 +68,7 @@ pub fn log_to_stderr(verbose: u8, environment: &Environment) {
     };
     let filter = EnvFilter::new(environment.get("DEPLOYCTL_LOG").unwrap_or(default));
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let subscriber = subscriber.with_ansi(colored);
     // A second call, in a test, keeps the first subscriber.
     let _ = subscriber.without_time().try_init();
 }
