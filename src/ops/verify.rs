@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use tokio::time::timeout;
 
 pub use self::report::{ObjectReport, PodReport, RolloutReport, RolloutVerdict};
 
@@ -116,7 +117,12 @@ pub async fn verify(
     emit: &(dyn Fn(VerifyEvent) + Send + Sync),
 ) -> Result<RolloutReport, VerifyError> {
     let start = cluster.now();
-    let mut snapshot = first_look(cluster, options, emit).await?;
+    let Ok(first) = timeout(options.timeout, first_look(cluster, options, emit)).await else {
+        let reason = format!("the cluster did not answer within {} s", options.timeout.as_secs());
+        let end = End { verdict: RolloutVerdict::TimedOut, reason, cause: None };
+        return Ok(report::write(options, &Snapshot::default(), end, start, cluster.now()));
+    };
+    let mut snapshot = first?;
     let mut watch = Watch {
         options,
         emit,

@@ -287,6 +287,19 @@ fn no_cluster_or_one_that_does_not_answer() {
 }
 
 #[test]
+fn a_cluster_that_says_nothing_uses_up_the_time_and_no_more() {
+    // The kernel takes the connection; nobody ever answers it.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port().to_string();
+    let mut shop = Shop::new();
+    let file = shop.world.write("kubeconfig", &KUBECONFIG.replace("PORT", &port));
+    shop.world = shop.world.with("KUBECONFIG", file.as_str());
+    let ran = shop.world.run(&["verify", "--env", "dev", "--timeout", "1s"]);
+    assert_eq!(ran.code, 5, "{ran:#?}");
+    assert!(ran.stdout.contains("timed-out: the cluster did not answer within 1 s"), "{ran:#?}");
+}
+
+#[test]
 fn a_context_that_is_misspelt_does_not_pass_for_no_cluster() {
     let mut shop = Shop::new();
     let file = shop.world.write("kubeconfig", &KUBECONFIG.replace("PORT", "1"));
