@@ -159,6 +159,16 @@ pub enum SetError {
         /// For how long.
         time: Duration,
     },
+    /// The remote says again and again that the branch has moved, and it has not.
+    #[error(
+        "`{remote}` can't move `{branch}`: it refuses each push as too late, but nobody else pushes"
+    )]
+    Stuck {
+        /// The branch.
+        branch: String,
+        /// The remote.
+        remote: String,
+    },
     /// The environment is changed by pull requests, and there is nowhere to open them.
     #[error(
         "`{environment}` is changed by pull requests, but `{remote}` is not a GitHub repository"

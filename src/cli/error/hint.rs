@@ -122,6 +122,9 @@ fn set(error: &SetError) -> Option<&'static str> {
         SetError::NoPullRequests { .. } => Some(
             "let the environment be changed by push (`via: push`), or set `manifests.repo` to the repository on GitHub",
         ),
+        SetError::Stuck { .. } => Some(
+            "a push that died may have left `refs/heads/BRANCH.lock` in the remote; remove it if no push is running",
+        ),
         SetError::Raced { .. } => Some("nothing was changed; run it again"),
         _ => None,
     }

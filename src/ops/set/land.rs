@@ -21,8 +21,12 @@ pub(super) async fn land(options: &SetOptions<'_>, emit: Emit<'_>) -> Result<Set
         None => repository.default_branch().await?,
     };
     let mut attempt = 1;
+    let mut still = Still::default();
     loop {
         let tip = options.manifests.fetch(emit).await?;
+        if still.is_stuck_at(&tip) {
+            return Err(SetError::Stuck { branch, remote: options.manifests.remote.clone() });
+        }
         let Change { files, edits } = edit::change(options, &repository.tree(&tip)?).await?;
         let report = |outcome| SetReport {
             environment: options.environment.name.clone(),
@@ -53,6 +57,26 @@ pub(super) async fn land(options: &SetOptions<'_>, emit: Emit<'_>) -> Result<Set
         attempt += 1;
     }
 }
+
+/// How often in a row a push was refused as late though the branch had not moved.
+#[derive(Default)]
+struct Still {
+    tip: Option<CommitId>,
+    times: u32,
+}
+
+impl Still {
+    /// Returns whether the branch has been at `tip` for too many attempts: then nobody is faster,
+    /// but something is in the way, such as the lock of a push that died.
+    fn is_stuck_at(&mut self, tip: &CommitId) -> bool {
+        self.times = if self.tip.as_ref() == Some(tip) { self.times + 1 } else { 0 };
+        self.tip = Some(tip.clone());
+        self.times >= STUCK_AFTER
+    }
+}
+
+/// About 15 seconds, with the pauses between attempts.
+const STUCK_AFTER: u32 = 8;
 
 /// Returns how long to wait after attempt `attempt`: a random part (full jitter) of a bound that
 /// doubles, so that writers who met once do not meet again.

@@ -104,3 +104,16 @@ fn the_same_image_twice_is_one_commit() {
     all_succeed((0..3).map(|n| set(&world, n, "cart", "same")).collect());
     assert_eq!(manifests.git(&["rev-list", "--count", "main"]), "2\n");
 }
+
+#[test]
+fn a_lock_that_a_dead_push_left_is_told_and_not_waited_for_to_the_end() {
+    let manifests = manifests();
+    let lock = manifests.path().join("refs/heads/main.lock");
+    std::fs::create_dir_all(lock.parent().unwrap()).unwrap();
+    std::fs::write(&lock, "").unwrap();
+    let world = world(manifests.path().as_str());
+    let ran = world.run(&["set", "--env", "dev", &format!("cart=:one@{DIGEST}")]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (1, ""), "{ran:#?}");
+    assert!(ran.stderr.contains("but nobody else pushes"), "{ran:#?}");
+    assert!(ran.stderr.contains("hint: a push that died may have left"), "{ran:#?}");
+}
