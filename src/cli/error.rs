@@ -40,6 +40,11 @@ impl CommandError {
         Self { exit: Exit::Usage, error: message.into().into(), hint: Some(hint.into()) }
     }
 
+    /// Returns the error of something that was carried out and whose answer is no.
+    pub(super) fn failed(message: String) -> Self {
+        Self { exit: Exit::Failed, error: message.into(), hint: None }
+    }
+
     /// Returns an error for something that can't happen.
     pub(super) fn bug(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         let hint = Some("this is a bug; please report it".to_owned());

@@ -95,8 +95,8 @@ impl SourceFacts {
     /// Fails with the reason if there is no commit, or files differ from it.
     pub fn clean_commit(&self) -> Result<&str, &'static str> {
         match &self.commit {
-            None => Err("the source has none"),
-            Some(_) if self.dirty => Err("files differ from it"),
+            None => Err("there is none"),
+            Some(_) if self.dirty => Err("its files have changes that are not committed"),
             Some(commit) => Ok(commit.get(..COMMIT_LENGTH).unwrap_or(commit)),
         }
     }
@@ -212,7 +212,7 @@ mod tests {
         assert_eq!(tag.unwrap(), "main-4e5b6c7d8e9f.e3b0c44298fc");
         assert_eq!(
             check("v-{commit}", Some(COMMIT), true).unwrap_err(),
-            "tag template `v-{commit}` needs a commit, and files differ from it"
+            "tag template `v-{commit}` needs a commit, and its files have changes that are not committed"
         );
     }
 

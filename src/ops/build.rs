@@ -16,12 +16,10 @@ use crate::system::Environment;
 
 /// What to build, and where it goes.
 pub struct BuildOptions<'a> {
-    /// The services to build; each has a recipe.
-    pub services: Vec<&'a Service>,
+    /// The services to build, and what is known about each one's source.
+    pub services: Vec<(&'a Service, SourceFacts)>,
     /// The folder that contexts are relative to.
     pub folder: &'a Utf8Path,
-    /// What is known about the source.
-    pub source: SourceFacts,
     /// The tag to use instead of what the service's policy says.
     pub tag: Option<Tag>,
     /// Seconds since 1970 that time stamps in the image are set to.
@@ -130,27 +128,31 @@ pub enum BuildError {
 ///
 /// Fails at the first service whose image can't be built or pushed; those before it stay pushed.
 pub async fn build(options: &BuildOptions<'_>, emit: Emit<'_>) -> Result<BuildReport, BuildError> {
-    if let Some(warning) = tag_warning(options) {
-        emit(Event::Warning(warning));
-    }
     let mut images = Vec::new();
-    for service in &options.services {
-        images.push(build_service(service, options, emit).await?);
+    for (service, source) in &options.services {
+        if let Some(warning) = tag_warning(service, source, options) {
+            emit(Event::Warning(warning));
+        }
+        images.push(build_service(service, source, options, emit).await?);
     }
     Ok(BuildReport { images })
 }
 
-/// Returns why images are tagged by their content though they should be by their commit.
-fn tag_warning(options: &BuildOptions<'_>) -> Option<String> {
-    let by_commit = |service: &&Service| service.tag == TagPolicy::Commit;
-    let reason = options.source.clean_commit().err()?;
-    (options.tag.is_none() && options.services.iter().any(by_commit)).then(|| {
-        format!("images are tagged by their content, not by their source's commit: {reason}")
-    })
+/// Returns why the image is tagged by its content though it should be by its commit.
+fn tag_warning(
+    service: &Service,
+    source: &SourceFacts,
+    options: &BuildOptions<'_>,
+) -> Option<String> {
+    let by_commit = options.tag.is_none() && service.tag == TagPolicy::Commit;
+    let reason = source.clean_commit().err().filter(|_| by_commit)?;
+    let name = &service.name;
+    Some(format!("{name} is tagged by its content, not by its source's commit: {reason}"))
 }
 
 async fn build_service(
     service: &Service,
+    source: &SourceFacts,
     options: &BuildOptions<'_>,
     emit: Emit<'_>,
 ) -> Result<Built, BuildError> {
@@ -171,10 +173,10 @@ async fn build_service(
         log: &|line| emit(Event::Line(line.to_owned())),
     };
     let built = builder.build(&request).await.map_err(failed)?;
-    let image = pin(service, &built.manifest, options)?;
+    let image = pin(service, source, &built.manifest, options)?;
     let pushed = match options.destination {
         Destination::Push(registry) => {
-            emit(Event::Pushing { image: image.to_string(), blobs: built.blobs.len() });
+            emit(Event::Storing { image: image.to_string() });
             push(registry, options.bases, &image, &built, base.as_ref()).await?;
             true
         }
@@ -200,13 +202,14 @@ async fn builder(
 
 fn pin(
     service: &Service,
+    source: &SourceFacts,
     manifest: &Manifest,
     options: &BuildOptions<'_>,
 ) -> Result<PinnedImage, BuildError> {
     let digest = manifest.digest();
     let tag = match &options.tag {
         Some(tag) => tag.clone(),
-        None => service.tag.tag(&options.source, &digest).map_err(|source| {
+        None => service.tag.tag(source, &digest).map_err(|source| {
             let service = service.name.clone();
             BuildError::Tag { service, source }
         })?,

@@ -45,12 +45,10 @@ pub enum Event {
     },
     /// A line that a build engine or a step's command printed.
     Line(String),
-    /// An image is being pushed.
-    Pushing {
+    /// A registry, or a layout, is being given what it lacks of an image.
+    Storing {
         /// The image, pinned.
         image: String,
-        /// How many blobs the build made.
-        blobs: usize,
     },
     /// An image is going from one environment to the next.
     Promoting {

@@ -1,5 +1,7 @@
 //! `deployctl run`: a pipeline's steps, one after the other.
 
+use std::fmt;
+
 use async_trait::async_trait;
 
 use super::{Emit, Event};
@@ -8,23 +10,23 @@ use crate::pipeline::{Action, Pipeline};
 /// Does what a step says; the command line joins it to real backends.
 #[async_trait]
 pub trait StepRunner: Send {
-    /// What a step that could not be done fails with.
-    type Error: Send;
+    /// What a step that fails fails with.
+    type Error: fmt::Display + Send;
 
-    /// Does the action and returns what came of it.
+    /// Does the action.
     ///
     /// # Errors
     ///
-    /// Fails if it can't be done.
-    async fn step(&mut self, action: &Action) -> Result<StepOutcome, Self::Error>;
+    /// Fails if it can't be done, or if it was carried out and its answer is no.
+    async fn step(&mut self, action: &Action) -> Result<(), Self::Error>;
 }
 
 /// What came of a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StepOutcome {
-    /// It is done; the pipeline goes on.
+    /// It is done.
     Done,
-    /// It was carried out and its answer is no; the pipeline ends here.
+    /// It failed, and the pipeline ended there.
     Failed {
         /// Why, in one line.
         reason: String,
@@ -40,22 +42,14 @@ pub struct RunReport {
     pub steps: Vec<(String, StepOutcome)>,
 }
 
-impl RunReport {
-    /// Returns the step that ended the pipeline early, and why.
-    pub fn failure(&self) -> Option<(&str, &str)> {
-        match self.steps.last() {
-            Some((name, StepOutcome::Failed { reason })) => Some((name, reason)),
-            _ => None,
-        }
-    }
-}
-
 /// Why a pipeline ended early.
 #[derive(Debug)]
 pub struct RunError<E> {
-    /// The step that failed.
+    /// The steps up to the one that failed.
+    pub report: RunReport,
+    /// The name of the step that failed.
     pub step: String,
-    /// The cause.
+    /// What it failed with.
     pub error: E,
 }
 
@@ -63,23 +57,22 @@ pub struct RunError<E> {
 ///
 /// # Errors
 ///
-/// Fails where a step can't be carried out at all.
+/// Fails where a step does.
 pub async fn run<R: StepRunner>(
     pipeline: &Pipeline,
     runner: &mut R,
     emit: Emit<'_>,
 ) -> Result<RunReport, RunError<R::Error>> {
-    let mut steps = Vec::new();
+    let mut report = RunReport { pipeline: pipeline.name.clone(), steps: Vec::new() };
     for (index, step) in pipeline.steps.iter().enumerate() {
         let (number, of, name) = (index + 1, pipeline.steps.len(), step.name.clone());
         emit(Event::Step { number, of, name: name.clone() });
-        let outcome = runner.step(&step.action).await;
-        let outcome = outcome.map_err(|error| RunError { step: name.clone(), error })?;
-        let ends = matches!(outcome, StepOutcome::Failed { .. });
-        steps.push((name, outcome));
-        if ends {
-            break;
+        if let Err(error) = runner.step(&step.action).await {
+            let reason = error.to_string();
+            report.steps.push((name.clone(), StepOutcome::Failed { reason }));
+            return Err(RunError { report, step: name, error });
         }
+        report.steps.push((name, StepOutcome::Done));
     }
-    Ok(RunReport { pipeline: pipeline.name.clone(), steps })
+    Ok(report)
 }

@@ -65,16 +65,23 @@ fn command(out: &mut dyn io::Write, text: &str) -> io::Result<()> {
 
 impl Report for DemoReport {
     fn human(&self, out: &mut dyn io::Write) -> io::Result<()> {
+        if !self.is_kept {
+            return writeln!(
+                out,
+                "\nAll of it is removed now; `deployctl demo --keep DIR` keeps it."
+            );
+        }
         title(out, "Where everything lies")?;
         let home = &self.home;
         for (what, path) in [
             ("manifests repository", "manifests.git"),
             ("service and deployctl.yaml", "shop"),
             ("image (OCI layout)", "images"),
+            ("cache of the repository", "cache"),
         ] {
             writeln!(out, "{what:<27} {home}/{path}")?;
         }
-        Ok(())
+        writeln!(out, "Look around: cd {home}/shop && deployctl status")
     }
 
     fn json(&self) -> Value {

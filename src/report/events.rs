@@ -7,7 +7,7 @@ pub fn line(event: &Event, verbose: u8) -> Option<String> {
     Some(match event {
         Event::Building { service } => format!("building {service}"),
         Event::Line(line) => format!("  {line}"),
-        Event::Pushing { image, blobs } => format!("pushing {image} ({blobs} new blobs)"),
+        Event::Storing { image } => format!("storing {image}"),
         Event::Promoting { service, image } => format!("promoting {service}: {image}"),
         Event::Fetching { remote } if verbose > 0 => format!("fetching {remote}"),
         Event::Fetching { .. } => return None,

@@ -23,6 +23,7 @@ pub use demo::scene;
 pub use events::line as event_line;
 pub use health::{AssessedObject, HealthReport};
 pub use rollout::{ClosedGate, VerifyReport};
+pub use run::PlannedSteps;
 pub use status::History;
 
 /// An op's report that can be shown.

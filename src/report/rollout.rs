@@ -133,7 +133,7 @@ fn change_line(change: &Change) -> String {
         }
         Change::Restarted { pod, container, restarts, exit_code } => {
             let exit = exit_code.map(|code| format!(" after exit code {code}")).unwrap_or_default();
-            format!("{pod} ({container}) was restarted{exit}, {restarts} times by now")
+            format!("{pod} ({container}) was restarted{exit} (restart {restarts})")
         }
     }
 }

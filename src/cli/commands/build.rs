@@ -7,7 +7,6 @@ use crate::cli::error::CommandError;
 use crate::cli::exit::Exit;
 use crate::cli::ui::Ui;
 use crate::config::{Config, Service};
-use crate::git::Source;
 use crate::image::{SourceFacts, Tag};
 use crate::ops::{self, BuildOptions, BuildReport, Destination};
 use crate::registry::Layout;
@@ -49,7 +48,10 @@ pub(super) async fn build(
     context: &Context,
     ui: &Ui,
 ) -> Result<BuildReport, CommandError> {
-    let source = context.source(config.folder()).await?;
+    let mut services = Vec::new();
+    for service in self::services(config, &args.services)? {
+        services.push((service, facts(service, config, context).await?));
+    }
     let remote = context.registry()?;
     let layout = args.layout.as_deref().map(Layout::new);
     let destination = match &layout {
@@ -58,11 +60,10 @@ pub(super) async fn build(
         None => Destination::Push(&remote),
     };
     let options = BuildOptions {
-        services: services(config, &args.services)?,
+        services,
         folder: config.folder(),
-        source: facts(source.as_ref()),
         tag: args.tag.clone(),
-        epoch: epoch(context, source.as_ref())?,
+        epoch: epoch(context)?,
         destination,
         bases: &remote,
         environment: &context.environment,
@@ -91,22 +92,32 @@ fn services<'a>(config: &'a Config, names: &[String]) -> Result<Vec<&'a Service>
     Ok(built)
 }
 
-fn facts(source: Option<&Source>) -> SourceFacts {
-    SourceFacts {
-        commit: source.map(|source| source.commit.to_string()),
+/// Returns what git knows about the files that the service is built from: what lies beside them
+/// does not decide about its image.
+async fn facts(
+    service: &Service,
+    config: &Config,
+    context: &Context,
+) -> Result<SourceFacts, CommandError> {
+    let own = service.recipe.as_ref().map(|recipe| config.folder().join(&recipe.context));
+    let folder = own.filter(|folder| folder.is_dir()).unwrap_or_else(|| config.folder().to_owned());
+    let source = context.source(&folder).await?;
+    Ok(SourceFacts {
+        commit: source.as_ref().map(|source| source.commit.to_string()),
         dirty: source.is_some_and(|source| source.dirty),
-    }
+    })
 }
 
-/// Returns the time stamp of everything in the image: `SOURCE_DATE_EPOCH`, else the commit's time,
-/// else 1970. Never the clock: the same files give the same image.
-fn epoch(context: &Context, source: Option<&Source>) -> Result<i64, CommandError> {
+/// Returns the time stamp of everything in the image: `SOURCE_DATE_EPOCH`, else 1970. Never the
+/// clock, and not the commit's time either: the same files give the same digest, and a digest that
+/// stays rolls nothing out.
+fn epoch(context: &Context) -> Result<i64, CommandError> {
     match context.environment.get("SOURCE_DATE_EPOCH") {
         Some(text) => text.parse().map_err(|_| {
             let message =
                 format!("SOURCE_DATE_EPOCH is `{text}`, which is not a number of seconds");
             CommandError::usage(message, "set it to seconds since 1970, or unset it")
         }),
-        None => Ok(source.map_or(0, |source| source.time.as_second())),
+        None => Ok(0),
     }
 }

@@ -35,6 +35,7 @@ pub(crate) async fn run(args: &DemoArgs, context: &Context, ui: &Ui) -> Result<E
     let renderer = context.renderer();
     let options = DemoOptions {
         home: &home,
+        is_kept: args.keep.is_some(),
         fail: args.fail,
         environment: &context.environment,
         renderer: &renderer,
@@ -54,9 +55,6 @@ pub(crate) async fn run(args: &DemoArgs, context: &Context, ui: &Ui) -> Result<E
     };
     let report = ops::demo(&options, &show, &emit).await?;
     ui.report(&report)?;
-    if args.keep.is_none() {
-        ui.say("(removed now; run it with --keep DIR to look around)");
-    }
     Ok(match report.verdict {
         RolloutVerdict::Healthy => Exit::Done,
         RolloutVerdict::Degraded => Exit::Degraded,

@@ -7,7 +7,7 @@ use crate::cli::error::CommandError;
 use crate::cli::exit::Exit;
 use crate::cli::ui::Ui;
 use crate::config::{Config, Environment};
-use crate::ops::{self, PromoteOptions, PromoteReport};
+use crate::ops::{self, Event, PromoteOptions, PromoteReport};
 use crate::report::ClosedGate;
 
 /// Copy the digests that one environment states to the next
@@ -122,7 +122,8 @@ async fn closed_gate(
     match context.cluster(from).await {
         Ok(_) => {}
         Err(error) if error.is_no_cluster() => {
-            ui.say(&format!("not checked whether {} is healthy: {error}", from.name));
+            let warning = format!("not checked whether {} is healthy: {error}", from.name);
+            ui.event(&Event::Warning(warning));
             return Ok(None);
         }
         // A context that is misspelt must not pass for a cluster that is not there.

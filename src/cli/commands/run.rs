@@ -15,8 +15,9 @@ use crate::cli::exit::Exit;
 use crate::cli::ui::Ui;
 use crate::config::{Config, Service};
 use crate::image::PinnedImage;
-use crate::ops::{self, Event, Outcome, StepOutcome, StepRunner};
+use crate::ops::{self, Event, Outcome, StepRunner};
 use crate::pipeline::{Action, CommandLine, Pipeline};
+use crate::report::PlannedSteps;
 use crate::system::Command;
 
 /// Run the steps of a pipeline, `pipelines/PIPELINE.yaml`
@@ -34,24 +35,22 @@ pub(crate) async fn run(args: &RunArgs, context: &Context, ui: &Ui) -> Result<Ex
     let pipeline = read(&args.pipeline, &config)?;
     check(&pipeline, &config)?;
     if args.dry_run {
-        let steps = pipeline.steps.iter().enumerate();
-        ui.answer(|out| {
-            let mut steps = steps;
-            steps.try_for_each(|(index, step)| writeln!(out, "{}. {}", index + 1, step.name))
-        })?;
+        ui.report(&PlannedSteps(&pipeline))?;
         return Ok(Exit::Done);
     }
     let mut runner =
         Runner { config: &config, context, ui, images: Vec::new(), commit: None, waiting: None };
-    let report = ops::run(&pipeline, &mut runner, &|event| ui.event(&event)).await;
-    let report = report.map_err(|failed| {
-        failed
-            .error
-            .context(format!("step `{}` of pipeline `{}` failed", failed.step, pipeline.name))
-            .of_step()
-    })?;
-    ui.report(&report)?;
-    Ok(if report.failure().is_some() { Exit::StepFailed } else { Exit::Done })
+    match ops::run(&pipeline, &mut runner, &|event| ui.event(&event)).await {
+        Ok(report) => {
+            ui.report(&report)?;
+            Ok(Exit::Done)
+        }
+        Err(failed) => {
+            ui.report(&failed.report)?;
+            let step = format!("step `{}` of pipeline `{}` failed", failed.step, pipeline.name);
+            Err(failed.error.context(step).of_step())
+        }
+    }
 }
 
 /// Returns the pipeline that a name or a path stands for.
@@ -83,6 +82,7 @@ fn known(folder: &Utf8Path) -> String {
 
 /// Checks every name in the pipeline before the first step runs.
 fn check(pipeline: &Pipeline, config: &Config) -> Result<(), CommandError> {
+    let mut is_built = false;
     for step in &pipeline.steps {
         let (environments, services): (Vec<&String>, &[String]) = match &step.action {
             Action::Build { services } => (Vec::new(), services),
@@ -98,6 +98,13 @@ fn check(pipeline: &Pipeline, config: &Config) -> Result<(), CommandError> {
                 .map_err(|error| CommandError::from(error).context(context()))?;
         }
         config.services(services).map_err(|error| CommandError::from(error).context(context()))?;
+        is_built |= matches!(step.action, Action::Build { .. });
+        if matches!(step.action, Action::Set { .. }) && !is_built {
+            let message = "there is no `build` step before it, so there is nothing to set";
+            let hint =
+                "add a `build` step; `promote` is for images that another environment states";
+            return Err(CommandError::usage(message, hint).context(context()));
+        }
     }
     Ok(())
 }
@@ -122,7 +129,7 @@ struct Runner<'a> {
 impl StepRunner for Runner<'_> {
     type Error = CommandError;
 
-    async fn step(&mut self, action: &Action) -> Result<StepOutcome, CommandError> {
+    async fn step(&mut self, action: &Action) -> Result<(), CommandError> {
         match action {
             Action::Build { services } => self.build(services.clone()).await,
             Action::Set { environment } => self.set(environment).await,
@@ -138,7 +145,7 @@ impl StepRunner for Runner<'_> {
 }
 
 impl<'a> Runner<'a> {
-    async fn build(&mut self, services: Vec<String>) -> Result<StepOutcome, CommandError> {
+    async fn build(&mut self, services: Vec<String>) -> Result<(), CommandError> {
         let args = BuildArgs::of_services(services);
         let report = build::build(&args, self.config, self.context, self.ui).await?;
         self.ui.report(&report)?;
@@ -147,21 +154,17 @@ impl<'a> Runner<'a> {
             self.images.retain(|(other, _)| other.name != service.name);
             self.images.push((service, built.image));
         }
-        Ok(StepOutcome::Done)
+        Ok(())
     }
 
-    async fn set(&mut self, environment: &str) -> Result<StepOutcome, CommandError> {
-        if self.images.is_empty() {
-            let reason = "no step before it has built an image".to_owned();
-            return Ok(StepOutcome::Failed { reason });
-        }
+    async fn set(&mut self, environment: &str) -> Result<(), CommandError> {
         let environment = self.config.environment(environment)?;
         let images = self.images.clone();
         let report =
             set::set(environment, images, false, self.config, self.context, self.ui).await?;
         self.ui.report(&report)?;
         self.commit = report.revision().map(ToString::to_string);
-        Ok(StepOutcome::Done)
+        Ok(())
     }
 
     async fn promote(
@@ -169,15 +172,14 @@ impl<'a> Runner<'a> {
         services: &[String],
         from: Option<&str>,
         to: &str,
-    ) -> Result<StepOutcome, CommandError> {
+    ) -> Result<(), CommandError> {
         let args = PromoteArgs::of_step(services.to_vec(), from.map(str::to_owned), to.to_owned());
         let promoted = promote::promote(&args, self.config, self.context, self.ui).await?;
         let report = match promoted {
             Promoted::Written(report) => report,
             Promoted::Blocked(gate) => {
-                return Ok(StepOutcome::Failed {
-                    reason: format!("{} is not healthy: {}", gate.from, gate.reason),
-                });
+                let reason = format!("{} is not healthy: {}", gate.from, gate.reason);
+                return Err(CommandError::failed(reason));
             }
         };
         self.ui.report(&report)?;
@@ -186,7 +188,7 @@ impl<'a> Runner<'a> {
             let reason = format!("{to} waits for {url} to be merged; run `deployctl verify` then");
             self.waiting = Some(reason);
         }
-        Ok(StepOutcome::Done)
+        Ok(())
     }
 
     async fn verify(
@@ -194,10 +196,10 @@ impl<'a> Runner<'a> {
         services: &[String],
         environment: &str,
         timeout: Duration,
-    ) -> Result<StepOutcome, CommandError> {
+    ) -> Result<(), CommandError> {
         if let Some(reason) = &self.waiting {
             self.ui.say(&format!("not verified: {reason}"));
-            return Ok(StepOutcome::Done);
+            return Ok(());
         }
         let built = self.images.iter().map(|(service, _)| service.name.clone());
         let services = if services.is_empty() { built.collect() } else { services.to_vec() };
@@ -205,13 +207,13 @@ impl<'a> Runner<'a> {
         let reports = verify::verify(&args, self.config, self.context, self.ui).await?;
         self.ui.report(&reports)?;
         match reports.failure() {
-            Some(reason) => Ok(StepOutcome::Failed { reason }),
-            None => Ok(StepOutcome::Done),
+            Some(reason) => Err(CommandError::failed(reason)),
+            None => Ok(()),
         }
     }
 
     /// Runs the user's own command; its output is the conversation, its exit status decides.
-    async fn command(&mut self, line: &CommandLine) -> Result<StepOutcome, CommandError> {
+    async fn command(&mut self, line: &CommandLine) -> Result<(), CommandError> {
         let command = match line {
             CommandLine::Program(words) => Command::new(&words[0]).args(&words[1..]),
             CommandLine::Shell(text) => Command::new("sh").args(["-eu", "-c", text]),
@@ -222,11 +224,16 @@ impl<'a> Runner<'a> {
             .env("DEPLOYCTL_IMAGES", images.collect::<String>())
             .env("DEPLOYCTL_COMMIT", self.commit.as_deref().unwrap_or_default())
             .current_dir(self.config.folder())
-            .deadline(STEP_DEADLINE);
+            .deadline(STEP_DEADLINE)
+            .with_all_it_starts();
         let output = command.stream(&|line| self.ui.event(&Event::Line(line.to_owned()))).await?;
         if output.status.success() {
-            return Ok(StepOutcome::Done);
+            return Ok(());
         }
-        Ok(StepOutcome::Failed { reason: format!("`{line}` ended with {}", output.status) })
+        let end = match output.status.code() {
+            Some(code) => format!("exit code {code}"),
+            None => output.status.to_string(),
+        };
+        Err(CommandError::failed(format!("`{line}` ended with {end}")))
     }
 }

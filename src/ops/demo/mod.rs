@@ -27,6 +27,8 @@ use parts::Rollout;
 pub struct DemoOptions<'a> {
     /// An empty folder; everything is made in it.
     pub home: &'a Utf8Path,
+    /// Whether the folder stays.
+    pub is_kept: bool,
     /// Whether the rollout in dev breaks.
     pub fail: bool,
     /// Environment variables.
@@ -61,6 +63,8 @@ pub enum Scene<'a> {
 pub struct DemoReport {
     /// The folder that everything is in.
     pub home: Utf8PathBuf,
+    /// Whether it is the caller's to keep.
+    pub is_kept: bool,
     /// The image that was carried down the road.
     pub image: PinnedImage,
     /// The last rollout's verdict.
@@ -138,7 +142,8 @@ pub async fn demo(
         show(Scene::History(&history(&stage.manifests, prod, service, 10, emit).await?));
     }
     let (verdict, reason) = (rollout.verdict, rollout.reason);
-    Ok(DemoReport { home: options.home.to_owned(), image, verdict, reason, commits })
+    let (home, is_kept) = (options.home.to_owned(), options.is_kept);
+    Ok(DemoReport { home, is_kept, image, verdict, reason, commits })
 }
 
 /// The furnished folder, and what is in it.
@@ -172,9 +177,8 @@ impl<'a> Stage<'a> {
 
     async fn build(&self, service: &Service, emit: Emit<'_>) -> Result<BuildReport, DemoError> {
         let options = BuildOptions {
-            services: vec![service],
+            services: vec![(service, SourceFacts::default())],
             folder: self.config.folder(),
-            source: SourceFacts::default(),
             tag: None,
             epoch: 0,
             destination: Destination::Push(&self.layout),

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::health::Health;
 use crate::image;
 use crate::ops::{self, Outcome, StepOutcome};
+use crate::pipeline::Pipeline;
 use crate::report::{ClosedGate, HealthReport, VerifyReport};
 use crate::rollout::{Evidence, RootCause};
 
@@ -191,6 +192,12 @@ pub fn status(report: &ops::StatusReport) -> Value {
 pub fn history(changes: &[ops::Change]) -> Value {
     let changes: Vec<_> = changes.iter().map(Change::from).collect();
     document("history", &json!({ "changes": changes }))
+}
+
+/// Returns `deployctl.dev/plan/v1`.
+pub fn plan(pipeline: &Pipeline) -> Value {
+    let steps: Vec<_> = pipeline.steps.iter().map(|step| &step.name).collect();
+    document("plan", &json!({ "pipeline": pipeline.name, "steps": steps }))
 }
 
 /// Returns `deployctl.dev/run/v1`.
@@ -458,7 +465,7 @@ pub fn closed_gate(gate: &ClosedGate) -> Value {
 pub fn demo(report: &ops::DemoReport) -> Value {
     let commits: Vec<_> = report.commits.iter().map(ToString::to_string).collect();
     let fields = json!({
-        "home": report.home.as_str(),
+        "home": report.is_kept.then_some(report.home.as_str()),
         "image": report.image.to_string(),
         "verdict": report.verdict.as_str(),
         "reason": report.reason,
