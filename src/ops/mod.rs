@@ -27,7 +27,9 @@ pub use images::{StatedImage, StatedImageError, stated_image};
 pub use manifests::{CommitAncestry, Manifests};
 pub use promote::{PromoteError, PromoteOptions, PromoteReport, promote, stated_images};
 pub use run::{RunError, RunReport, StepOutcome, StepRunner, run};
-pub use set::{Edited, Outcome, PullRequests, SetError, SetOptions, SetReport, SourceCommit, set};
+pub use set::{
+    Edited, Outcome, PullRequests, SameDigest, SetError, SetOptions, SetReport, SourceCommit, set,
+};
 pub use status::{StatusReport, StatusRow, status};
 pub use verify::{
     Ancestry, ObjectReport, PodReport, RolloutReport, RolloutVerdict, VerifyError, VerifyEvent,

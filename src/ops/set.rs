@@ -29,6 +29,8 @@ pub struct SetOptions<'a> {
     pub environment: &'a Environment,
     /// The image of each service.
     pub images: Vec<(&'a Service, PinnedImage)>,
+    /// What happens to an overlay that states an image's digest already, under another tag.
+    pub same_digest: SameDigest,
     /// The environment that the images come from, for the commit's message.
     pub promoted_from: Option<String>,
     /// The commit that the images were built from.
@@ -45,6 +47,16 @@ pub struct SetOptions<'a> {
     pub dry_run: bool,
     /// How long to go on when pushes lose races.
     pub deadline: Duration,
+}
+
+/// What happens to an overlay that states a digest already, under another tag. kustomize renders tag
+/// and digest both, so another tag alone restarts pods (kustomize #5664).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SameDigest {
+    /// It gets the tag, as somebody asked for.
+    Retag,
+    /// It stays as it is: nothing has changed that runs.
+    Leave,
 }
 
 /// The GitHub repository that pull requests are opened in.

@@ -15,7 +15,7 @@ use crate::cli::exit::Exit;
 use crate::cli::ui::Ui;
 use crate::config::{Config, Service};
 use crate::image::PinnedImage;
-use crate::ops::{self, Event, Outcome, StepRunner};
+use crate::ops::{self, Event, Outcome, SameDigest, StepRunner};
 use crate::pipeline::{Action, CommandLine, Pipeline};
 use crate::report::PlannedSteps;
 use crate::system::Command;
@@ -160,8 +160,16 @@ impl<'a> Runner<'a> {
     async fn set(&mut self, environment: &str) -> Result<(), CommandError> {
         let environment = self.config.environment(environment)?;
         let images = self.images.clone();
-        let report =
-            set::set(environment, images, false, self.config, self.context, self.ui).await?;
+        let report = set::set(
+            environment,
+            images,
+            SameDigest::Leave,
+            false,
+            self.config,
+            self.context,
+            self.ui,
+        )
+        .await?;
         self.ui.report(&report)?;
         self.commit = report.revision().map(ToString::to_string);
         Ok(())

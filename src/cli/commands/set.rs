@@ -10,7 +10,7 @@ use crate::config::{Config, Environment, Service, Via};
 use crate::git::Source;
 use crate::github;
 use crate::image::{Digest, ImageReference, PinnedImage};
-use crate::ops::{self, Manifests, PullRequests, SetOptions, SetReport, SourceCommit};
+use crate::ops::{self, Manifests, PullRequests, SameDigest, SetOptions, SetReport, SourceCommit};
 use crate::registry::Registry as _;
 use crate::system;
 
@@ -44,7 +44,8 @@ pub(crate) async fn run(args: &SetArgs, context: &Context, ui: &Ui) -> Result<Ex
         }
         images.push((service, image));
     }
-    let report = set(environment, images, args.dry_run, &config, context, ui).await?;
+    let report =
+        set(environment, images, SameDigest::Retag, args.dry_run, &config, context, ui).await?;
     ui.report(&report)?;
     Ok(Exit::Done)
 }
@@ -53,6 +54,7 @@ pub(crate) async fn run(args: &SetArgs, context: &Context, ui: &Ui) -> Result<Ex
 pub(super) async fn set(
     environment: &Environment,
     images: Vec<(&Service, PinnedImage)>,
+    same_digest: SameDigest,
     dry_run: bool,
     config: &Config,
     context: &Context,
@@ -60,7 +62,7 @@ pub(super) async fn set(
 ) -> Result<SetReport, CommandError> {
     let source = context.source(config.folder()).await?.map(source_commit);
     with_options(environment, dry_run, config, context, async |options| {
-        let options = SetOptions { images, source, ..options };
+        let options = SetOptions { images, same_digest, source, ..options };
         Ok(ops::set(&options, &|event| ui.event(&event)).await?)
     })
     .await
@@ -89,6 +91,7 @@ pub(super) async fn with_options<T>(
         manifests: &manifests,
         environment,
         images: Vec::new(),
+        same_digest: SameDigest::Leave,
         promoted_from: None,
         source: None,
         author: context.identity().await?,

@@ -11,8 +11,9 @@ use jiff::Timestamp;
 use super::verify::Ancestry;
 use super::{
     BuildError, BuildOptions, BuildReport, Change, CommitAncestry, Destination, Emit, Manifests,
-    PromoteError, PromoteOptions, PromoteReport, RolloutReport, RolloutVerdict, SetError,
-    SetOptions, SetReport, VerifyError, VerifyOptions, build, history, promote, set, verify,
+    PromoteError, PromoteOptions, PromoteReport, RolloutReport, RolloutVerdict, SameDigest,
+    SetError, SetOptions, SetReport, VerifyError, VerifyOptions, build, history, promote, set,
+    verify,
 };
 use crate::cluster::{ClusterError, Scope};
 use crate::config::{Config, ConfigError, Service};
@@ -193,6 +194,7 @@ impl<'a> Stage<'a> {
             manifests: &self.manifests,
             environment: &self.config.environments[environment],
             images: Vec::new(),
+            same_digest: SameDigest::Leave,
             promoted_from: None,
             source: None,
             author: author(),

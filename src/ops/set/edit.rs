@@ -2,7 +2,7 @@
 
 use camino::Utf8PathBuf;
 
-use super::{SetError, SetOptions};
+use super::{SameDigest, SetError, SetOptions};
 use crate::config::Service;
 use crate::image::PinnedImage;
 use crate::k8s::pod_images;
@@ -61,6 +61,11 @@ async fn edit(
     let overlay = options.environment.overlay(service);
     let (file, bytes) = find_kustomization(tree, &overlay)
         .map_err(|error| unstated(options, service, error.into()))?;
+    let stated = before.as_ref().and_then(|before| before.pinned().ok());
+    if let Some(stated) = stated.filter(|stated| options.leaves(stated, image)) {
+        let (service, diff) = (service.name.clone(), String::new());
+        return Ok((Edited { service, file, before, image: stated, diff }, bytes));
+    }
     let failed = |source| SetError::Edit { file: file.clone(), source };
     let pin = ImageChange::pin(&service.image_in_manifests, image.clone());
     let edit = set_images(&bytes, &[pin]).map_err(failed)?;
@@ -69,6 +74,14 @@ async fn edit(
     let diff = between(&old, &text(&bytes), &new, &text(&edit.bytes));
     let (service, image) = (service.name.clone(), image.clone());
     Ok((Edited { service, file, before, image, diff }, edit.bytes))
+}
+
+impl SetOptions<'_> {
+    /// Returns whether an overlay that states `stated` is left alone though `wanted` is asked for.
+    fn leaves(&self, stated: &PinnedImage, wanted: &PinnedImage) -> bool {
+        self.same_digest == SameDigest::Leave
+            && (&stated.name, &stated.digest) == (&wanted.name, &wanted.digest)
+    }
 }
 
 fn unstated(options: &SetOptions<'_>, service: &Service, source: StatedImageError) -> SetError {

@@ -98,3 +98,18 @@ fn diff_shows_what_promotion_would_change() {
     );
     assert!(diff.contains("ranking in prod"), "{diff}");
 }
+
+#[test]
+fn promoting_a_digest_that_is_there_already_changes_no_tag() {
+    let shop = Shop::new();
+    shop.world.ok(&["set", "--env", "dev", &format!("ranking=:new@{DIGEST}")]);
+    shop.world.ok(&["set", "--env", "prod", &format!("ranking=:old@{DIGEST}")]);
+    let before = shop.overlay("prod");
+    let said = shop.world.ok(&["promote", "--to", "prod"]);
+    assert!(said.contains("unchanged: prod already states"), "{said}");
+    assert!(said.contains(&format!("ranking:old@{DIGEST}")), "{said}");
+    assert_eq!(shop.overlay("prod"), before);
+    // Whoever names a tag gets it.
+    shop.world.ok(&["set", "--env", "prod", &format!("ranking=:newer@{DIGEST}")]);
+    assert!(shop.overlay("prod").contains("newTag: \"newer\""), "{}", shop.overlay("prod"));
+}
