@@ -109,6 +109,8 @@ impl Remote {
         let words: Vec<&str> = path.rsplit(['/', ':', '\\']).take(2).collect();
         let slug = words.iter().rev().flat_map(|word| word.chars().take(32).chain(['-']));
         let slug: String = slug.filter(|c| c.is_ascii_alphanumeric() || *c == '-').collect();
+        // `..` leaves nothing but its dash.
+        let slug = slug.trim_start_matches('-');
         format!("{slug}{}", Digest::of(self.address.as_bytes()).short()).to_lowercase()
     }
 }
@@ -176,6 +178,7 @@ mod tests {
     #[test]
     fn the_cache_folder_is_readable_and_tells_remotes_apart() {
         let folder = |text| Remote::parse(text).unwrap().folder();
+        assert!(folder("/srv/shop/../manifests.git").starts_with("manifests-"));
         let one = folder("https://git.example.com/Shop/manifests.git");
         assert!(one.starts_with("shop-manifests-"), "{one}");
         assert_ne!(one, folder("https://git.example.org/Shop/manifests.git"));
