@@ -80,6 +80,14 @@ struct FilePromote {
     from: Option<String>,
     /// The environment to copy to.
     to: String,
+    /// Whether the images must be healthy in the environment that they come from (the default), where
+    /// there is a cluster to ask.
+    #[serde(default = "yes")]
+    verify: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// Options of `verify`.
@@ -135,8 +143,8 @@ fn step(file: FileStep) -> Result<Step, (&'static [&'static str], String)> {
     let mut actions = Vec::new();
     actions.extend(build.map(|FileBuild { services }| ("build", Action::Build { services })));
     actions.extend(set.map(|FileSet { env }| ("set", Action::Set { environment: env })));
-    actions.extend(promote.map(|FilePromote { services, from, to }| {
-        ("promote", Action::Promote { services, from, to })
+    actions.extend(promote.map(|FilePromote { services, from, to, verify }| {
+        ("promote", Action::Promote { services, from, to, verify })
     }));
     if let Some(FileVerify { env, services, timeout }) = verify {
         let timeout = timeout.map_or(Ok(TIMEOUT), |text| duration(&text));

@@ -52,6 +52,8 @@ pub enum Action {
         from: Option<String>,
         /// The environment to copy to.
         to: String,
+        /// Whether the images must be healthy in the environment that they come from.
+        verify: bool,
     },
     /// Waits until an environment is healthy at what the steps before have written.
     Verify {

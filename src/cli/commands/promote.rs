@@ -42,8 +42,13 @@ pub(super) enum Promoted {
 
 impl PromoteArgs {
     /// Returns the arguments of a pipeline's step.
-    pub(super) fn of_step(services: Vec<String>, from: Option<String>, to: String) -> Self {
-        Self { services, from, to, no_verify: false, dry_run: false }
+    pub(super) fn of_step(
+        services: Vec<String>,
+        from: Option<String>,
+        to: String,
+        verify: bool,
+    ) -> Self {
+        Self { services, from, to, no_verify: !verify, dry_run: false }
     }
 }
 
@@ -117,7 +122,9 @@ async fn closed_gate(
     }
     let unproven = |error: CommandError| {
         let context = format!("can't check whether `{}` is healthy", from.name);
-        error.context(context).or_hint("pass --no-verify to promote without looking")
+        error
+            .context(context)
+            .or_hint("promote without looking: --no-verify, or `verify: false` in a pipeline")
     };
     match context.cluster(from).await {
         Ok(_) => {}

@@ -87,7 +87,9 @@ fn check(pipeline: &Pipeline, config: &Config) -> Result<(), CommandError> {
         let (environments, services): (Vec<&String>, &[String]) = match &step.action {
             Action::Build { services } => (Vec::new(), services),
             Action::Set { environment } => (vec![environment], &[]),
-            Action::Promote { services, from, to } => (from.iter().chain([to]).collect(), services),
+            Action::Promote { services, from, to, .. } => {
+                (from.iter().chain([to]).collect(), services)
+            }
             Action::Verify { services, environment, .. } => (vec![environment], services),
             Action::Run(_) => (Vec::new(), &[]),
         };
@@ -133,8 +135,9 @@ impl StepRunner for Runner<'_> {
         match action {
             Action::Build { services } => self.build(services.clone()).await,
             Action::Set { environment } => self.set(environment).await,
-            Action::Promote { services, from, to } => {
-                self.promote(services, from.as_deref(), to).await
+            Action::Promote { services, from, to, verify } => {
+                let (services, from) = (services.clone(), from.clone());
+                self.promote(PromoteArgs::of_step(services, from, to.clone(), *verify)).await
             }
             Action::Verify { services, environment, timeout } => {
                 self.verify(services, environment, *timeout).await
@@ -175,13 +178,7 @@ impl<'a> Runner<'a> {
         Ok(())
     }
 
-    async fn promote(
-        &mut self,
-        services: &[String],
-        from: Option<&str>,
-        to: &str,
-    ) -> Result<(), CommandError> {
-        let args = PromoteArgs::of_step(services.to_vec(), from.map(str::to_owned), to.to_owned());
+    async fn promote(&mut self, args: PromoteArgs) -> Result<(), CommandError> {
         let promoted = promote::promote(&args, self.config, self.context, self.ui).await?;
         let report = match promoted {
             Promoted::Written(report) => report,
@@ -193,6 +190,7 @@ impl<'a> Runner<'a> {
         self.ui.report(&report)?;
         self.commit = report.set.revision().map(ToString::to_string);
         if let Outcome::PullRequest { url, .. } = &report.set.outcome {
+            let to = &report.set.environment;
             let reason = format!("{to} waits for {url} to be merged; run `deployctl verify` then");
             self.waiting = Some(reason);
         }

@@ -144,3 +144,24 @@ fn the_tag_is_the_content_where_no_commit_says_what_was_built_and_that_is_said()
         "{ran:#?}"
     );
 }
+
+#[test]
+fn a_promotion_looks_at_the_cluster_unless_the_step_says_not_to() {
+    let mut shop = Shop::new();
+    let port = crate::support::free_port();
+    let kubeconfig = format!(
+        "apiVersion: v1\nkind: Config\ncurrent-context: c\n\
+         clusters: [{{name: c, cluster: {{server: 'https://127.0.0.1:{port}'}}}}]\n\
+         users: [{{name: u, user: {{}}}}]\ncontexts: [{{name: c, context: {{cluster: c, user: u}}}}]\n"
+    );
+    let file = shop.world.write("kubeconfig", &kubeconfig);
+    shop.world = shop.world.with("KUBECONFIG", file.as_str());
+    shop.world.write("pipelines/p.yaml", "version: 1\nsteps:\n- promote: {to: prod}\n");
+    let ran = shop.world.run(&["run", "p"]);
+    assert_eq!(ran.code, 6, "{ran:#?}");
+    assert!(ran.stderr.contains("`verify: false` in a pipeline"), "{ran:#?}");
+    let step = "version: 1\nsteps:\n- promote: {to: prod, verify: false}\n";
+    shop.world.write("pipelines/p.yaml", step);
+    shop.world.ok(&["run", "p"]);
+    assert!(shop.overlay("prod").contains("newTag: \"old\""), "{}", shop.overlay("prod"));
+}
