@@ -65,12 +65,6 @@ fn command(out: &mut dyn io::Write, text: &str) -> io::Result<()> {
 
 impl Report for DemoReport {
     fn human(&self, out: &mut dyn io::Write) -> io::Result<()> {
-        if !self.is_kept {
-            return writeln!(
-                out,
-                "\nAll of it is removed now; `deployctl demo --keep DIR` keeps it."
-            );
-        }
         title(out, "Where everything lies")?;
         let home = &self.home;
         for (what, path) in [
@@ -81,7 +75,10 @@ impl Report for DemoReport {
         ] {
             writeln!(out, "{what:<27} {home}/{path}")?;
         }
-        writeln!(out, "Look around: cd {home}/shop && deployctl status")
+        match self.is_kept {
+            true => writeln!(out, "Look around: cd {home}/shop && deployctl status"),
+            false => writeln!(out, "It is removed now; `deployctl demo --keep DIR` keeps it."),
+        }
     }
 
     fn json(&self) -> Value {

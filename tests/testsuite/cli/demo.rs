@@ -14,6 +14,9 @@ fn the_demo_needs_nothing_but_the_binary() {
     for part in ["deployctl build", "dev states", "ranking in prod: healthy", "Promote ranking"] {
         assert!(said.contains(part), "{part}: {said}");
     }
+    for part in ["The history of prod", "Where everything lies", "manifests.git", "--keep DIR"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
     assert!(said.contains("recorded on a real Kubernetes cluster"), "{said}");
 }
 
