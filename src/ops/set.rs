@@ -5,6 +5,7 @@
 
 mod edit;
 mod land;
+mod pull_request;
 
 use std::time::Duration;
 

@@ -3,10 +3,9 @@
 use std::time::{Duration, Instant};
 
 use super::edit::{self, Change};
-use super::{Outcome, PullRequests, SetError, SetOptions, SetReport};
+use super::{Outcome, SetError, SetOptions, SetReport, pull_request};
 use crate::config::Via;
-use crate::git::{CommitId, GitError, Push, message};
-use crate::github::PullRequest;
+use crate::git::{CommitId, Push, message};
 use crate::ops::history::trailer;
 use crate::ops::{Edited, Emit, Event};
 
@@ -44,7 +43,9 @@ pub(super) async fn land(options: &SetOptions<'_>, emit: Emit<'_>) -> Result<Set
         let Some(commit) = commit else { return Ok(report(Outcome::Unchanged { tip })) };
         let outcome = match options.environment.via {
             Via::Push => push(options, &commit, &branch, &tip).await?,
-            Via::PullRequest => pull_request(options, &commit, &branch, &edits).await?,
+            Via::PullRequest => {
+                pull_request::land(options, &commit, &branch, subject(options), &edits).await?
+            }
         };
         if let Some(outcome) = outcome {
             return Ok(report(outcome));
@@ -98,42 +99,6 @@ async fn push(
     Ok((push == Push::Pushed).then_some(Outcome::Pushed { commit, branch }))
 }
 
-/// Pushes the commit to the environment's own branch and opens a pull request, or brings the one
-/// that is open up to date. Returns `None` if that branch moved meanwhile.
-async fn pull_request(
-    options: &SetOptions<'_>,
-    commit: &CommitId,
-    base: &str,
-    edits: &[Edited],
-) -> Result<Option<Outcome>, SetError> {
-    let no_github = || SetError::NoPullRequests {
-        environment: options.environment.name.clone(),
-        remote: options.manifests.remote.clone(),
-    };
-    let PullRequests { client, owner, repository } = options.pull_requests.ok_or_else(no_github)?;
-    let head = format!("deployctl/{}", options.environment.name);
-    let expected = match options.manifests.repository.fetch(Some(&head)).await {
-        Ok(tip) => Some(tip),
-        Err(GitError::NoBranch { .. }) => None,
-        Err(error) => return Err(error.into()),
-    };
-    let pushed = options.manifests.repository.push(commit, &head, expected.as_ref()).await?;
-    if pushed == Push::Raced {
-        return Ok(None);
-    }
-    let request = PullRequest {
-        owner: owner.to_owned(),
-        repository: repository.to_owned(),
-        head: head.clone(),
-        base: base.to_owned(),
-        title: subject(options),
-        body: pull_request_body(options, edits),
-    };
-    let opened = client.open_or_update_pull_request(&request).await;
-    let opened = opened.map_err(|source| SetError::PullRequest { head: head.clone(), source })?;
-    Ok(Some(Outcome::PullRequest { number: opened.number, url: opened.url, head }))
-}
-
 /// Returns for example `Deploy ranking 3f2a91c0d4e5 to dev`.
 fn subject(options: &SetOptions<'_>) -> String {
     let services = options.images.iter().map(|(service, image)| match &image.tag {
@@ -169,15 +134,4 @@ fn commit_message(options: &SetOptions<'_>, edits: &[Edited]) -> String {
     let trailers: Vec<(&str, &str)> =
         trailers.iter().map(|(key, value)| (*key, value.as_str())).collect();
     message(&subject(options), &body, &trailers)
-}
-
-fn pull_request_body(options: &SetOptions<'_>, edits: &[Edited]) -> String {
-    let images = options
-        .images
-        .iter()
-        .map(|(service, image)| format!("- **{}**: `{image}`\n", service.name));
-    let diffs = edits.iter().filter(|edit| !edit.diff.is_empty());
-    let diffs = diffs.map(|edit| format!("```diff\n{}```\n", edit.diff));
-    let (images, diffs): (String, String) = (images.collect(), diffs.collect());
-    format!("{images}\n{diffs}")
 }

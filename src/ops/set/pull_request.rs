@@ -1,0 +1,54 @@
+//! A change by a pull request: the environment's own branch, and the one that is open for it.
+
+use super::{Outcome, PullRequests, SetError, SetOptions};
+use crate::git::{CommitId, GitError, Push};
+use crate::github::PullRequest;
+use crate::ops::Edited;
+
+/// Pushes the commit to the environment's own branch and opens a pull request, or brings the one
+/// that is open up to date. Returns `None` if that branch moved meanwhile.
+pub(super) async fn land(
+    options: &SetOptions<'_>,
+    commit: &CommitId,
+    base: &str,
+    title: String,
+    edits: &[Edited],
+) -> Result<Option<Outcome>, SetError> {
+    let no_github = || SetError::NoPullRequests {
+        environment: options.environment.name.clone(),
+        remote: options.manifests.remote.clone(),
+    };
+    let PullRequests { client, owner, repository } = options.pull_requests.ok_or_else(no_github)?;
+    let head = format!("deployctl/{}", options.environment.name);
+    let expected = match options.manifests.repository.fetch(Some(&head)).await {
+        Ok(tip) => Some(tip),
+        Err(GitError::NoBranch { .. }) => None,
+        Err(error) => return Err(error.into()),
+    };
+    let pushed = options.manifests.repository.push(commit, &head, expected.as_ref()).await?;
+    if pushed == Push::Raced {
+        return Ok(None);
+    }
+    let request = PullRequest {
+        owner: owner.to_owned(),
+        repository: repository.to_owned(),
+        head: head.clone(),
+        base: base.to_owned(),
+        title,
+        body: body(options, edits),
+    };
+    let opened = client.open_or_update_pull_request(&request).await;
+    let opened = opened.map_err(|source| SetError::PullRequest { head: head.clone(), source })?;
+    Ok(Some(Outcome::PullRequest { number: opened.number, url: opened.url, head }))
+}
+
+fn body(options: &SetOptions<'_>, edits: &[Edited]) -> String {
+    let images = options
+        .images
+        .iter()
+        .map(|(service, image)| format!("- **{}**: `{image}`\n", service.name));
+    let diffs = edits.iter().filter(|edit| !edit.diff.is_empty());
+    let diffs = diffs.map(|edit| format!("```diff\n{}```\n", edit.diff));
+    let (images, diffs): (String, String) = (images.collect(), diffs.collect());
+    format!("{images}\n{diffs}")
+}
