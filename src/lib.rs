@@ -25,6 +25,7 @@
 //! | [`health`] | Argo CD's health rules, one file a kind, and their aggregation |
 //! | [`argocd`] | the Application resource: sources, revisions, sync and operation state |
 //! | [`rollout`] | a snapshot of a rollout to its progress and, if it fails, the cause |
+//! | [`promotion`] | what a promotion is on record as, and what is decided from that |
 //! | [`pipeline`] | the pipeline file: steps and their order |
 //! | [`yaml`] | documents with byte spans, byte patches, scalar style |
 //! | [`system`] | environment variables, child processes, the clock |
@@ -53,6 +54,7 @@ pub mod k8s;
 pub mod kustomize;
 pub mod ops;
 pub mod pipeline;
+pub mod promotion;
 pub mod registry;
 pub mod render;
 pub mod report;

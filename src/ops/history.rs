@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use super::{Emit, Manifests};
 use crate::config::{Environment, Service};
 use crate::git::{Commit, GitError};
+use crate::promotion::Record;
 
 /// A change of an environment's overlay.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,15 +25,6 @@ pub struct Change {
     pub source_commit: Option<String>,
 }
 
-/// The trailers that deployctl writes.
-pub(super) mod trailer {
-    pub(in crate::ops) const SERVICE: &str = "Deployctl-Service";
-    pub(in crate::ops) const IMAGE: &str = "Deployctl-Image";
-    pub(in crate::ops) const ENVIRONMENT: &str = "Deployctl-Environment";
-    pub(in crate::ops) const FROM: &str = "Deployctl-From";
-    pub(in crate::ops) const SOURCE_COMMIT: &str = "Deployctl-Source-Commit";
-}
-
 /// Returns up to `limit` changes of the service's overlay in the environment, newest first.
 ///
 /// # Errors
@@ -48,20 +40,19 @@ pub async fn history(
     let tip = manifests.fetch(emit).await?;
     let overlay: Utf8PathBuf = environment.overlay(service);
     let commits = manifests.repository.log(&tip, &overlay, limit).await?;
-    Ok(commits.iter().map(|commit| change(commit, service)).collect())
+    Ok(commits.iter().map(|commit| change(commit, environment, service)).collect())
 }
 
-fn change(commit: &Commit, service: &Service) -> Change {
-    let trailers = commit.trailers();
-    // Services and images stand in pairs, in order.
-    let all = |key| trailers.iter().filter(move |(name, _)| name == key).map(|(_, value)| value);
-    let mut pairs = all(trailer::SERVICE).zip(all(trailer::IMAGE));
+fn change(commit: &Commit, environment: &Environment, service: &Service) -> Change {
+    let records = Record::read(&commit.trailers()).into_iter();
+    let is_meant = |r: &Record| (&r.service, &r.environment) == (&service.name, &environment.name);
+    let record = records.rev().find(is_meant);
     Change {
         commit: commit.id.to_string(),
         time: commit.time,
         author: commit.author.name.clone(),
         subject: commit.subject().to_owned(),
-        image: pairs.find(|(name, _)| **name == service.name).map(|(_, image)| image.clone()),
-        source_commit: all(trailer::SOURCE_COMMIT).next().cloned(),
+        source_commit: record.as_ref().and_then(|r| Some(r.source.as_ref()?.commit.clone())),
+        image: record.map(|record| record.image),
     }
 }

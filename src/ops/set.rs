@@ -5,6 +5,7 @@
 
 mod edit;
 mod land;
+mod message;
 mod pull_request;
 
 use std::time::Duration;
@@ -76,6 +77,8 @@ pub struct PullRequests<'a> {
 pub struct SourceCommit {
     /// Its id.
     pub id: String,
+    /// When it was committed.
+    pub time: Timestamp,
     /// The first line of its message.
     pub subject: String,
     /// The repository it is in, without credentials.

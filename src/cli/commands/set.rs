@@ -124,7 +124,8 @@ fn github(
 }
 
 fn source_commit(source: Source) -> SourceCommit {
-    SourceCommit { id: source.commit.to_string(), subject: source.subject, remote: source.remote }
+    let Source { commit, time, subject, remote, .. } = source;
+    SourceCommit { id: commit.to_string(), time, subject, remote }
 }
 
 /// Returns the service and the pinned image that `SERVICE=REF` says.

@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 use super::edit::{self, Change};
-use super::{Outcome, SetError, SetOptions, SetReport, pull_request};
+use super::{Outcome, SetError, SetOptions, SetReport, message, pull_request};
 use crate::config::Via;
-use crate::git::{CommitId, Push, message};
-use crate::ops::history::trailer;
+use crate::git::{self, CommitId, Push};
 use crate::ops::{Edited, Emit, Event};
+use crate::promotion::Record;
 
 /// The shortest and the longest time between two attempts.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
@@ -43,9 +43,7 @@ pub(super) async fn land(options: &SetOptions<'_>, emit: Emit<'_>) -> Result<Set
         let Some(commit) = commit else { return Ok(report(Outcome::Unchanged { tip })) };
         let outcome = match options.environment.via {
             Via::Push => push(options, &commit, &branch, &tip).await?,
-            Via::PullRequest => {
-                pull_request::land(options, &commit, &branch, subject(options), &edits).await?
-            }
+            Via::PullRequest => pull_request::land(options, &commit, &branch, &edits).await?,
         };
         if let Some(outcome) = outcome {
             return Ok(report(outcome));
@@ -99,39 +97,11 @@ async fn push(
     Ok((push == Push::Pushed).then_some(Outcome::Pushed { commit, branch }))
 }
 
-/// Returns for example `Deploy ranking 3f2a91c0d4e5 to dev`.
-fn subject(options: &SetOptions<'_>) -> String {
-    let services = options.images.iter().map(|(service, image)| match &image.tag {
-        Some(tag) => format!("{} {tag}", service.name),
-        None => format!("{} {}", service.name, image.digest.short()),
-    });
-    let services = services.collect::<Vec<_>>().join(", ");
-    match &options.promoted_from {
-        Some(from) => format!("Promote {services} from {from} to {}", options.environment.name),
-        None => format!("Deploy {services} to {}", options.environment.name),
-    }
-}
-
-/// Returns the commit message: a subject, why, and trailers that `history` reads.
+/// Returns the commit message: a subject, why, and the records as trailers.
 fn commit_message(options: &SetOptions<'_>, edits: &[Edited]) -> String {
-    let lines = edits.iter().map(|edit| match &edit.before {
-        Some(before) => format!("{}: was {before}", edit.service),
-        None => format!("{}: had no image of its own here", edit.service),
-    });
-    let mut body = lines.collect::<Vec<_>>().join("\n");
-    if let Some(source) = &options.source {
-        body = format!("{}\n\n{body}", source.subject);
-    }
-    let mut trailers: Vec<(&str, String)> = Vec::new();
-    for (service, image) in &options.images {
-        trailers.push((trailer::SERVICE, service.name.clone()));
-        trailers.push((trailer::IMAGE, image.to_string()));
-    }
-    trailers.push((trailer::ENVIRONMENT, options.environment.name.clone()));
-    trailers.extend(options.promoted_from.iter().map(|from| (trailer::FROM, from.clone())));
-    trailers
-        .extend(options.source.iter().map(|source| (trailer::SOURCE_COMMIT, source.id.clone())));
+    let trailers = message::records(options);
+    let trailers: Vec<_> = trailers.iter().flat_map(Record::trailers).collect();
     let trailers: Vec<(&str, &str)> =
         trailers.iter().map(|(key, value)| (*key, value.as_str())).collect();
-    message(&subject(options), &body, &trailers)
+    git::message(&message::subject(options), &message::body(options, edits), &trailers)
 }

@@ -1,6 +1,6 @@
 //! A change by a pull request: the environment's own branch, and the one that is open for it.
 
-use super::{Outcome, PullRequests, SetError, SetOptions};
+use super::{Outcome, PullRequests, SetError, SetOptions, message};
 use crate::git::{CommitId, GitError, Push};
 use crate::github::PullRequest;
 use crate::ops::Edited;
@@ -11,7 +11,6 @@ pub(super) async fn land(
     options: &SetOptions<'_>,
     commit: &CommitId,
     base: &str,
-    title: String,
     edits: &[Edited],
 ) -> Result<Option<Outcome>, SetError> {
     let no_github = || SetError::NoPullRequests {
@@ -34,7 +33,7 @@ pub(super) async fn land(
         repository: repository.to_owned(),
         head: head.clone(),
         base: base.to_owned(),
-        title,
+        title: message::subject(options),
         body: body(options, edits),
     };
     let opened = client.open_or_update_pull_request(&request).await;

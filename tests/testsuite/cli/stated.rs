@@ -33,7 +33,7 @@ fn the_commit_reads_as_a_person_would_write_it_and_says_what_it_did() {
     assert_eq!(
         message.trim(),
         format!(
-            "Ada <ada@example.com>\nDeploy ranking 1.4 to dev\n\nranking: was registry.example.com/shop/ranking:old@sha256:{digest}\n\nDeployctl-Service: ranking\nDeployctl-Image: registry.example.com/shop/ranking:1.4@{DIGEST}\nDeployctl-Environment: dev"
+            "Ada <ada@example.com>\nDeploy ranking 1.4 to dev\n\nranking: was registry.example.com/shop/ranking:old@sha256:{digest}\n\nDeployctl-Service: ranking\nDeployctl-Environment: dev\nDeployctl-Image: registry.example.com/shop/ranking:1.4@{DIGEST}"
         )
     );
 }

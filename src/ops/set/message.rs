@@ -1,0 +1,48 @@
+//! What the commit and the pull request of a change say.
+
+use super::{Edited, SetOptions};
+use crate::promotion::{Record, RecordedSource};
+
+/// Returns for example `Deploy ranking 3f2a91c0d4e5 to dev`.
+pub(super) fn subject(options: &SetOptions<'_>) -> String {
+    let services = options.images.iter().map(|(service, image)| match &image.tag {
+        Some(tag) => format!("{} {tag}", service.name),
+        None => format!("{} {}", service.name, image.digest.short()),
+    });
+    let services = services.collect::<Vec<_>>().join(", ");
+    match &options.promoted_from {
+        Some(from) => format!("Promote {services} from {from} to {}", options.environment.name),
+        None => format!("Deploy {services} to {}", options.environment.name),
+    }
+}
+
+/// Returns why, for people: the source commit's subject and what was there before.
+pub(super) fn body(options: &SetOptions<'_>, edits: &[Edited]) -> String {
+    let lines = edits.iter().map(|edit| match &edit.before {
+        Some(before) => format!("{}: was {before}", edit.service),
+        None => format!("{}: had no image of its own here", edit.service),
+    });
+    let lines = lines.collect::<Vec<_>>().join("\n");
+    match &options.source {
+        Some(source) => format!("{}\n\n{lines}", source.subject),
+        None => lines,
+    }
+}
+
+/// Returns what goes on record, one an image.
+pub(super) fn records(options: &SetOptions<'_>) -> Vec<Record> {
+    let source = options.source.as_ref().map(|source| RecordedSource {
+        commit: source.id.clone(),
+        repository: source.remote.clone(),
+        time: Some(source.time),
+    });
+    let record = |(service, image): &(&crate::config::Service, _)| Record {
+        service: service.name.clone(),
+        environment: options.environment.name.clone(),
+        image: ToString::to_string(image),
+        from: options.promoted_from.clone(),
+        source: source.clone(),
+        ..Record::default()
+    };
+    options.images.iter().map(record).collect()
+}
