@@ -26,6 +26,7 @@
 //! | [`argocd`] | the Application resource: sources, revisions, sync and operation state |
 //! | [`rollout`] | a snapshot of a rollout to its progress and, if it fails, the cause |
 //! | [`promotion`] | what a promotion is on record as, and what is decided from that |
+//! | [`target`] | where an environment states an image: kustomization, Argo CD's source file, Helm values |
 //! | [`pipeline`] | the pipeline file: steps and their order |
 //! | [`yaml`] | documents with byte spans, byte patches, scalar style |
 //! | [`system`] | environment variables, child processes, the clock |
@@ -60,4 +61,5 @@ pub mod render;
 pub mod report;
 pub mod rollout;
 pub mod system;
+pub mod target;
 pub mod yaml;

@@ -57,6 +57,21 @@ pub(super) struct FileEnvironment {
     /// How a change gets into the branch.
     #[serde(default)]
     pub(super) via: FileVia,
+    /// Whether an image is written with its tag.
+    #[serde(default)]
+    pub(super) digest: FileDigest,
+}
+
+/// Whether an image is written with its tag.
+#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum FileDigest {
+    /// Tag and digest, so that people can read it: in a kustomization `newTag` and `digest`, which
+    /// kustomize renders as `name:tag@digest`. The digest decides what runs.
+    #[default]
+    TagAndDigest,
+    /// The digest alone; a tag that is there is removed. kustomize renders `name@digest`.
+    Digest,
 }
 
 /// How a change gets into the branch.

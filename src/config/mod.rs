@@ -11,7 +11,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 use indexmap::IndexMap;
 
 use crate::argocd::ApplicationName;
-use crate::image::{ImageName, Recipe, TagPolicy};
+use crate::image::{DigestPolicy, ImageName, Recipe, TagPolicy};
+use crate::target::{Place, Target};
 
 pub use error::{ConfigError, UnknownName};
 pub use file::schema;
@@ -56,6 +57,8 @@ pub struct Environment {
     pub from: Option<String>,
     /// How a change gets into the branch.
     pub via: Via,
+    /// Whether an image is written with its tag.
+    pub digest: DigestPolicy,
 }
 
 /// How a change gets into the branch.
@@ -151,6 +154,16 @@ impl Environment {
     /// Returns the folder of the service's overlay, from the root of the manifests repository.
     pub fn overlay(&self, service: &Service) -> Utf8PathBuf {
         self.fill(&self.overlay, service).into()
+    }
+
+    /// Returns where the environment states the service's image.
+    pub fn target(&self, service: &Service) -> Target {
+        Target {
+            name: service.image_in_manifests.clone(),
+            registry: service.image.clone(),
+            digest: self.digest,
+            place: Place::Kustomization { overlay: self.overlay(service) },
+        }
     }
 
     /// Returns the service's Argo CD Application, if the environment has Applications.

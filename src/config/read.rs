@@ -2,11 +2,13 @@
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use super::file::{File, FileBuild, FileEngine, FileEnvironment, FileLayer, FileService, FileVia};
+use super::file::{
+    File, FileBuild, FileDigest, FileEngine, FileEnvironment, FileLayer, FileService, FileVia,
+};
 use super::{Config, ConfigError, Environment, Manifests, Service, Via};
 use crate::image::{
-    Dockerfile, Engine, ImageReference, Layer, Method, Native, Recipe, RunConfig, TagPolicy,
-    TagPolicyError,
+    DigestPolicy, Dockerfile, Engine, ImageReference, Layer, Method, Native, Recipe, RunConfig,
+    TagPolicy, TagPolicyError,
 };
 use crate::yaml;
 
@@ -103,6 +105,10 @@ fn environment(name: &str, file: FileEnvironment) -> Result<Environment, Flaw> {
         via: match file.via {
             FileVia::Push => Via::Push,
             FileVia::PullRequest => Via::PullRequest,
+        },
+        digest: match file.digest {
+            FileDigest::TagAndDigest => DigestPolicy::TagAndDigest,
+            FileDigest::Digest => DigestPolicy::Digest,
         },
     })
 }

@@ -15,7 +15,7 @@ mod tag;
 pub use digest::{Digest, DigestError};
 pub use grammar::WrittenReference;
 pub use manifest::{BaseImage, Blob, BlobContent, BuiltImage, Manifest};
-pub use pinned::{PinnedImage, PinnedImageError};
+pub use pinned::{DigestPolicy, PinnedImage, PinnedImageError};
 pub use policy::{SourceFacts, TagPolicy, TagPolicyError, TagTemplate};
 pub use reading::{Reading, ReadingParts};
 pub use recipe::{Dockerfile, Engine, Layer, Method, Native, Recipe, RunConfig};

@@ -16,6 +16,27 @@ pub struct PinnedImage {
     pub digest: Digest,
 }
 
+/// Whether a pinned image is written with its tag.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum DigestPolicy {
+    /// Tag and digest, so that people can read it. kustomize renders `name:tag@digest` from that.
+    #[default]
+    TagAndDigest,
+    /// The digest alone; a tag that is there goes.
+    Digest,
+}
+
+impl DigestPolicy {
+    /// Returns `image` as it is written: without its tag, where that is the policy.
+    pub fn written(self, image: &PinnedImage) -> PinnedImage {
+        let tag = match self {
+            Self::TagAndDigest => image.tag.clone(),
+            Self::Digest => None,
+        };
+        PinnedImage { tag, ..image.clone() }
+    }
+}
+
 /// Why a text is not a [`PinnedImage`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PinnedImageError {

@@ -1,6 +1,5 @@
 //! Who set what, when: read from the trailers of the manifests repository's commits.
 
-use camino::Utf8PathBuf;
 use jiff::Timestamp;
 
 use super::{Emit, Manifests};
@@ -38,8 +37,8 @@ pub async fn history(
     emit: Emit<'_>,
 ) -> Result<Vec<Change>, GitError> {
     let tip = manifests.fetch(emit).await?;
-    let overlay: Utf8PathBuf = environment.overlay(service);
-    let commits = manifests.repository.log(&tip, &overlay, limit).await?;
+    let target = environment.target(service);
+    let commits = manifests.repository.log(&tip, target.path(), limit).await?;
     Ok(commits.iter().map(|commit| change(commit, environment, service)).collect())
 }
 

@@ -10,7 +10,6 @@ mod pull_request;
 
 use std::time::Duration;
 
-use camino::Utf8PathBuf;
 use jiff::Timestamp;
 
 use super::{Emit, Manifests, StatedImageError};
@@ -18,8 +17,8 @@ use crate::config::{Environment, Service};
 use crate::git::{CommitId, GitError, Identity};
 use crate::github::{self, GithubError};
 use crate::image::PinnedImage;
-use crate::kustomize::EditError;
 use crate::render::Renderer;
+use crate::target::TargetError;
 
 pub use edit::Edited;
 
@@ -153,15 +152,9 @@ pub enum SetError {
         #[source]
         source: Box<StatedImageError>,
     },
-    /// The kustomization can't be edited safely.
-    #[error("can't edit `{file}`")]
-    Edit {
-        /// The kustomization file.
-        file: Utf8PathBuf,
-        /// The cause.
-        #[source]
-        source: EditError,
-    },
+    /// The file that states the image can't be edited safely.
+    #[error("{0}")]
+    Edit(#[from] TargetError),
     /// The repository can't be read or written.
     #[error("{0}")]
     Git(#[from] GitError),

@@ -11,8 +11,17 @@ use std::path::{Path, PathBuf};
 use paths::paths;
 
 const BACKENDS: &[&str] = &["registry", "git", "github", "build", "cluster", "render", "config"];
-const NOUNS: &[&str] =
-    &["image", "kustomize", "k8s", "health", "argocd", "rollout", "promotion", "pipeline"];
+const NOUNS: &[&str] = &[
+    "image",
+    "kustomize",
+    "k8s",
+    "health",
+    "argocd",
+    "rollout",
+    "promotion",
+    "pipeline",
+    "target",
+];
 const GROUND: &[&str] = &["yaml", "system"];
 
 /// Returns the rooms that `room` may name besides itself.

@@ -6,17 +6,16 @@ use super::{SameDigest, SetError, SetOptions};
 use crate::config::Service;
 use crate::image::PinnedImage;
 use crate::k8s::pod_images;
-use crate::kustomize::{
-    ChangedTree, FileTree, ImageChange, MemoryTree, find_kustomization, set_images,
-};
+use crate::kustomize::{ChangedTree, FileTree, MemoryTree};
 use crate::ops::{StatedImage, StatedImageError, between, stated_image};
+use crate::target::TargetEdit;
 
-/// What a change does to one service's overlay.
+/// What a change does to the file that states one service's image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Edited {
     /// The service.
     pub service: String,
-    /// The kustomization file, from the root of the manifests repository.
+    /// The file, from the root of the manifests repository.
     pub file: Utf8PathBuf,
     /// What it stated before; `None` if it had no entry.
     pub before: Option<StatedImage>,
@@ -43,7 +42,7 @@ pub(super) async fn change(
         // Services may share an overlay, so each edit sees what those before it did.
         let changed = ChangedTree { base: tree, changes: &files };
         let (edited, bytes) = edit(options, &changed, service, image).await?;
-        if !edited.diff.is_empty() {
+        if let Some(bytes) = bytes {
             files.0.insert(edited.file.clone(), bytes);
         }
         edits.push(edited);
@@ -51,29 +50,32 @@ pub(super) async fn change(
     Ok(Change { files, edits })
 }
 
+/// Returns what the change does for `service`, and the file's new bytes if it changes the file.
 async fn edit(
     options: &SetOptions<'_>,
     tree: &dyn FileTree,
     service: &Service,
     image: &PinnedImage,
-) -> Result<(Edited, Vec<u8>), SetError> {
+) -> Result<(Edited, Option<Vec<u8>>), SetError> {
     let before = stated_before(options, tree, service).await?;
-    let overlay = options.environment.overlay(service);
-    let (file, bytes) = find_kustomization(tree, &overlay)
-        .map_err(|error| unstated(options, service, error.into()))?;
-    let stated = before.as_ref().and_then(|before| before.pinned().ok());
-    if let Some(stated) = stated.filter(|stated| options.leaves(stated, image)) {
-        let (service, diff) = (service.name.clone(), String::new());
-        return Ok((Edited { service, file, before, image: stated, diff }, bytes));
+    let stated = before.as_ref().and_then(|before| Some((&before.file, before.pinned().ok()?)));
+    if let Some((file, stated)) = stated.filter(|(_, stated)| options.leaves(stated, image)) {
+        let (service, file, diff) = (service.name.clone(), file.clone(), String::new());
+        return Ok((Edited { service, file, before, image: stated, diff }, None));
     }
-    let failed = |source| SetError::Edit { file: file.clone(), source };
-    let pin = ImageChange::pin(&service.image_in_manifests, image.clone());
-    let edit = set_images(&bytes, &[pin]).map_err(failed)?;
+    let edit = options.environment.target(service).edit(tree, image)?;
+    let (service, image, diff) = (service.name.clone(), image.clone(), diff(&edit));
+    let bytes = edit.is_changed().then_some(edit.after);
+    Ok((Edited { service, file: edit.file, before, image, diff }, bytes))
+}
+
+fn diff(edit: &TargetEdit) -> String {
     let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
-    let (old, new) = (format!("a/{file}"), format!("b/{file}"));
-    let diff = between(&old, &text(&bytes), &new, &text(&edit.bytes));
-    let (service, image) = (service.name.clone(), image.clone());
-    Ok((Edited { service, file, before, image, diff }, edit.bytes))
+    let (old, before) = match &edit.before {
+        Some(bytes) => (format!("a/{}", edit.file), text(bytes)),
+        None => ("/dev/null".to_owned(), String::new()),
+    };
+    between(&old, &before, &format!("b/{}", edit.file), &text(&edit.after))
 }
 
 impl SetOptions<'_> {
