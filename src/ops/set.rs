@@ -8,6 +8,7 @@ mod land;
 mod message;
 mod pull_request;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -17,6 +18,9 @@ use crate::config::{Environment, Service};
 use crate::git::{CommitId, GitError, Identity};
 use crate::github::{self, GithubError};
 use crate::image::PinnedImage;
+use crate::promotion::{RecordedSource, Verdict};
+use crate::render::Renderer;
+use crate::target::TargetError;
 use crate::render::Renderer;
 use crate::target::TargetError;
 
@@ -36,6 +40,13 @@ pub struct SetOptions<'a> {
     pub promoted_from: Option<String>,
     /// The commit that the images were built from.
     pub source: Option<SourceCommit>,
+    /// The commit that an image was built from, by service, where the environment that it comes from
+    /// has that on record.
+    pub origins: BTreeMap<String, RecordedSource>,
+    /// What the environment's gates said.
+    pub verdicts: Vec<Verdict>,
+    /// Whether nobody looked if the images are healthy where they come from.
+    pub unproven: bool,
     /// Who writes the commit.
     pub author: Identity,
     /// The commit's time.

@@ -4,6 +4,16 @@
 //! database. Reading commits and writing them is left to [`crate::git`]; gathering what a decision
 //! is about is left to the ops.
 
+mod gates;
+mod policy;
 mod record;
 
+pub use gates::{
+    Approval, Branch, Checks, Freeze, Gate, Healthy, Schedule, ScheduleError, Soak,
+    UnknownTimeZone, Window, time_zone,
+};
+pub use policy::{
+    Check, CheckState, Fact, Facts, Policy, Proof, Review, Reviews, ServiceFacts, Since, Standing,
+    UnknownGate, Verdict, checklist, closed, minute, overridden, overrides,
+};
 pub use record::{Override, Record, RecordedSource, change_ids, key};

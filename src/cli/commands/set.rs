@@ -1,5 +1,6 @@
 //! `deployctl set`.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::cli::context::Context;
@@ -94,6 +95,9 @@ pub(super) async fn with_options<T>(
         same_digest: SameDigest::Leave,
         promoted_from: None,
         source: None,
+        origins: BTreeMap::new(),
+        verdicts: Vec::new(),
+        unproven: false,
         author: context.identity().await?,
         time: system::now(),
         renderer: &renderer,

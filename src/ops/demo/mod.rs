@@ -5,6 +5,8 @@
 
 mod parts;
 
+use std::collections::BTreeMap;
+
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 
@@ -197,6 +199,9 @@ impl<'a> Stage<'a> {
             same_digest: SameDigest::Leave,
             promoted_from: None,
             source: None,
+            origins: BTreeMap::new(),
+            verdicts: Vec::new(),
+            unproven: false,
             author: author(),
             time: self.options.time,
             renderer: self.options.renderer,

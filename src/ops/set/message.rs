@@ -1,7 +1,7 @@
 //! What the commit and the pull request of a change say.
 
 use super::{Edited, SetOptions};
-use crate::promotion::{Record, RecordedSource};
+use crate::promotion::{Record, RecordedSource, overrides};
 
 /// Returns for example `Deploy ranking 3f2a91c0d4e5 to dev`.
 pub(super) fn subject(options: &SetOptions<'_>) -> String {
@@ -41,7 +41,9 @@ pub(super) fn records(options: &SetOptions<'_>) -> Vec<Record> {
         environment: options.environment.name.clone(),
         image: ToString::to_string(image),
         from: options.promoted_from.clone(),
-        source: source.clone(),
+        source: options.origins.get(&service.name).or(source.as_ref()).cloned(),
+        unproven: options.unproven,
+        overrides: overrides(&options.verdicts),
         ..Record::default()
     };
     options.images.iter().map(record).collect()

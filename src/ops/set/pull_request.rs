@@ -4,6 +4,7 @@ use super::{Outcome, PullRequests, SetError, SetOptions, message};
 use crate::git::{CommitId, GitError, Push};
 use crate::github::PullRequest;
 use crate::ops::Edited;
+use crate::promotion::checklist;
 
 /// Pushes the commit to the environment's own branch and opens a pull request, or brings the one
 /// that is open up to date. Returns `None` if that branch moved meanwhile.
@@ -49,5 +50,9 @@ fn body(options: &SetOptions<'_>, edits: &[Edited]) -> String {
     let diffs = edits.iter().filter(|edit| !edit.diff.is_empty());
     let diffs = diffs.map(|edit| format!("```diff\n{}```\n", edit.diff));
     let (images, diffs): (String, String) = (images.collect(), diffs.collect());
-    format!("{images}\n{diffs}")
+    let gates = match checklist(&options.verdicts) {
+        gates if gates.is_empty() => gates,
+        gates => format!("{gates}\n"),
+    };
+    format!("{images}\n{gates}{diffs}")
 }
