@@ -60,6 +60,71 @@ pub(super) struct FileEnvironment {
     /// Whether an image is written with its tag.
     #[serde(default)]
     pub(super) digest: FileDigest,
+    /// What must hold before the environment is changed; each gate at most once. `promote` judges all
+    /// of them. `set` judges all but `healthy` and `soak`, which are about the environment that an image
+    /// comes from. A gate whose facts can't be had is shut. `--override GATE --reason TEXT` passes one,
+    /// and the commit says so.
+    #[serde(default, deserialize_with = "serde_yaml::with::singleton_map_recursive::deserialize")]
+    pub(super) gates: Vec<FileGate>,
+}
+
+/// A gate.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum FileGate {
+    /// The image is healthy in the environment that it comes from: its cluster says so now, or, where
+    /// none can be asked, `deployctl verify` has recorded it.
+    Healthy,
+    /// That environment has had the image for so long, for example `30m` or `2h`: since `deployctl
+    /// verify` recorded it as healthy, else since the commit that put it there.
+    Soak(String),
+    /// Windows of time in which changes may, or may not, be made.
+    Freeze(FileFreeze),
+    /// People who approve the pull request; for an environment with `via: pull-request`.
+    Approval(FileApproval),
+    /// Commit statuses or check runs that have passed on the commit that the image was built from. An
+    /// empty list: all that the commit has, and it has one.
+    Checks(Vec<String>),
+    /// Every image of the overlay's pods has a digest, also those that nobody promotes.
+    DigestPinned,
+    /// The commit that the image was built from is on this branch of its repository.
+    Branch(String),
+}
+
+/// Windows of time, as the sync windows of Argo CD have them. Where one of `deny` is on, nothing
+/// passes; where there are windows in `allow`, one of them must be on.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct FileFreeze {
+    /// Time zone of the schedules, for example `Europe/Berlin`; `UTC` by default.
+    pub(super) time_zone: Option<String>,
+    /// When changes may be made.
+    #[serde(default)]
+    pub(super) allow: Vec<FileWindow>,
+    /// When they may not.
+    #[serde(default)]
+    pub(super) deny: Vec<FileWindow>,
+}
+
+/// A window of time.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct FileWindow {
+    /// When it begins: minute, hour, day of the month, month, day of the week, as in a crontab, for
+    /// example `0 18 * * FRI`. A time that clocks skip is the moment at which they do.
+    pub(super) schedule: String,
+    /// How long it lasts, for example `62h` or `1h 30m`; at most a year.
+    pub(super) duration: String,
+}
+
+/// People who approve.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct FileApproval {
+    /// Their accounts on GitHub.
+    pub(super) by: Vec<String>,
+    /// How many of them must approve the pull request's last commit; 1 by default.
+    pub(super) count: Option<usize>,
 }
 
 /// Whether an image is written with its tag.

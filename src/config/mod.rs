@@ -5,6 +5,7 @@
 
 mod error;
 mod file;
+mod gates;
 mod read;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -12,6 +13,7 @@ use indexmap::IndexMap;
 
 use crate::argocd::ApplicationName;
 use crate::image::{DigestPolicy, ImageName, Recipe, TagPolicy};
+use crate::promotion::Policy;
 use crate::target::{Place, Target};
 
 pub use error::{ConfigError, UnknownName};
@@ -59,6 +61,8 @@ pub struct Environment {
     pub via: Via,
     /// Whether an image is written with its tag.
     pub digest: DigestPolicy,
+    /// What must hold before it is changed.
+    pub gates: Policy,
 }
 
 /// How a change gets into the branch.

@@ -13,13 +13,13 @@ use crate::image::{
 use crate::yaml;
 
 /// Something wrong with the value at a path of keys.
-struct Flaw {
+pub(super) struct Flaw {
     path: Vec<String>,
     message: String,
 }
 
 impl Flaw {
-    fn new(path: &[&str], message: impl Into<String>) -> Self {
+    pub(super) fn new(path: &[&str], message: impl Into<String>) -> Self {
         Self { path: path.iter().map(|&key| key.to_owned()).collect(), message: message.into() }
     }
 }
@@ -96,20 +96,22 @@ fn environment(name: &str, file: FileEnvironment) -> Result<Environment, Flaw> {
     if let Some(application) = &file.application {
         check_placeholders(application, &path("application"))?;
     }
+    let via = match file.via {
+        FileVia::Push => Via::Push,
+        FileVia::PullRequest => Via::PullRequest,
+    };
     Ok(Environment {
         name: name.to_owned(),
         overlay: overlay.into_string(),
         application: file.application,
         context: file.context,
         from: file.from,
-        via: match file.via {
-            FileVia::Push => Via::Push,
-            FileVia::PullRequest => Via::PullRequest,
-        },
+        via,
         digest: match file.digest {
             FileDigest::TagAndDigest => DigestPolicy::TagAndDigest,
             FileDigest::Digest => DigestPolicy::Digest,
         },
+        gates: super::gates::policy(name, via, file.gates)?,
     })
 }
 

@@ -21,8 +21,6 @@ use crate::image::PinnedImage;
 use crate::promotion::{RecordedSource, Verdict};
 use crate::render::Renderer;
 use crate::target::TargetError;
-use crate::render::Renderer;
-use crate::target::TargetError;
 
 pub use edit::Edited;
 
