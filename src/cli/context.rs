@@ -109,9 +109,18 @@ impl Context {
         Ok(Source::discover(folder, &self.environment).await?)
     }
 
-    /// Returns who writes commits.
-    pub(super) async fn identity(&self) -> Result<git::Identity, CommandError> {
-        Ok(git::identity(&self.environment, &self.current_dir()?).await?)
+    /// Returns who writes commits, and what signs them.
+    pub(super) async fn authorship(
+        &self,
+        config: &Config,
+    ) -> Result<git::Authorship, CommandError> {
+        let author = config.manifests.author.as_ref();
+        let author = author.map(|config::Author { name, email }| git::Identity {
+            name: name.clone(),
+            email: email.clone(),
+        });
+        let dir = self.current_dir()?;
+        Ok(git::authorship(&self.environment, &dir, author.as_ref()).await?)
     }
 
     /// Returns the client of the registries that images name.

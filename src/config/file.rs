@@ -39,6 +39,9 @@ pub(super) struct FileManifests {
     pub(super) repo: Option<String>,
     /// The branch to write to. Left out: the remote's default branch.
     pub(super) branch: Option<String>,
+    /// Who writes commits, `Name <mail>`. Left out: whom git's configuration names. GIT_AUTHOR_NAME
+    /// and the like outrank it.
+    pub(super) author: Option<String>,
 }
 
 /// An environment.

@@ -42,6 +42,17 @@ pub struct Manifests {
     pub repo: Option<String>,
     /// The branch that Argo CD watches; the remote's default branch if `None`.
     pub branch: Option<String>,
+    /// Who writes commits; whom git names if `None`.
+    pub author: Option<Author>,
+}
+
+/// Who writes commits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Author {
+    /// Name.
+    pub name: String,
+    /// Mail address.
+    pub email: String,
 }
 
 /// An environment: where its overlays are, and who rolls them out.

@@ -3,9 +3,10 @@
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::file::{
-    File, FileBuild, FileDigest, FileEngine, FileEnvironment, FileLayer, FileService, FileVia,
+    File, FileBuild, FileDigest, FileEngine, FileEnvironment, FileLayer, FileManifests,
+    FileService, FileVia,
 };
-use super::{Config, ConfigError, Environment, Manifests, Service, Via};
+use super::{Author, Config, ConfigError, Environment, Manifests, Service, Via};
 use crate::image::{
     DigestPolicy, Dockerfile, Engine, ImageReference, Layer, Method, Native, Recipe, RunConfig,
     TagPolicy, TagPolicyError,
@@ -58,7 +59,7 @@ fn config(path: &Utf8Path, file: File) -> Result<Config, Flaw> {
         .map(|(name, service)| Ok((name.clone(), self::service(&name, service)?)));
     let config = Config {
         path: path.to_owned(),
-        manifests: Manifests { repo: file.manifests.repo, branch: file.manifests.branch },
+        manifests: manifests(file.manifests)?,
         environments: environments.collect::<Result<_, _>>()?,
         services: services.collect::<Result<_, _>>()?,
     };
@@ -86,6 +87,22 @@ fn check_promotions(config: &Config) -> Result<(), Flaw> {
         }
     }
     Ok(())
+}
+
+fn manifests(file: FileManifests) -> Result<Manifests, Flaw> {
+    let author = file.author.map(|text| {
+        let expected = || format!("`{text}` is not an author; expected `Name <mail>`");
+        author(&text).ok_or_else(|| Flaw::new(&["manifests", "author"], expected()))
+    });
+    Ok(Manifests { repo: file.repo, branch: file.branch, author: author.transpose()? })
+}
+
+fn author(text: &str) -> Option<Author> {
+    let (name, email) = text.trim().strip_suffix('>')?.split_once('<')?;
+    let (name, email) = (name.trim(), email.trim());
+    let holds = |text: &str| text.contains(['<', '>']) || text.chars().any(char::is_control);
+    let is_author = !name.is_empty() && !email.is_empty() && !holds(name) && !holds(email);
+    is_author.then(|| Author { name: name.to_owned(), email: email.to_owned() })
 }
 
 fn environment(name: &str, file: FileEnvironment) -> Result<Environment, Flaw> {

@@ -112,10 +112,12 @@ fn redact_header(command: Command, value: &str) -> Command {
     }
 }
 
+/// The variables that hold a token for git.
+pub(super) const TOKENS: &[&str] = &["DEPLOYCTL_GIT_TOKEN", "GITHUB_TOKEN", "GH_TOKEN"];
+
 /// Keeps every token that the environment is known to hold out of what the child prints.
 pub(super) fn redact_tokens(command: Command, environment: &Environment) -> Command {
-    let names = ["DEPLOYCTL_GIT_TOKEN", "GITHUB_TOKEN", "GH_TOKEN"];
-    let tokens = names.into_iter().filter_map(|name| environment.get(name)).map(str::trim);
+    let tokens = TOKENS.iter().filter_map(|name| environment.get(name)).map(str::trim);
     // A shorter one is no token, and would blacken ordinary words.
     tokens.filter(|t| t.len() >= 4).fold(command, |command, t| command.redact(t.to_owned().into()))
 }

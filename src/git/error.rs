@@ -118,6 +118,20 @@ pub enum GitError {
     /// Nobody is named as the author of commits.
     #[error("no git identity: there is no name or mail address to commit with")]
     NoIdentity,
+    /// git's configuration can't be read, or says what can't be meant.
+    #[error("can't use git's configuration: {message}")]
+    Settings {
+        /// What is wrong with it.
+        message: String,
+    },
+    /// The commit was to be signed, and could not be.
+    #[error("can't sign the commit with `{program}`: {message}")]
+    Signing {
+        /// The program that signs.
+        program: String,
+        /// What it said.
+        message: String,
+    },
     /// The cache folder can't be used.
     #[error("can't use the git cache `{path}`: {reason}")]
     Cache {
@@ -182,8 +196,16 @@ impl GitError {
                 "run as its owner, or trust it: `git config --global --add safe.directory FOLDER`"
             }
             Self::NoIdentity => {
-                "set `GIT_AUTHOR_NAME` and `GIT_AUTHOR_EMAIL`, or \
-                 `git config user.name` and `user.email`"
+                "set `manifests.author` in deployctl.yaml (`Name <mail>`), `git config user.name` \
+                 and `user.email`, or GIT_AUTHOR_NAME, GIT_AUTHOR_EMAIL, GIT_COMMITTER_NAME and \
+                 GIT_COMMITTER_EMAIL"
+            }
+            Self::Settings { .. } => {
+                "correct it; `git config --list --show-origin` tells the files"
+            }
+            Self::Signing { .. } => {
+                "nothing was committed; let `git commit -S` work here without a question (the key \
+                 in ssh-agent or gpg-agent), or turn signing off: `git config commit.gpgSign false`"
             }
             Self::Cache { .. } => "choose another folder with `DEPLOYCTL_CACHE_DIR`",
             _ => return None,

@@ -15,17 +15,20 @@ mod local;
 mod message;
 mod remote;
 mod repository;
+mod signer;
 mod source;
 mod transport;
 mod tree;
+mod user_config;
 mod write;
 
 pub use commit::{Commit, CommitId};
 pub use error::GitError;
-pub use identity::{Identity, identity};
+pub use identity::{Authorship, Identity, authorship};
 pub use init::init_bare;
 pub use message::message;
 pub use repository::{OWN_BRANCHES, Repository};
+pub use signer::Signer;
 pub use source::Source;
 pub use tree::CommitTree;
 

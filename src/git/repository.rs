@@ -7,7 +7,7 @@ use super::answer::Pushed;
 use super::cache::{Cache, Lock};
 use super::remote::Remote;
 use super::transport::{Depth, Transport};
-use super::{Commit, CommitId, CommitTree, GitError, Identity, Push, Relation, history, write};
+use super::{Authorship, Commit, CommitId, CommitTree, GitError, Push, Relation, history, write};
 use crate::kustomize::MemoryTree;
 use crate::system::Environment;
 
@@ -114,21 +114,31 @@ impl Repository {
         self.resolve_abbreviated(revision).await?.ok_or_else(unknown)
     }
 
-    /// Writes a commit on `parent` with `changes` (whole files by path) and returns it, or `None`
-    /// if it would change nothing. File modes are kept.
+    /// Writes a commit on `parent` with `changes` (whole files by path), signed where `authorship`
+    /// says so, and returns it, or `None` if it would change nothing. File modes are kept.
     ///
     /// # Errors
     ///
-    /// Fails if a path is a folder, a link or outside, or if the cache can't be written.
-    pub fn commit(
+    /// Fails if a path is a folder, a link or outside, if the cache can't be written, or if the
+    /// commit can't be signed; then there is none.
+    pub async fn commit(
         &self,
         parent: &CommitId,
         changes: &MemoryTree,
         message: &str,
-        author: &Identity,
+        authorship: &Authorship,
         time: Timestamp,
     ) -> Result<Option<CommitId>, GitError> {
-        write::commit(&self.cache.open()?, parent, changes, message, author, time)
+        let text = {
+            let cache = self.cache.open()?;
+            write::prepare(&cache, parent, changes, message, authorship, time)?
+        };
+        let Some(text) = text else { return Ok(None) };
+        let signature = match &authorship.signer {
+            Some(signer) => Some(signer.sign(text.as_bytes()).await?),
+            None => None,
+        };
+        write::store(&self.cache.open()?, &text, signature.as_deref()).map(Some)
     }
 
     /// Moves `branch` of the remote from `expected` to `commit`; `None`: the branch must be new.

@@ -5,18 +5,19 @@ use git2::build::TreeUpdateBuilder;
 use git2::{FileMode, ObjectType};
 use jiff::Timestamp;
 
-use super::{CommitId, GitError, Identity};
+use super::{Authorship, CommitId, GitError, Identity};
 use crate::kustomize::MemoryTree;
 
-/// Returns a new commit on `parent` with `changes`, or `None` if its files would be the same.
-pub(super) fn commit(
+/// Returns the text of a commit on `parent` with `changes`, or `None` if its files would be the
+/// same. The files are written, the commit is not.
+pub(super) fn prepare(
     repository: &git2::Repository,
     parent: &CommitId,
     changes: &MemoryTree,
     message: &str,
-    author: &Identity,
+    authorship: &Authorship,
     time: Timestamp,
-) -> Result<Option<CommitId>, GitError> {
+) -> Result<Option<String>, GitError> {
     let read = || GitError::object(format!("read commit `{parent}`"));
     let parent = repository.find_commit(parent.oid()).map_err(read())?;
     let before = parent.tree().map_err(read())?;
@@ -26,11 +27,25 @@ pub(super) fn commit(
     }
     let write = || GitError::object("write the commit");
     let after = repository.find_tree(after).map_err(write())?;
-    let signature = signature(author, time)?;
-    let id = repository
-        .commit(None, &signature, &signature, message, &after, &[&parent])
+    let author = signature(&authorship.author, time)?;
+    let committer = signature(&authorship.committer, time)?;
+    let text = repository
+        .commit_create_buffer(&author, &committer, message, &after, &[&parent])
         .map_err(write())?;
-    Ok(Some(id.into()))
+    Ok(Some(String::from_utf8_lossy(&text).into_owned()))
+}
+
+/// Writes the commit with this text and this signature, and returns it.
+pub(super) fn store(
+    repository: &git2::Repository,
+    text: &str,
+    signature: Option<&str>,
+) -> Result<CommitId, GitError> {
+    let id = match signature {
+        Some(signature) => repository.commit_signed(text, signature, None),
+        None => repository.odb().and_then(|odb| odb.write(ObjectType::Commit, text.as_bytes())),
+    };
+    Ok(id.map_err(GitError::object("write the commit"))?.into())
 }
 
 /// Returns the tree `before` with `changes`.

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 
 use super::{Emit, Manifests, StatedImageError};
 use crate::config::{Environment, Service};
-use crate::git::{CommitId, GitError, Identity};
+use crate::git::{Authorship, CommitId, GitError};
 use crate::github::{self, GithubError};
 use crate::image::PinnedImage;
 use crate::promotion::{RecordedSource, Verdict};
@@ -45,8 +45,8 @@ pub struct SetOptions<'a> {
     pub verdicts: Vec<Verdict>,
     /// Whether nobody looked if the images are healthy where they come from.
     pub unproven: bool,
-    /// Who writes the commit.
-    pub author: Identity,
+    /// Who writes the commit, and what signs it.
+    pub authorship: Authorship,
     /// The commit's time.
     pub time: Timestamp,
     /// Tells whether an overlay without an entry for an image uses that image.

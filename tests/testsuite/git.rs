@@ -4,11 +4,12 @@ mod credentials;
 mod faults;
 mod history;
 mod race;
+mod signing;
 mod source;
 mod tree;
 
 use camino::{Utf8Path, Utf8PathBuf};
-use deployctl::git::{CommitId, GitError, Identity, Push, Repository};
+use deployctl::git::{Authorship, CommitId, GitError, Identity, Push, Repository};
 use deployctl::kustomize::{FileTree as _, MemoryTree};
 use jiff::Timestamp;
 use tempfile::TempDir;
@@ -53,8 +54,13 @@ fn caches(home: &TempDir) -> Utf8PathBuf {
     Utf8Path::from_path(home.path()).unwrap().join("cache")
 }
 
-fn me() -> Identity {
-    Identity { name: "Ada".to_owned(), email: "ada@example.com".to_owned() }
+fn me() -> Authorship {
+    Identity { name: "Ada".to_owned(), email: "ada@example.com".to_owned() }.into()
+}
+
+/// Returns what comes of a commit that nobody has to sign, and that waits for nothing.
+pub(crate) fn written<T>(commit: impl Future<Output = T>) -> T {
+    futures_util::FutureExt::now_or_never(commit).expect("nothing is waited for")
 }
 
 fn files(files: &[(&str, &str)]) -> MemoryTree {
@@ -64,7 +70,7 @@ fn files(files: &[(&str, &str)]) -> MemoryTree {
 fn change(repository: &Repository, parent: &CommitId, path: &str, text: &str) -> CommitId {
     let (changes, time) = (files(&[(path, text)]), Timestamp::from_second(1_700_000_000).unwrap());
     let message = format!("{path}: change\n");
-    repository.commit(parent, &changes, &message, &me(), time).unwrap().unwrap()
+    written(repository.commit(parent, &changes, &message, &me(), time)).unwrap().unwrap()
 }
 
 #[tokio::test]
@@ -95,7 +101,8 @@ async fn a_change_that_changes_nothing_is_no_commit() {
     let client = Client::of(server.path()).await;
     let tip = client.repository.fetch(Some("main")).await.unwrap();
     let same = files(&[("a", "1\n")]);
-    let made = client.repository.commit(&tip, &same, "x", &me(), Timestamp::UNIX_EPOCH).unwrap();
+    let made =
+        client.repository.commit(&tip, &same, "x", &me(), Timestamp::UNIX_EPOCH).await.unwrap();
     assert_eq!(made, None);
 }
 
@@ -180,7 +187,7 @@ async fn file_modes_are_kept_and_only_files_are_written() {
     ];
     for (path, reason) in refused {
         let (changes, time) = (files(&[(path, "x")]), Timestamp::UNIX_EPOCH);
-        let error = client.repository.commit(&tip, &changes, "x", &me(), time).unwrap_err();
+        let error = client.repository.commit(&tip, &changes, "x", &me(), time).await.unwrap_err();
         assert_eq!(error.to_string(), format!("can't commit `{path}`: {reason}"));
     }
 }
@@ -193,6 +200,7 @@ fn what_the_operations_return_can_be_sent_to_another_thread() {
     }
     is_send(|| any::<&Repository>().fetch(None));
     is_send(|| any::<&Repository>().resolve(""));
+    is_send(|| any::<&Repository>().commit(any(), any(), "", any(), any()));
     is_send(|| any::<&Repository>().push(any(), "", None));
     is_send(|| any::<&Repository>().log(any(), Utf8Path::new(""), 1));
     is_send(|| any::<&Repository>().relation(any(), ""));

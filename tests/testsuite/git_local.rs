@@ -45,7 +45,9 @@ fn file(text: &str) -> MemoryTree {
 }
 
 fn commit(repository: &Repository, parent: &CommitId, text: &str) -> CommitId {
-    repository.commit(parent, &file(text), "change\n", &me(), now()).unwrap().unwrap()
+    let (file, me) = (file(text), me().into());
+    let made = repository.commit(parent, &file, "change\n", &me, now());
+    crate::git::written(made).unwrap().unwrap()
 }
 
 #[tokio::test]

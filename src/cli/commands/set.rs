@@ -98,7 +98,7 @@ pub(super) async fn with_options<T>(
         origins: BTreeMap::new(),
         verdicts: Vec::new(),
         unproven: false,
-        author: context.identity().await?,
+        authorship: context.authorship(config).await?,
         time: system::now(),
         renderer: &renderer,
         pull_requests,

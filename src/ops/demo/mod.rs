@@ -202,7 +202,7 @@ impl<'a> Stage<'a> {
             origins: BTreeMap::new(),
             verdicts: Vec::new(),
             unproven: false,
-            author: author(),
+            authorship: author().into(),
             time: self.options.time,
             renderer: self.options.renderer,
             pull_requests: None,

@@ -39,7 +39,8 @@ pub(super) async fn land(options: &SetOptions<'_>, emit: Emit<'_>) -> Result<Set
             return Ok(report(Outcome::DryRun));
         }
         let message = commit_message(options, &edits);
-        let commit = repository.commit(&tip, &files, &message, &options.author, options.time)?;
+        let commit =
+            repository.commit(&tip, &files, &message, &options.authorship, options.time).await?;
         let Some(commit) = commit else { return Ok(report(Outcome::Unchanged { tip })) };
         let outcome = match options.environment.via {
             Via::Push => push(options, &commit, &branch, &tip).await?,

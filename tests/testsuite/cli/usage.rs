@@ -58,6 +58,11 @@ fn what_can_not_be_meant_is_told_with_its_place() {
             "2:19",
             "the URL has a password in it",
         ),
+        (
+            "version: 1\nmanifests: {author: 'Ada'}\nenvironments: {}\nservices: {}\n".to_owned(),
+            "2:21",
+            "`Ada` is not an author; expected `Name <mail>`",
+        ),
     ] {
         let (code, stderr) = config(&text);
         assert_eq!(code, 2, "{stderr}");

@@ -11,3 +11,10 @@ pub(crate) mod world;
 pub(crate) use peer::{Server, free_port, peer, skip, wait_until};
 pub(crate) use registry::RegistryServer;
 pub(crate) use world::{Ran, World};
+
+/// Writes the script `text` to `path`, to be run.
+pub(crate) fn executable(path: &camino::Utf8Path, text: &str) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::write(path, text).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+}
