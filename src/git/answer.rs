@@ -23,6 +23,27 @@ pub(super) fn failure(action: &'static str, remote: &str, stderr: &str) -> GitEr
     }
 }
 
+/// Returns whether `error` says that the server, or this `git`, has no such filter.
+pub(super) fn is_about_a_filter(error: &GitError) -> bool {
+    match error {
+        // upload-pack: `filter 'tree' not supported`; JGit: `filter requires an object`.
+        GitError::Git { message, .. } | GitError::Unreachable { message, .. } => {
+            message.contains("filter")
+        }
+        _ => false,
+    }
+}
+
+/// Returns whether `error` says that this `git` is too old for an option.
+pub(super) fn is_unknown_option(error: &GitError) -> bool {
+    matches!(error, GitError::Git { message, .. } if message.contains("unknown option"))
+}
+
+/// Returns whether a fetch that went well has been told that the server sends everything.
+pub(super) fn ignores_filters(stderr: &str) -> bool {
+    stderr.contains("filtering not recognized by server")
+}
+
 #[derive(Clone, Copy)]
 enum Kind {
     Authentication,

@@ -11,6 +11,7 @@ use std::time::Duration;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::GitError;
+use super::partial::Filter;
 
 #[derive(Debug, Clone)]
 pub(super) struct Cache {
@@ -25,6 +26,9 @@ pub(super) struct Lock {
 
 /// How long to wait for another process that fetches.
 const PATIENCE: Duration = Duration::from_secs(600);
+
+/// The file in the cache that says that its remote knows no filters.
+const WHOLE: &str = "deployctl-whole";
 
 impl Cache {
     pub(super) fn new(dir: Utf8PathBuf) -> Self {
@@ -75,6 +79,23 @@ impl Cache {
         git2::Repository::init_opts(&new, &options)
             .map_err(|error| self.error(error.message().to_owned()))?;
         std::fs::rename(&new, &self.dir).map_err(failed)
+    }
+
+    /// Returns what to leave out of it, as far as the remote has not refused that.
+    pub(super) fn filter(&self) -> Filter {
+        match self.dir.join(WHOLE).exists() {
+            true => Filter::Nothing,
+            false => Filter::Files,
+        }
+    }
+
+    /// Remembers what the remote lets be left out.
+    pub(super) fn set_filter(&self, filter: Filter) -> Result<(), GitError> {
+        match filter {
+            Filter::Files => Ok(()),
+            Filter::Nothing => std::fs::write(self.dir.join(WHOLE), "")
+                .map_err(|error| self.error(error.to_string())),
+        }
     }
 
     /// Opens it for reading and writing objects.

@@ -13,6 +13,7 @@ mod identity;
 mod init;
 mod local;
 mod message;
+mod partial;
 mod remote;
 mod repository;
 mod signer;

@@ -5,8 +5,9 @@ use jiff::Timestamp;
 
 use super::answer::Pushed;
 use super::cache::{Cache, Lock};
+use super::partial::Lazy;
 use super::remote::Remote;
-use super::transport::{Depth, Transport};
+use super::transport::{Depth, Fetch, Transport};
 use super::{Authorship, Commit, CommitId, CommitTree, GitError, Push, Relation, history, write};
 use crate::kustomize::MemoryTree;
 use crate::system::Environment;
@@ -15,7 +16,7 @@ use crate::system::Environment;
 pub const OWN_BRANCHES: &str = "deployctl/";
 
 /// So many commits more are fetched each time a walk comes to the end of a shallow cache.
-/// Each brings files along, so that the last is what a large repository can bear.
+/// Each brings folders along, so that the last is what a large repository can bear.
 const DEEPEN: &[u32] = &[64, 512, 4096];
 
 /// The manifests repository: a remote, and a bare cache of it on this machine.
@@ -43,7 +44,7 @@ impl Repository {
         let folder = folder.and_then(|path| Utf8PathBuf::from_path_buf(path).ok());
         let cache = Cache::new(folder.unwrap_or_else(|| caches.join(remote.folder())));
         cache.ensure().await?;
-        let transport = Transport::new(remote, cache.dir(), environment).await?;
+        let transport = Transport::new(remote, &cache, environment).await?;
         Ok(Self { transport, cache })
     }
 
@@ -82,10 +83,7 @@ impl Repository {
     ///
     /// Fails if the cache does not have the commit.
     pub fn tree(&self, commit: &CommitId) -> Result<CommitTree, GitError> {
-        let repository = self.cache.open()?;
-        let read = || GitError::object(format!("read commit `{commit}`"));
-        let root = repository.find_commit(commit.oid()).map_err(read())?.tree_id();
-        CommitTree::new(repository, root)
+        CommitTree::new(&self.cache, commit, Lazy::new(self.transport.clone()))
     }
 
     /// Returns the commit that `revision` (id, abbreviated id, or name of a branch or tag) stands
@@ -237,7 +235,8 @@ impl Repository {
         let id = reference.parse::<CommitId>().ok();
         let local = local_name(reference);
         let refspec = id.as_ref().map_or(format!("+{reference}:{local}"), CommitId::to_string);
-        self.transport.fetch(Depth::Tip, &[refspec]).await?;
+        let fetch = Fetch { refspecs: &[refspec], depth: Depth::Recent, prune: false };
+        self.transport.fetch(&fetch).await?;
         let cache = self.cache.open()?;
         let read = || GitError::object(format!("read `{reference}` after the fetch"));
         let commit = match id {
@@ -313,7 +312,9 @@ impl Repository {
         let _lock = self.cache.lock().await?;
         let mut known = false;
         for tip in tips {
-            match self.transport.fetch(Depth::Deepen(commits), &[tip.as_str()]).await {
+            let refspecs = [tip.to_string()];
+            let depth = Depth::Deepen(commits);
+            match self.transport.fetch(&Fetch { refspecs: &refspecs, depth, prune: false }).await {
                 Ok(()) => known = true,
                 // A commit that was never pushed, or is on no branch any more.
                 Err(GitError::NoCommit { .. } | GitError::NoBranch { .. }) => {}

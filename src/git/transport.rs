@@ -3,11 +3,11 @@
 //! People's own set-up (SSH configuration, agents, credential helpers, proxies, `insteadOf`) applies;
 //! what would make the result depend on it (hooks, tags, pruning, language) is fixed here.
 
-use camino::{Utf8Path, Utf8PathBuf};
-
 use super::answer::{self, Pushed};
+use super::cache::Cache;
 use super::credentials::{Credentials, Settings, redact_tokens};
 use super::local::Local;
+use super::partial::{Filter, Want};
 use super::remote::Remote;
 use super::{CommitId, GitError};
 use crate::system::{Command, CommandError, Environment, Output};
@@ -17,7 +17,7 @@ use crate::system::{Command, CommandError, Environment, Output};
 pub(super) struct Transport {
     remote: Remote,
     /// The bare repository that is fetched into and pushed from.
-    cache: Utf8PathBuf,
+    cache: Cache,
     environment: Environment,
     credentials: Option<Credentials>,
     program: String,
@@ -26,14 +26,32 @@ pub(super) struct Transport {
     local: Option<Local>,
 }
 
+/// What to fetch.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Fetch<'a> {
+    /// `+SOURCE:DESTINATION`, or a commit's id.
+    pub(super) refspecs: &'a [String],
+    pub(super) depth: Depth,
+    /// Whether references of the cache go whose source the remote does not have any more.
+    pub(super) prune: bool,
+}
+
 /// How much history a fetch brings.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Depth {
-    /// The commit alone.
-    Tip,
+    /// The commits that people ask about; without files they cost next to nothing, with files the
+    /// commit alone is fetched.
+    Recent,
     /// So many commits more than there are.
     Deepen(u32),
 }
+
+/// So many commits come with a tip. Measured: 64 cost as much as one, in time and in bytes.
+const RECENT: u32 = 64;
+
+/// What the remote is called in the settings of a fetch: only a remote with a name can be one that
+/// has what the cache leaves out.
+const NAME: &str = "deployctl";
 
 /// A reference of the remote.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,20 +81,23 @@ const LOCATIONS: &[&str] = &[
 
 const SETTINGS: &[(&str, &str)] = &[
     ("core.hooksPath", "/dev/null"),
-    // Collection runs inside a fetch and so under its lock, never beside it, and spares what
-    // another process may be about to push.
-    ("gc.autoDetach", "false"),
-    ("maintenance.autoDetach", "false"),
-    ("gc.pruneExpire", "1.hour.ago"),
+    // A cache that has grown is made anew, which is faster than tidying it up.
+    ("gc.auto", "0"),
+    ("maintenance.auto", "false"),
     // A connection that carries nothing for a minute is dead.
     ("http.lowSpeedLimit", "1"),
     ("http.lowSpeedTime", "60"),
 ];
 
+/// Settings of a fetch of objects. What the cache has says nothing about what is left out of it, so
+/// there is nothing to negotiate; and a file that is too large to be read is not held in memory.
+const OBJECTS: &[(&str, &str)] =
+    &[("fetch.negotiationAlgorithm", "noop"), ("core.bigFileThreshold", "8m")];
+
 impl Transport {
     pub(super) async fn new(
         remote: Remote,
-        cache: &Utf8Path,
+        cache: &Cache,
         environment: &Environment,
     ) -> Result<Self, GitError> {
         let program = environment.find_program("git");
@@ -89,7 +110,7 @@ impl Transport {
         let mut transport = Self {
             credentials: Credentials::find(&remote, environment)?,
             remote,
-            cache: cache.to_owned(),
+            cache: cache.clone(),
             environment: environment.clone(),
             program: program.into_string(),
             ssh: None,
@@ -102,38 +123,95 @@ impl Transport {
         Ok(transport)
     }
 
+    pub(super) fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
     pub(super) fn remote(&self) -> &str {
         self.remote.as_str()
     }
 
-    /// Fetches `refspecs` into the cache.
-    pub(super) async fn fetch<S: AsRef<str>>(
-        &self,
-        depth: Depth,
-        refspecs: &[S],
-    ) -> Result<(), GitError> {
+    /// Fetches into the cache, without what the cache can do without where the server allows that.
+    pub(super) async fn fetch(&self, fetch: &Fetch<'_>) -> Result<(), GitError> {
         if let Some(local) = &self.local {
-            return local.fetch(&self.cache, refspecs);
+            return local.fetch(self.cache.dir(), fetch.refspecs);
         }
-        let depth = match depth {
-            Depth::Tip => "--depth=1".to_owned(),
-            Depth::Deepen(commits) => format!("--deepen={commits}"),
+        loop {
+            let filter = self.cache.filter();
+            match self.fetch_filtered(fetch, filter).await {
+                Err(error) if filter != Filter::Nothing && answer::is_about_a_filter(&error) => {
+                    tracing::debug!(remote = self.remote(), %error, "fetching more instead");
+                    self.cache.set_filter(filter.weaker())?;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    async fn fetch_filtered(&self, fetch: &Fetch<'_>, filter: Filter) -> Result<(), GitError> {
+        let depth = match (fetch.depth, filter) {
+            (Depth::Recent, Filter::Nothing) => "--depth=1".to_owned(),
+            (Depth::Recent, _) => format!("--depth={RECENT}"),
+            (Depth::Deepen(commits), _) => format!("--deepen={commits}"),
         };
-        tracing::debug!(remote = self.remote(), %depth, "git fetch");
-        let command = self.command().args([
+        tracing::debug!(remote = self.remote(), %depth, ?filter, "git fetch");
+        let mut command = self.fetching(filter.spec(), &[]).args(["--update-shallow", &depth]);
+        if fetch.prune {
+            command = command.arg("--prune");
+        }
+        let command = command.args(["--", NAME]).args(fetch.refspecs);
+        let output = self.run("fetch", command).await?;
+        if filter != Filter::Nothing && answer::ignores_filters(&output.stderr) {
+            self.cache.set_filter(Filter::Nothing)?;
+        }
+        Ok(())
+    }
+
+    /// Fetches objects that an earlier fetch left out, in one round trip. Files of more than `limit`
+    /// bytes are left out again where they are wanted by their folder.
+    pub(super) async fn fetch_objects(&self, wants: &[Want], limit: u64) -> Result<(), GitError> {
+        if self.local.is_some() {
+            return Ok(());
+        }
+        tracing::debug!(remote = self.remote(), wants = wants.len(), "git fetch of objects");
+        let filter = format!("blob:limit={limit}");
+        let wanted = |id: fn(&Want) -> Vec<git2::Oid>| {
+            let ids = wants.iter().flat_map(id);
+            ids.map(|id| format!("{id}\n")).collect::<String>()
+        };
+        // A folder that the cache has is not sent again for its files' sake unless it is told to
+        // (git 2.36).
+        let command = self.fetching(Some(&filter), OBJECTS).args(["--refetch", "--stdin", "--"]);
+        match self.run("fetch", command.arg(NAME).input(wanted(Want::folder))).await {
+            Err(error) if answer::is_unknown_option(&error) => {
+                let command = self.fetching(Some(&filter), OBJECTS).args(["--stdin", "--"]);
+                self.run("fetch", command.arg(NAME).input(wanted(Want::files))).await.map(drop)
+            }
+            result => result.map(drop),
+        }
+    }
+
+    /// Returns a `git fetch` from the remote, under its name in these settings.
+    fn fetching(&self, filter: Option<&str>, settings: &[(&str, &str)]) -> Command {
+        let mut all = vec![(format!("remote.{NAME}.url"), self.remote().to_owned())];
+        all.extend(settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
+        if let Some(filter) = filter {
+            // Said by settings, it does not turn the cache into what libgit2 can't open.
+            all.push((format!("remote.{NAME}.promisor"), "true".to_owned()));
+            all.push((format!("remote.{NAME}.partialCloneFilter"), filter.to_owned()));
+        }
+        let command = self.command(&all).args([
             "fetch",
             "--quiet",
             "--no-tags",
             "--no-prune",
             "--no-write-fetch-head",
             "--no-recurse-submodules",
-            "--update-shallow",
-            &depth,
-            "--",
-            self.remote(),
         ]);
-        self.run("fetch", command.args(refspecs)).await?;
-        Ok(())
+        match filter {
+            Some(filter) => command.arg(format!("--filter={filter}")),
+            None => command,
+        }
     }
 
     /// Returns the remote's references that match `patterns`; tags are resolved to their commits.
@@ -141,7 +219,7 @@ impl Transport {
         if let Some(local) = &self.local {
             return local.list(patterns);
         }
-        let command = self.command().args(["ls-remote", "--quiet", "--", self.remote()]);
+        let command = self.command(&[]).args(["ls-remote", "--quiet", "--", self.remote()]);
         let output = self.run("ls-remote", command.args(patterns)).await?;
         Ok(references(&String::from_utf8_lossy(&output.stdout)))
     }
@@ -151,7 +229,7 @@ impl Transport {
         if let Some(local) = &self.local {
             return local.head();
         }
-        let command = self.command().args(["ls-remote", "--quiet", "--symref", "--"]);
+        let command = self.command(&[]).args(["ls-remote", "--quiet", "--symref", "--"]);
         let output = self.run("ls-remote", command.args([self.remote(), "HEAD"])).await?;
         let text = String::from_utf8_lossy(&output.stdout);
         let branch = text.lines().find_map(|line| line.strip_prefix("ref: refs/heads/"));
@@ -168,10 +246,10 @@ impl Transport {
     ) -> Result<Pushed, GitError> {
         tracing::debug!(remote = self.remote(), branch, %commit, "git push");
         if let Some(local) = &self.local {
-            return local.push(&self.cache, commit, branch, expected);
+            return local.push(self.cache.dir(), commit, branch, expected);
         }
         let expected = expected.map_or("", CommitId::as_str);
-        let command = self.command().args([
+        let command = self.command(&[]).args([
             "push",
             "--porcelain",
             "--no-progress",
@@ -211,9 +289,10 @@ impl Transport {
         })
     }
 
-    fn command(&self) -> Command {
+    fn command(&self, more: &[(String, String)]) -> Command {
         let mut command = self.program();
         let mut settings = Settings::default();
+        more.iter().for_each(|(key, value)| settings.set(key, value));
         SETTINGS.iter().for_each(|(key, value)| settings.set(key, value));
         match (self.remote.http_origin(), &self.credentials, self.remote.username()) {
             (Some(origin), Some(credentials), _) => {
@@ -235,7 +314,7 @@ impl Transport {
     /// Returns a run of `git` in the cache, never in the repository that the caller is in: that one's
     /// configuration is about itself, and may be somebody else's.
     fn program(&self) -> Command {
-        program(&self.program, &self.environment).arg(format!("--git-dir={}", self.cache))
+        program(&self.program, &self.environment).arg(format!("--git-dir={}", self.cache.dir()))
     }
 
     /// Returns whether people have said themselves how SSH is to be run.

@@ -1,25 +1,36 @@
 //! The files of a commit, read without a checkout.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
+use git2::{ObjectType, Oid};
 
-use super::GitError;
+use super::cache::Cache;
+use super::partial::{self, LARGE, Lazy, Missing, Want};
+use super::{CommitId, GitError};
 use crate::kustomize::{FileTree, TreeError};
 
 /// The files of a commit.
 ///
 /// Symbolic links are followed as a disk would, but never out of the tree. Submodules are empty
-/// folders, as they are on a disk before they are initialised.
+/// folders, as they are on a disk before they are initialised. What the cache was spared is fetched
+/// when it is read, together with what lies around it; see [`CommitTree::prefetch`].
 #[derive(Clone)]
 pub struct CommitTree {
-    repository: Arc<Mutex<git2::Repository>>,
-    root: git2::Oid,
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    repository: Mutex<git2::Repository>,
+    cache: Cache,
+    commit: CommitId,
+    root: Oid,
+    lazy: Lazy,
 }
 
 /// No file that deployctl reads is larger.
-const MAX_BYTES: usize = 32 << 20;
+const MAX_BYTES: usize = LARGE as usize;
 /// A folder with more files is not a folder of manifests.
 const MAX_FILES: usize = 200_000;
 /// As Linux: more links in one path are a loop.
@@ -29,37 +40,136 @@ const MAX_DEPTH: usize = 128;
 const LINK: i32 = 0o120_000;
 
 /// What a path leads to.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 enum Found {
-    File(git2::Oid),
-    Folder(git2::Oid),
+    File(Place),
+    /// The folders from the root to this one.
+    Folder(Vec<Oid>),
     Nothing,
 }
 
+/// Where a file is.
+#[derive(Debug, Clone)]
+struct Place {
+    blob: Oid,
+    /// The folders from the root to the one that it is in.
+    folders: Vec<Oid>,
+}
+
+/// Why a look into the tree came to no end.
+enum Stop {
+    /// The cache was spared something, which the remote has.
+    Missing(Missing),
+    /// The cache is damaged.
+    Damaged(TreeError),
+    Refused(TreeError),
+}
+
 impl CommitTree {
-    pub(super) fn new(repository: git2::Repository, root: git2::Oid) -> Result<Self, GitError> {
-        repository.find_tree(root).map_err(GitError::object("read the commit's files"))?;
-        Ok(Self { repository: Arc::new(Mutex::new(repository)), root })
+    /// Returns the files of `commit`, which `cache` has; `lazy` has what the cache has not.
+    pub(super) fn new(cache: &Cache, commit: &CommitId, lazy: Lazy) -> Result<Self, GitError> {
+        let repository = cache.open()?;
+        let read = || GitError::object(format!("read commit `{commit}`"));
+        let root = repository.find_commit(commit.oid()).map_err(read())?.tree_id();
+        let (cache, commit) = (cache.clone(), commit.clone());
+        let repository = Mutex::new(repository);
+        Ok(Self { inner: Arc::new(Inner { repository, cache, commit, root, lazy }) })
+    }
+
+    /// Fetches the files at and around `paths` (files or folders), as far as the cache was spared
+    /// them, so that reading them needs no round trip each.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the remote is out of reach. What is not there, or can't be read, is told by reading
+    /// it.
+    pub async fn prefetch(&self, paths: &[Utf8PathBuf]) -> Result<(), GitError> {
+        let mut before: Vec<Want> = Vec::new();
+        loop {
+            let mut wants: Vec<Want> = Vec::new();
+            let mut bound = 0;
+            for (want, limit) in paths.iter().filter_map(|path| self.wanted(path)) {
+                if !wants.contains(&want) {
+                    wants.push(want);
+                }
+                bound = limit.max(bound);
+            }
+            // What did not come for its size is not asked for again.
+            if wants.is_empty() || wants == before {
+                return Ok(());
+            }
+            self.inner.lazy.bring(&wants, bound).await?;
+            before = wants;
+        }
+    }
+
+    /// Returns what to ask for so that the file at `path`, or a file in the folder `path`, is there.
+    fn wanted(&self, path: &Utf8Path) -> Option<(Want, u64)> {
+        let repository = self.repository();
+        let walk = Walk { repository: &repository, root: self.inner.root, path };
+        match walk.first_missing(path) {
+            Err(Stop::Missing(missing)) => self.inner.lazy.plan(&repository, &missing, 0),
+            _ => None,
+        }
+    }
+
+    /// Returns what `look` finds, with what it misses fetched, and a damaged cache made anew.
+    fn look<T>(
+        &self,
+        path: &Utf8Path,
+        look: impl Fn(&Walk<'_>) -> Result<T, Stop>,
+    ) -> Result<T, TreeError> {
+        let failed = |reason: String| TreeError { path: path.to_owned(), reason };
+        let Inner { root, lazy, commit, .. } = &*self.inner;
+        let (mut attempts, mut before, mut renewed) = (0, None, false);
+        loop {
+            let repository = self.repository();
+            let walk = Walk { repository: &repository, root: *root, path };
+            match look(&walk) {
+                Ok(found) => return Ok(found),
+                Err(Stop::Refused(error)) => return Err(error),
+                Err(Stop::Missing(missing)) => {
+                    attempts = if before == Some(missing.object) { attempts + 1 } else { 0 };
+                    before = Some(missing.object);
+                    let plan = lazy.plan(&repository, &missing, attempts);
+                    drop(repository);
+                    let (want, limit) = plan.ok_or_else(|| failed(missing.reason()))?;
+                    let brought = partial::wait(lazy.bring(&[want], limit));
+                    brought.map_err(|error| failed(error.to_string()))?;
+                }
+                Err(Stop::Damaged(error)) if renewed => return Err(error),
+                Err(Stop::Damaged(_)) => {
+                    renewed = true;
+                    drop(repository);
+                    partial::wait(lazy.renew(commit)).map_err(|error| failed(error.to_string()))?;
+                    let opened = self.inner.cache.open();
+                    *self.repository() = opened.map_err(|error| failed(error.to_string()))?;
+                }
+            }
+        }
+    }
+
+    fn repository(&self) -> MutexGuard<'_, git2::Repository> {
+        self.inner.repository.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl FileTree for CommitTree {
     fn read(&self, path: &Utf8Path) -> Result<Option<Vec<u8>>, TreeError> {
-        let repository = self.repository.lock().unwrap_or_else(PoisonError::into_inner);
-        let walk = Walk { repository: &repository, root: self.root, path };
-        match walk.find(path)? {
-            Found::File(blob) => walk.bytes(blob).map(Some),
+        self.look(path, |walk| match walk.find(path)? {
+            Found::File(place) => walk.bytes(&place).map(Some),
             Found::Folder(_) | Found::Nothing => Ok(None),
-        }
+        })
     }
 
     fn files(&self, dir: &Utf8Path) -> Result<Vec<Utf8PathBuf>, TreeError> {
-        let repository = self.repository.lock().unwrap_or_else(PoisonError::into_inner);
-        let walk = Walk { repository: &repository, root: self.root, path: dir };
-        let mut files = Vec::new();
-        if let Found::Folder(tree) = walk.find(dir)? {
-            walk.collect(tree, &plain(dir), 0, &mut files)?;
-        }
+        let mut files = self.look(dir, |walk| {
+            let mut files = Vec::new();
+            if let Found::Folder(folders) = walk.find(dir)? {
+                walk.collect(last(&folders), &plain(dir), 0, &mut files)?;
+            }
+            Ok(files)
+        })?;
         files.sort();
         Ok(files)
     }
@@ -67,26 +177,26 @@ impl FileTree for CommitTree {
 
 impl fmt::Debug for CommitTree {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("CommitTree").field(&self.root).finish()
+        f.debug_tuple("CommitTree").field(&self.inner.root).finish()
     }
 }
 
 /// One look into the tree on behalf of `path`, which errors name.
 struct Walk<'a> {
     repository: &'a git2::Repository,
-    root: git2::Oid,
+    root: Oid,
     path: &'a Utf8Path,
 }
 
 impl Walk<'_> {
     /// Returns what `path` leads to, links followed.
-    fn find(&self, path: &Utf8Path) -> Result<Found, TreeError> {
+    fn find(&self, path: &Utf8Path) -> Result<Found, Stop> {
         let mut left = self.steps(path)?;
         // The folders from the root to where the walk is, for `..` in a link.
         let mut folders = vec![self.root];
         let mut links = 0;
         while let Some(step) = left.pop() {
-            let here = *folders.last().expect("the root is never left");
+            let here = last(&folders);
             if step == ".." {
                 folders.pop();
                 if folders.is_empty() {
@@ -94,30 +204,30 @@ impl Walk<'_> {
                 }
                 continue;
             }
-            let tree = self.repository.find_tree(here).map_err(|error| self.broken(&error))?;
+            let tree = self.tree(here, &folders)?;
             let Some(entry) = tree.get_name(&step) else {
                 return Ok(Found::Nothing);
             };
             match entry.kind() {
-                Some(git2::ObjectType::Tree) => folders.push(entry.id()),
-                Some(git2::ObjectType::Blob) if entry.filemode() == LINK => {
+                Some(ObjectType::Tree) => folders.push(entry.id()),
+                Some(ObjectType::Blob) if entry.filemode() == LINK => {
                     links += 1;
                     if links > MAX_LINKS {
                         return Err(self.error("its symbolic links form a loop"));
                     }
-                    left.extend(self.link(entry.id())?);
+                    left.extend(self.link(&Place { blob: entry.id(), folders: folders.clone() })?);
                 }
-                Some(git2::ObjectType::Blob) if left.is_empty() => {
-                    return Ok(Found::File(entry.id()));
+                Some(ObjectType::Blob) if left.is_empty() => {
+                    return Ok(Found::File(Place { blob: entry.id(), folders }));
                 }
                 _ => return Ok(Found::Nothing),
             }
         }
-        Ok(Found::Folder(*folders.last().expect("the root is never left")))
+        Ok(Found::Folder(folders))
     }
 
     /// Returns the steps of a caller's path, last first.
-    fn steps(&self, path: &Utf8Path) -> Result<Vec<String>, TreeError> {
+    fn steps(&self, path: &Utf8Path) -> Result<Vec<String>, Stop> {
         let mut steps = Vec::new();
         for component in path.components() {
             match component {
@@ -131,8 +241,8 @@ impl Walk<'_> {
     }
 
     /// Returns the steps of a link's target, last first.
-    fn link(&self, blob: git2::Oid) -> Result<Vec<String>, TreeError> {
-        let bytes = self.bytes(blob)?;
+    fn link(&self, place: &Place) -> Result<Vec<String>, Stop> {
+        let bytes = self.bytes(place)?;
         let target = String::from_utf8(bytes)
             .map_err(|_| self.error("a symbolic link's target is not UTF-8"))?;
         if target.starts_with('/') {
@@ -142,15 +252,57 @@ impl Walk<'_> {
         Ok(steps.rev().map(ToOwned::to_owned).collect())
     }
 
-    fn bytes(&self, blob: git2::Oid) -> Result<Vec<u8>, TreeError> {
-        let odb = self.repository.odb().map_err(|error| self.broken(&error))?;
-        let (size, _) = odb.read_header(blob).map_err(|error| self.broken(&error))?;
+    /// Fails with [`Stop::Missing`] for the file at `path`, or the first one in the folder there, that
+    /// the cache does not have.
+    fn first_missing(&self, path: &Utf8Path) -> Result<(), Stop> {
+        let place = match self.find(path)? {
+            Found::File(place) => place,
+            Found::Folder(folders) => {
+                let entries = self.tree(last(&folders), &folders)?;
+                let blobs = entries.iter().filter(|entry| entry.kind() == Some(ObjectType::Blob));
+                let odb = self.odb()?;
+                let absent = blobs.map(|entry| entry.id()).find(|id| !odb.exists(*id));
+                let Some(blob) = absent else { return Ok(()) };
+                Place { blob, folders }
+            }
+            Found::Nothing => return Ok(()),
+        };
+        self.size(&place).map(drop)
+    }
+
+    fn bytes(&self, place: &Place) -> Result<Vec<u8>, Stop> {
+        let size = self.size(place)?;
         if size > MAX_BYTES {
             let reason = format!("it has {size} bytes; more than {MAX_BYTES} are not read");
             return Err(self.error(&reason));
         }
-        let blob = self.repository.find_blob(blob).map_err(|error| self.broken(&error))?;
-        Ok(blob.content().to_vec())
+        let blob = self.repository.find_blob(place.blob);
+        Ok(blob.map_err(|error| self.unread(&error, place))?.content().to_vec())
+    }
+
+    fn size(&self, place: &Place) -> Result<usize, Stop> {
+        let header = self.odb()?.read_header(place.blob);
+        Ok(header.map_err(|error| self.unread(&error, place))?.0)
+    }
+
+    fn odb(&self) -> Result<git2::Odb<'_>, Stop> {
+        self.repository.odb().map_err(|error| self.broken(&error))
+    }
+
+    /// Returns the folder `id`; `folders` are those from the root to the one that it is in, or to
+    /// itself.
+    fn tree(&self, id: Oid, folders: &[Oid]) -> Result<git2::Tree<'_>, Stop> {
+        self.repository.find_tree(id).map_err(|error| match partial::is_missing(&error) {
+            true => Stop::Missing(Missing::new(id, ObjectType::Tree, folders)),
+            false => self.broken(&error),
+        })
+    }
+
+    fn unread(&self, error: &git2::Error, place: &Place) -> Stop {
+        match partial::is_missing(error) {
+            true => Stop::Missing(Missing::new(place.blob, ObjectType::Blob, &place.folders)),
+            false => self.broken(error),
+        }
     }
 
     /// Adds the files of `tree`, which is at `at`, and below. A link to a file is a file; a link to
@@ -158,28 +310,28 @@ impl Walk<'_> {
     /// left out: no kustomization can name them.
     fn collect(
         &self,
-        tree: git2::Oid,
+        tree: Oid,
         at: &Utf8Path,
         depth: usize,
         files: &mut Vec<Utf8PathBuf>,
-    ) -> Result<(), TreeError> {
+    ) -> Result<(), Stop> {
         if depth > MAX_DEPTH {
             return Err(self.error("its folders are nested too deeply"));
         }
-        let tree = self.repository.find_tree(tree).map_err(|error| self.broken(&error))?;
+        let tree = self.tree(tree, &[])?;
         for entry in &tree {
             let Ok(name) = entry.name() else { continue };
             let path = at.join(name);
             match entry.kind() {
-                Some(git2::ObjectType::Tree) => {
+                Some(ObjectType::Tree) => {
                     self.collect(entry.id(), &path, depth + 1, files)?;
                 }
-                Some(git2::ObjectType::Blob) if entry.filemode() == LINK => {
-                    if matches!(self.find(&path), Ok(Found::File(_))) {
-                        files.push(path);
-                    }
-                }
-                Some(git2::ObjectType::Blob) => files.push(path),
+                Some(ObjectType::Blob) if entry.filemode() == LINK => match self.find(&path) {
+                    Ok(Found::File(_)) => files.push(path),
+                    Err(Stop::Missing(missing)) => return Err(Stop::Missing(missing)),
+                    _ => {}
+                },
+                Some(ObjectType::Blob) => files.push(path),
                 _ => {}
             }
             if files.len() > MAX_FILES {
@@ -189,13 +341,18 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn error(&self, reason: &str) -> TreeError {
-        TreeError { path: self.path.to_owned(), reason: reason.to_owned() }
+    fn error(&self, reason: &str) -> Stop {
+        Stop::Refused(TreeError { path: self.path.to_owned(), reason: reason.to_owned() })
     }
 
-    fn broken(&self, error: &git2::Error) -> TreeError {
-        self.error(error.message())
+    fn broken(&self, error: &git2::Error) -> Stop {
+        let reason = error.message().to_owned();
+        Stop::Damaged(TreeError { path: self.path.to_owned(), reason })
     }
+}
+
+fn last(folders: &[Oid]) -> Oid {
+    *folders.last().expect("the root is never left")
 }
 
 /// Returns `path` without `.` steps.
