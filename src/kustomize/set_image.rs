@@ -118,7 +118,7 @@ impl Argument {
 
 /// Returns name, tag and digest of an image as kustomize splits it: the first `:` or `@` behind the
 /// first `/` decides, so a registry's port is passed over only where a path follows.
-fn split(image: &str) -> (&str, Option<&str>, Option<&str>) {
+pub(super) fn split(image: &str) -> (&str, Option<&str>, Option<&str>) {
     let offset = image.find('/').unwrap_or(0);
     let rest = &image[offset..];
     let (colon, at) = (rest.find(':'), rest.find('@'));

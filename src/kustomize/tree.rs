@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 
 /// Files by path, read-only. Paths are relative to the tree's root, `/`-separated, without `..`.
 pub trait FileTree: Send + Sync {
@@ -68,4 +68,18 @@ impl FileTree for ChangedTree<'_> {
         files.dedup();
         Ok(files)
     }
+}
+
+/// Returns `path` without `.` and `..`, or `None` if it is outside of the tree.
+pub fn inside(path: &Utf8Path) -> Option<Utf8PathBuf> {
+    let mut plain = Utf8PathBuf::new();
+    for component in path.components() {
+        match component {
+            Utf8Component::Normal(name) => plain.push(name),
+            Utf8Component::CurDir => {}
+            Utf8Component::ParentDir if plain.pop() => {}
+            _ => return None,
+        }
+    }
+    Some(plain)
 }

@@ -5,11 +5,11 @@
 
 use std::collections::BTreeSet;
 
-use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
+use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{LoadRestrictor, RenderError};
 use crate::kustomize::{
-    FileTree, FindError, Kustomization, MemoryTree, TreeError, find_kustomization,
+    FileTree, FindError, Kustomization, MemoryTree, TreeError, find_kustomization, inside,
 };
 use crate::yaml::{Document, Node};
 
@@ -214,20 +214,6 @@ fn texts(root: &Node) -> impl Iterator<Item = &str> {
 /// Returns the path `text` as seen from the folder `dir`, or `None` if it is outside of the tree.
 fn joined(dir: &Utf8Path, text: &str) -> Option<Utf8PathBuf> {
     inside(&dir.join(text))
-}
-
-/// Returns `path` without `.` and `..`, or `None` if it is outside of the tree.
-pub(super) fn inside(path: &Utf8Path) -> Option<Utf8PathBuf> {
-    let mut plain = Utf8PathBuf::new();
-    for component in path.components() {
-        match component {
-            Utf8Component::Normal(name) => plain.push(name),
-            Utf8Component::CurDir => {}
-            Utf8Component::ParentDir if plain.pop() => {}
-            _ => return None,
-        }
-    }
-    Some(plain)
 }
 
 fn outside(path: &Utf8Path, text: &str) -> RenderError {

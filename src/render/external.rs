@@ -6,7 +6,7 @@ use tempfile::TempDir;
 
 use super::{RenderError, Rendered, Renderer, closure};
 use crate::k8s::Object;
-use crate::kustomize::{FileTree, FindError, MemoryTree, TreeError};
+use crate::kustomize::{FileTree, FindError, MemoryTree, TreeError, inside};
 use crate::system::{Command, Environment};
 
 /// The renderer that calls a program.
@@ -139,7 +139,7 @@ impl Renderer for External {
         if self.program.is_none() {
             return Err(RenderError::NoRenderer { dir: dir.to_owned() });
         }
-        let place = closure::inside(dir).unwrap_or_default();
+        let place = inside(dir).unwrap_or_default();
         let files = closure::needed(tree, dir, self.load_restrictor)?;
         let mut printed = self.build_copy(&files, &place).await?;
         // A field that names files in a way of its own needs them all.
