@@ -1,6 +1,8 @@
 //! The two streams and the GitHub Actions files that reports and events go to.
 
+use std::collections::HashSet;
 use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::{Mutex, PoisonError};
 
 use anstyle::{AnsiColor, Style};
 use camino::{Utf8Path, Utf8PathBuf};
@@ -51,6 +53,8 @@ pub(crate) struct Ui {
     actions: Option<Actions>,
     /// The folder that paths in annotations are relative to.
     workspace: Option<Utf8PathBuf>,
+    /// The warnings that were said.
+    warned: Mutex<HashSet<String>>,
 }
 
 /// The style of errors' first word.
@@ -72,7 +76,7 @@ impl Ui {
         let actions = Actions::detect(environment);
         let workspace = environment.get("GITHUB_WORKSPACE").map(Utf8PathBuf::from);
         let workspace = workspace.or_else(|| system::current_dir().ok());
-        Self { options: options.clone(), actions, workspace }
+        Self { options: options.clone(), actions, workspace, warned: Mutex::default() }
     }
 
     /// Returns whether standard error shows colours.
@@ -167,6 +171,12 @@ impl Ui {
     pub(crate) fn event(&self, event: &Event) {
         let is_progress = !matches!(event, Event::Warning(_));
         if self.options.quiet || (is_progress && !self.options.progress) {
+            return;
+        }
+        // What holds for a whole run, such as that nothing can render, is said once.
+        if let Event::Warning(text) = event
+            && !self.warned.lock().unwrap_or_else(PoisonError::into_inner).insert(text.clone())
+        {
             return;
         }
         if let Some(line) = report::event_line(event, self.options.verbose) {

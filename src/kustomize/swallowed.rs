@@ -59,6 +59,11 @@ pub enum Rule {
         /// As they spell it.
         image: String,
     },
+    /// The name has a tag or a digest in it, and the containers have another.
+    OtherVersion {
+        /// The container's image.
+        image: String,
+    },
     /// The name is that of a container, but what is behind it does not fit kustomize's pattern.
     Version {
         /// The container's image.
@@ -178,7 +183,11 @@ impl Case<'_> {
     fn spelled(&self) -> Option<Rule> {
         let name = name_of(&self.entry.name);
         if let Some(image) = self.incoming.iter().find(|image| name_of(image) == name) {
-            return Some(Rule::Version { image: image.clone() });
+            let image = image.clone();
+            return Some(match name == self.entry.name {
+                true => Rule::Version { image },
+                false => Rule::OtherVersion { image },
+            });
         }
         let wanted = name.parse::<ImageReference>().ok()?.name;
         let same = |image: &&String| {
@@ -226,7 +235,7 @@ impl Swallowed {
                 Some(format!("remove one of the two entries, on line {} or {line}", self.line))
             }
             Rule::Renamed { to, .. } => Some(rename(to)),
-            Rule::Spelled { image } => Some(rename(image)),
+            Rule::Spelled { image } | Rule::OtherVersion { image } => Some(rename(name_of(image))),
             Rule::Unknown { nearest: Some(nearest), .. } => Some(rename(nearest)),
             Rule::SetAfterwards { field, line } => {
                 Some(format!("change the image in `{field}` on line {line}, or take it out there"))
@@ -270,6 +279,9 @@ impl fmt::Display for Rule {
                     f,
                     "the containers spell it `{image}`, and kustomize compares letter by letter"
                 )
+            }
+            Self::OtherVersion { image } => {
+                write!(f, "the name has a tag or a digest in it, and the container has `{image}`")
             }
             Self::Version { image } => {
                 write!(f, "kustomize does not recognise the tag or digest of `{image}`")

@@ -28,7 +28,8 @@ pub use manifests::{CommitAncestry, Manifests};
 pub use promote::{PromoteError, PromoteOptions, PromoteReport, promote, stated_images};
 pub use run::{RunError, RunReport, StepOutcome, StepRunner, run};
 pub use set::{
-    Edited, Outcome, PullRequests, SameDigest, SetError, SetOptions, SetReport, SourceCommit, set,
+    Edited, EffectError, Outcome, PullRequests, RenderedChange, SameDigest, SetError, SetOptions,
+    SetReport, SourceCommit, check_effect, rendered_diff, set,
 };
 pub use status::{StatusReport, StatusRow, status};
 pub use verify::{

@@ -4,6 +4,7 @@
 //! tip and applies the change to that, until it lands or time is up.
 
 mod edit;
+mod effect;
 mod land;
 mod message;
 mod pull_request;
@@ -23,6 +24,7 @@ use crate::render::Renderer;
 use crate::target::TargetError;
 
 pub use edit::Edited;
+pub use effect::{EffectError, RenderedChange, check as check_effect, rendered_diff};
 
 /// What to write where.
 pub struct SetOptions<'a> {
@@ -53,6 +55,8 @@ pub struct SetOptions<'a> {
     pub renderer: &'a dyn Renderer,
     /// Where pull requests are opened, for an environment that is changed by them.
     pub pull_requests: Option<PullRequests<'a>>,
+    /// Whether the rendering may change in more than the images that are asked for.
+    pub allow_other_changes: bool,
     /// Whether to say what would be written, and write nothing.
     pub dry_run: bool,
     /// How long to go on when pushes lose races.
@@ -138,6 +142,11 @@ impl SetReport {
         matches!(self.outcome, Outcome::Pushed { .. } | Outcome::PullRequest { .. })
     }
 
+    /// Returns what the change does to the rendering of each overlay where that is known.
+    pub fn rendered(&self) -> impl Iterator<Item = &RenderedChange> {
+        self.edits.iter().filter_map(|edit| edit.rendered.as_ref())
+    }
+
     /// Returns the commit of the branch that states the images, if there is one already.
     pub fn revision(&self) -> Option<&CommitId> {
         match &self.outcome {
@@ -164,6 +173,15 @@ pub enum SetError {
     /// The file that states the image can't be edited safely.
     #[error("{0}")]
     Edit(#[from] TargetError),
+    /// The change would not do what was asked, or more than that.
+    #[error("can't change `{environment}`")]
+    Effect {
+        /// The environment.
+        environment: String,
+        /// The cause.
+        #[source]
+        source: EffectError,
+    },
     /// The repository can't be read or written.
     #[error("{0}")]
     Git(#[from] GitError),

@@ -6,12 +6,14 @@
 mod closure;
 mod disk;
 mod external;
+mod readable;
 
 use async_trait::async_trait;
 use camino::{Utf8Path, Utf8PathBuf};
 
 pub use disk::DiskTree;
 pub use external::{External, LoadRestrictor};
+pub use readable::readable;
 
 use crate::k8s::Object;
 use crate::kustomize::{FileTree, FindError, TreeError};
@@ -34,6 +36,16 @@ pub struct Rendered {
     pub yaml: String,
     /// The same documents, read.
     pub objects: Vec<Object>,
+}
+
+impl Rendered {
+    /// Returns `objects` as a rendering, written with keys in the order that they have.
+    pub fn of(objects: Vec<Object>) -> Self {
+        let texts = objects.iter().map(|object| {
+            serde_yaml::to_string(object.value()).expect("what was read as YAML can be written")
+        });
+        Self { yaml: texts.collect::<Vec<_>>().join("---\n"), objects }
+    }
 }
 
 /// Why an overlay did not render.

@@ -5,12 +5,19 @@ use std::io;
 use serde_json::Value;
 
 use super::{Report, diff, json};
-use crate::ops::{Outcome, PromoteReport, SetReport};
+use crate::ops::{Outcome, PromoteReport, SetReport, rendered_diff};
+
+/// How much of the rendered difference a step summary shows, in bytes; all of it may have 1 MiB.
+const MOST_IN_SUMMARY: usize = 128 << 10;
 
 impl Report for SetReport {
     fn human(&self, out: &mut dyn io::Write) -> io::Result<()> {
         if matches!(self.outcome, Outcome::DryRun) {
             self.edits.iter().try_for_each(|edit| diff::colored(&edit.diff, out))?;
+            for change in self.rendered() {
+                writeln!(out, "rendered, that changes in {}:", change.overlay)?;
+                diff::colored(&change.diff, out)?;
+            }
         }
         writeln!(out, "{}", sentence(self))
     }
@@ -33,7 +40,9 @@ impl Report for SetReport {
     fn summary(&self) -> String {
         let diffs = self.edits.iter().filter(|edit| !edit.diff.is_empty());
         let diffs = diffs.map(|edit| format!("```diff\n{}```\n\n", edit.diff));
-        format!("### {}\n\n{}\n\n{}", self.environment, sentence(self), diffs.collect::<String>())
+        let diffs: String = diffs.collect();
+        let rendered = rendered_diff(self.rendered(), MOST_IN_SUMMARY);
+        format!("### {}\n\n{}\n\n{diffs}{rendered}", self.environment, sentence(self))
     }
 }
 

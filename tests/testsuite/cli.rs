@@ -2,6 +2,7 @@
 
 mod actions;
 mod demo;
+mod effect;
 mod interrupt;
 mod pipelines;
 mod refusals;

@@ -12,6 +12,7 @@ mod cli;
 mod cluster;
 mod conformance;
 mod contracts;
+mod effect;
 mod git;
 mod git_local;
 mod github;

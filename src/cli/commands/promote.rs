@@ -1,6 +1,6 @@
 //! `deployctl promote`.
 
-use super::set::with_options;
+use super::set::{ChangeArgs, with_options};
 use super::verify::{self, VerifyArgs};
 use crate::cli::context::Context;
 use crate::cli::error::CommandError;
@@ -27,9 +27,8 @@ pub(crate) struct PromoteArgs {
     /// Do not look whether the images are healthy in the first environment
     #[arg(long)]
     no_verify: bool,
-    /// Show the change, and write nothing
-    #[arg(long)]
-    dry_run: bool,
+    #[command(flatten)]
+    change: ChangeArgs,
 }
 
 /// What came of a promotion.
@@ -48,7 +47,7 @@ impl PromoteArgs {
         to: String,
         verify: bool,
     ) -> Self {
-        Self { services, from, to, no_verify: !verify, dry_run: false }
+        Self { services, from, to, no_verify: !verify, change: ChangeArgs::default() }
     }
 }
 
@@ -83,7 +82,7 @@ pub(super) async fn promote(
     if let Some(gate) = closed_gate(args, from, config, context, ui).await? {
         return Ok(Promoted::Blocked(gate));
     }
-    with_options(to, args.dry_run, config, context, async |options| {
+    with_options(to, args.change, config, context, async |options| {
         let promotion = PromoteOptions { from, services };
         let report = ops::promote(&promotion, options, &|event| ui.event(&event)).await?;
         Ok(Promoted::Written(report))

@@ -7,7 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::build::{self, BuildArgs};
 use super::promote::{self, PromoteArgs, Promoted};
-use super::set;
+use super::set::{self, ChangeArgs};
 use super::verify::{self, VerifyArgs};
 use crate::cli::context::Context;
 use crate::cli::error::CommandError;
@@ -167,7 +167,7 @@ impl<'a> Runner<'a> {
             environment,
             images,
             SameDigest::Leave,
-            false,
+            ChangeArgs::default(),
             self.config,
             self.context,
             self.ui,

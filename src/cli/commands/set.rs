@@ -28,9 +28,19 @@ pub(crate) struct SetArgs {
     /// without a digest the digest is read from the registry; `=:1.4` stands for the service's image
     #[arg(required = true, value_name = "SERVICE=REF")]
     images: Vec<String>,
+    #[command(flatten)]
+    change: ChangeArgs,
+}
+
+/// What every command takes that changes overlays.
+#[derive(Debug, Clone, Copy, Default, clap::Args)]
+pub(crate) struct ChangeArgs {
     /// Show the change, and write nothing
     #[arg(long)]
-    dry_run: bool,
+    pub(super) dry_run: bool,
+    /// Write it also if more changes in the rendered manifests than the images that are asked for
+    #[arg(long)]
+    pub(super) allow_other_changes: bool,
 }
 
 pub(crate) async fn run(args: &SetArgs, context: &Context, ui: &Ui) -> Result<Exit, CommandError> {
@@ -46,7 +56,7 @@ pub(crate) async fn run(args: &SetArgs, context: &Context, ui: &Ui) -> Result<Ex
         images.push((service, image));
     }
     let report =
-        set(environment, images, SameDigest::Retag, args.dry_run, &config, context, ui).await?;
+        set(environment, images, SameDigest::Retag, args.change, &config, context, ui).await?;
     ui.report(&report)?;
     Ok(Exit::Done)
 }
@@ -56,13 +66,13 @@ pub(super) async fn set(
     environment: &Environment,
     images: Vec<(&Service, PinnedImage)>,
     same_digest: SameDigest,
-    dry_run: bool,
+    change: ChangeArgs,
     config: &Config,
     context: &Context,
     ui: &Ui,
 ) -> Result<SetReport, CommandError> {
     let source = context.source(config.folder()).await?.map(source_commit);
-    with_options(environment, dry_run, config, context, async |options| {
+    with_options(environment, change, config, context, async |options| {
         let options = SetOptions { images, same_digest, source, ..options };
         Ok(ops::set(&options, &|event| ui.event(&event)).await?)
     })
@@ -75,14 +85,14 @@ const DEADLINE: Duration = Duration::from_secs(120);
 /// Calls `work` with the options of a change of `environment` that has no images yet.
 pub(super) async fn with_options<T>(
     environment: &Environment,
-    dry_run: bool,
+    change: ChangeArgs,
     config: &Config,
     context: &Context,
     work: impl AsyncFnOnce(SetOptions<'_>) -> Result<T, CommandError>,
 ) -> Result<T, CommandError> {
     let manifests = context.manifests(config).await?;
     let renderer = context.renderer();
-    let github = github(environment, &manifests, context, dry_run)?;
+    let github = github(environment, &manifests, context, change.dry_run)?;
     let pull_requests = github.as_ref().map(|(client, owner, repository)| PullRequests {
         client,
         owner,
@@ -102,7 +112,8 @@ pub(super) async fn with_options<T>(
         time: system::now(),
         renderer: &renderer,
         pull_requests,
-        dry_run,
+        allow_other_changes: change.allow_other_changes,
+        dry_run: change.dry_run,
         deadline: DEADLINE,
     })
     .await

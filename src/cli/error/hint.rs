@@ -10,7 +10,7 @@ use crate::git::GitError;
 use crate::github::GithubError;
 use crate::image::TagPolicyError;
 use crate::kustomize::{EditError, FindError};
-use crate::ops::{BuildError, SetError, StatedImageError};
+use crate::ops::{BuildError, EffectError, SetError, StatedImageError};
 use crate::registry::RegistryError;
 use crate::render::RenderError;
 
@@ -21,6 +21,9 @@ pub(super) fn hint_for(error: &(dyn Error + 'static)) -> Option<String> {
             [] => Some(format!("deployctl.yaml has no {}s yet; add one", error.what)),
             known => Some(format!("known: {}", known.join(", "))),
         };
+    }
+    if let Some(error) = found::<EffectError>(error) {
+        return effect(error);
     }
     let hint = None
         .or_else(|| found::<ConfigError>(error).and_then(config))
@@ -36,6 +39,17 @@ pub(super) fn hint_for(error: &(dyn Error + 'static)) -> Option<String> {
         .or_else(|| found::<BuildError>(error).and_then(service_build))
         .or_else(|| found::<build::BuildError>(error).and_then(builder));
     hint.map(str::to_owned)
+}
+
+fn effect(error: &EffectError) -> Option<String> {
+    match error {
+        EffectError::NoEffect(swallowed) => swallowed.instead(),
+        EffectError::OtherChanges { .. } => Some(
+            "if that is meant, run it again with --allow-other-changes; nothing was changed"
+                .to_owned(),
+        ),
+        EffectError::NoLongerRenders { .. } | EffectError::Find(_) => None,
+    }
 }
 
 fn config(error: &ConfigError) -> Option<&'static str> {

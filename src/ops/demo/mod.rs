@@ -206,6 +206,7 @@ impl<'a> Stage<'a> {
             time: self.options.time,
             renderer: self.options.renderer,
             pull_requests: None,
+            allow_other_changes: false,
             dry_run: false,
             deadline: std::time::Duration::from_secs(10),
         }

@@ -2,12 +2,13 @@
 
 use camino::Utf8PathBuf;
 
+use super::effect::{self, RenderedChange};
 use super::{SameDigest, SetError, SetOptions};
 use crate::config::Service;
 use crate::image::PinnedImage;
 use crate::k8s::pod_images;
 use crate::kustomize::{ChangedTree, FileTree, MemoryTree};
-use crate::ops::{StatedImage, StatedImageError, between, stated_image};
+use crate::ops::{Emit, StatedImage, StatedImageError, between, stated_image};
 use crate::target::TargetEdit;
 
 /// What a change does to the file that states one service's image.
@@ -23,6 +24,9 @@ pub struct Edited {
     pub image: PinnedImage,
     /// A unified diff of the file; empty if it stated the image already.
     pub diff: String,
+    /// What the change does to the overlay's rendering, where that is known; of several services in
+    /// one overlay the first has it.
+    pub rendered: Option<RenderedChange>,
 }
 
 /// A change of a tree: the files that differ, whole, and what it does service by service.
@@ -31,10 +35,11 @@ pub(super) struct Change {
     pub(super) edits: Vec<Edited>,
 }
 
-/// Returns what the options ask for, applied to `tree`.
+/// Returns what the options ask for, applied to `tree`, with the proof that it has that effect.
 pub(super) async fn change(
     options: &SetOptions<'_>,
     tree: &dyn FileTree,
+    emit: Emit<'_>,
 ) -> Result<Change, SetError> {
     let mut files = MemoryTree::default();
     let mut edits = Vec::new();
@@ -47,7 +52,31 @@ pub(super) async fn change(
         }
         edits.push(edited);
     }
+    attach_effect(options, tree, &files, &mut edits, emit).await?;
     Ok(Change { files, edits })
+}
+
+/// Fails unless the changed `files` do what was asked; tells in `edits` what they do.
+async fn attach_effect(
+    options: &SetOptions<'_>,
+    tree: &dyn FileTree,
+    files: &MemoryTree,
+    edits: &mut [Edited],
+    emit: Emit<'_>,
+) -> Result<(), SetError> {
+    let after = ChangedTree { base: tree, changes: files };
+    let allowed = options.allow_other_changes;
+    let rendered = effect::check(options.renderer, tree, &after, edits, allowed, emit).await;
+    let failed =
+        |source| SetError::Effect { environment: options.environment.name.clone(), source };
+    for change in rendered.map_err(failed)? {
+        let mut of_overlay = edits.iter_mut().filter(|edit| !edit.diff.is_empty());
+        let edit = of_overlay.find(|edit| edit.file.parent() == Some(&*change.overlay));
+        if let Some(edit) = edit {
+            edit.rendered = Some(change);
+        }
+    }
+    Ok(())
 }
 
 /// Returns what the change does for `service`, and the file's new bytes if it changes the file.
@@ -61,12 +90,12 @@ async fn edit(
     let stated = before.as_ref().and_then(|before| Some((&before.file, before.pinned().ok()?)));
     if let Some((file, stated)) = stated.filter(|(_, stated)| options.leaves(stated, image)) {
         let (service, file, diff) = (service.name.clone(), file.clone(), String::new());
-        return Ok((Edited { service, file, before, image: stated, diff }, None));
+        return Ok((Edited { service, file, before, image: stated, diff, rendered: None }, None));
     }
     let edit = options.environment.target(service).edit(tree, image)?;
     let (service, image, diff) = (service.name.clone(), image.clone(), diff(&edit));
     let bytes = edit.is_changed().then_some(edit.after);
-    Ok((Edited { service, file: edit.file, before, image, diff }, bytes))
+    Ok((Edited { service, file: edit.file, before, image, diff, rendered: None }, bytes))
 }
 
 fn diff(edit: &TargetEdit) -> String {

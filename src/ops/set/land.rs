@@ -26,7 +26,7 @@ pub(super) async fn land(options: &SetOptions<'_>, emit: Emit<'_>) -> Result<Set
         if still.is_stuck_at(&tip) {
             return Err(SetError::Stuck { branch, remote: options.manifests.remote.clone() });
         }
-        let Change { files, edits } = edit::change(options, &repository.tree(&tip)?).await?;
+        let Change { files, edits } = edit::change(options, &repository.tree(&tip)?, emit).await?;
         let report = |outcome| SetReport {
             environment: options.environment.name.clone(),
             edits: edits.clone(),

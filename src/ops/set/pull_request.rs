@@ -1,10 +1,13 @@
 //! A change by a pull request: the environment's own branch, and the one that is open for it.
 
-use super::{Outcome, PullRequests, SetError, SetOptions, message};
+use super::{Outcome, PullRequests, SetError, SetOptions, message, rendered_diff};
 use crate::git::{CommitId, GitError, Push};
 use crate::github::PullRequest;
 use crate::ops::Edited;
 use crate::promotion::checklist;
+
+/// How much of the rendered difference is shown, in bytes; GitHub takes 65,536 characters in all.
+const MOST_RENDERED: usize = 48 << 10;
 
 /// Pushes the commit to the environment's own branch and opens a pull request, or brings the one
 /// that is open up to date. Returns `None` if that branch moved meanwhile.
@@ -54,5 +57,7 @@ fn body(options: &SetOptions<'_>, edits: &[Edited]) -> String {
         gates if gates.is_empty() => gates,
         gates => format!("{gates}\n"),
     };
-    format!("{images}\n{gates}{diffs}")
+    let rendered = edits.iter().filter_map(|edit| edit.rendered.as_ref());
+    let rendered = rendered_diff(rendered, MOST_RENDERED);
+    format!("{images}\n{gates}{diffs}\n{rendered}")
 }

@@ -67,6 +67,15 @@ struct Set {
     #[serde(skip_serializing_if = "Option::is_none")]
     pull_request: Option<PullRequest>,
     services: Vec<SetService>,
+    /// What changes in the rendered manifests; one an overlay, where that is known.
+    rendered: Vec<SetRendered>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SetRendered {
+    overlay: String,
+    diff: String,
 }
 
 #[derive(Serialize)]
@@ -109,6 +118,10 @@ fn set_fields(report: &ops::SetReport) -> Set {
         image: edit.image.to_string(),
         changed: !edit.diff.is_empty(),
     });
+    let rendered = report.rendered().map(|change| SetRendered {
+        overlay: change.overlay.to_string(),
+        diff: change.diff.clone(),
+    });
     Set {
         environment: report.environment.clone(),
         outcome,
@@ -116,6 +129,7 @@ fn set_fields(report: &ops::SetReport) -> Set {
         branch,
         pull_request,
         services: services.collect(),
+        rendered: rendered.collect(),
     }
 }
 

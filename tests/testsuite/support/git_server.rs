@@ -56,6 +56,21 @@ impl GitServer {
         self.git(&["show", &format!("{branch}:{path}")])
     }
 
+    /// Commits `files` to `branch`, as somebody else would.
+    pub(crate) fn commit(&self, branch: &str, files: &[(&str, &str)]) {
+        let work = TempDir::new().unwrap();
+        let work = Utf8Path::from_path(work.path()).unwrap();
+        git(work, &["clone", "-q", "-b", branch, self.path().as_str(), "."]);
+        for (path, text) in files {
+            let path = work.join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        git(work, &["add", "-A"]);
+        git(work, &["commit", "-q", "-m", "by somebody else"]);
+        git(work, &["push", "-q", "origin", branch]);
+    }
+
     /// Makes `script` its pre-receive hook.
     pub(crate) fn hook(&self, script: &str) {
         use std::os::unix::fs::PermissionsExt as _;
