@@ -82,11 +82,10 @@ impl Commit {
     }
 
     pub(super) fn read(commit: &git2::Commit<'_>) -> Self {
-        let author = commit.author();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Self {
             id: commit.id().into(),
-            author: Identity { name: text(author.name_bytes()), email: text(author.email_bytes()) },
+            author: Identity::of(&commit.author()),
             // A forged time may lie outside what a timestamp holds.
             time: Timestamp::from_second(commit.time().seconds()).unwrap_or_default(),
             message: text(commit.message_bytes()),

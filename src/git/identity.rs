@@ -23,6 +23,13 @@ pub struct Identity {
     pub email: String,
 }
 
+impl Identity {
+    pub(super) fn of(signature: &git2::Signature<'_>) -> Self {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Self { name: text(signature.name_bytes()), email: text(signature.email_bytes()) }
+    }
+}
+
 /// Who a commit is from.
 #[derive(Debug, Clone)]
 pub struct Authorship {

@@ -2,10 +2,12 @@
 
 use camino::{Utf8Path, Utf8PathBuf};
 use git2::{ErrorCode, RepositoryOpenFlags, StatusOptions};
-use jiff::Timestamp;
+use jiff::tz::{Offset, TimeZone};
+use jiff::{Timestamp, Zoned};
 
 use super::remote::shown;
-use super::{CommitId, GitError};
+use super::{CommitId, GitError, Identity};
+use crate::promotion::ReferenceCommit;
 use crate::system::Environment;
 
 /// What the checkout around a folder is at.
@@ -17,8 +19,15 @@ pub struct Source {
     pub commit: CommitId,
     /// When it was committed.
     pub time: Timestamp,
+    /// Who wrote it.
+    pub author: Identity,
+    /// When it was written, in the author's time zone; what is rebased or merged is older than its
+    /// commit.
+    pub authored: Zoned,
     /// The first line of its message.
     pub subject: String,
+    /// The rest of its message.
+    pub body: String,
     /// The branch, or `None` where `HEAD` is detached.
     pub branch: Option<String>,
     /// The address of the remote `origin`, without credentials.
@@ -49,6 +58,19 @@ impl Source {
         read.expect("reading a repository does not panic, and is not cancelled")
     }
 
+    /// Returns the commit as Argo CD is told of it.
+    pub fn reference(&self) -> ReferenceCommit {
+        ReferenceCommit {
+            sha: self.commit.to_string(),
+            author: self.author.name.clone(),
+            email: self.author.email.clone(),
+            date: self.authored.clone(),
+            subject: self.subject.clone(),
+            body: self.body.clone(),
+            repository: self.remote.clone(),
+        }
+    }
+
     fn read(dir: &Utf8Path, ceilings: &[String]) -> Result<Option<Self>, GitError> {
         let flags = RepositoryOpenFlags::empty();
         let repository = match git2::Repository::open_ext(dir, flags, ceilings) {
@@ -66,18 +88,29 @@ impl Source {
         };
         let commit = head.peel_to_commit().map_err(failed(dir))?;
         let message = String::from_utf8_lossy(commit.message_bytes());
+        let (subject, body) = message.split_once('\n').unwrap_or((&message, ""));
+        let author = commit.author();
         let branch = head.shorthand().ok().filter(|_| head.is_branch());
         let root = Utf8Path::from_path(repository.workdir().unwrap_or(repository.path()));
         Ok(Some(Self {
             root: root.unwrap_or(dir).components().collect(),
             commit: commit.id().into(),
             time: Timestamp::from_second(commit.time().seconds()).unwrap_or_default(),
-            subject: message.lines().next().unwrap_or_default().to_owned(),
+            author: Identity::of(&author),
+            authored: time(author.when()),
+            subject: subject.trim_end().to_owned(),
+            body: body.trim().to_owned(),
             branch: branch.map(ToOwned::to_owned),
             remote: origin(&repository),
             dirty: is_dirty(&repository, dir)?,
         }))
     }
+}
+
+fn time(time: git2::Time) -> Zoned {
+    let offset = Offset::from_seconds(time.offset_minutes().saturating_mul(60));
+    let zone = TimeZone::fixed(offset.unwrap_or(Offset::UTC));
+    Timestamp::from_second(time.seconds()).unwrap_or_default().to_zoned(zone)
 }
 
 fn failed(dir: &Utf8Path) -> impl FnOnce(git2::Error) -> GitError {

@@ -53,7 +53,7 @@ impl Actions {
         Some(Self {
             output: file("GITHUB_OUTPUT"),
             summary: file("GITHUB_STEP_SUMMARY"),
-            run_url: run_url(environment),
+            run_url: environment.run_url(),
             debug: environment.get("RUNNER_DEBUG") == Some("1"),
         })
     }
@@ -240,12 +240,6 @@ fn append(path: &Utf8Path, text: &str) -> Result<(), ActionsError> {
     let file = std::fs::File::options().append(true).create(true).open(path);
     let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
     written.map_err(|source| ActionsError::Write { path: path.to_owned(), source })
-}
-
-fn run_url(environment: &Environment) -> Option<String> {
-    let server = environment.get("GITHUB_SERVER_URL")?;
-    let repository = environment.get("GITHUB_REPOSITORY")?;
-    Some(format!("{server}/{repository}/actions/runs/{}", environment.get("GITHUB_RUN_ID")?))
 }
 
 #[cfg(test)]

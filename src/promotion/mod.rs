@@ -7,6 +7,7 @@
 mod gates;
 mod policy;
 mod record;
+mod reference;
 
 pub use gates::{
     Approval, Branch, Checks, Freeze, Gate, Healthy, Schedule, ScheduleError, Soak,
@@ -17,3 +18,4 @@ pub use policy::{
     UnknownGate, Verdict, checklist, closed, minute, overridden, overrides,
 };
 pub use record::{Override, Record, RecordedSource, change_ids, key};
+pub use reference::ReferenceCommit;

@@ -43,6 +43,10 @@ async fn a_clean_checkout() {
         assert_eq!(source.time.as_second().to_string(), time.trim());
         assert_eq!((source.subject.as_str(), source.branch.as_deref()), ("first", Some("main")));
         assert!(!source.dirty);
+        let author = git(&checkout.root, &["log", "-1", "--format=%an <%ae> %aI"]);
+        let trailers = source.reference().trailers();
+        let said = |key: &str| &trailers.iter().find(|(name, _)| name.ends_with(key)).unwrap().1;
+        assert_eq!(format!("{} {}", said("-author"), said("-date")), author.trim());
         assert!(source.remote.unwrap().ends_with("manifests.git"));
     }
 }
@@ -120,4 +124,26 @@ async fn a_repository_of_another_user_is_not_trusted() {
     let error = discover(&checkout.root).await.unwrap_err();
     assert!(matches!(error, GitError::Ownership { .. }), "{error}");
     assert!(error.advice().unwrap().contains("safe.directory"));
+}
+
+#[tokio::test]
+async fn what_the_author_said_goes_with_the_commit() {
+    let checkout = Checkout::new(&[]);
+    let message = "Rank by score\n\nIt says \"rank\".\n\nFixes #12.\n";
+    let date = "--date=2025-06-09T13:50:18-04:00";
+    git(&checkout.root, &["commit", "-q", "--allow-empty", "-m", message, date]);
+    git(&checkout.root, &["remote", "set-url", "origin", "https://a:canary@git.example.com/x"]);
+    let source = discover(&checkout.root).await.unwrap().unwrap();
+    assert_eq!(source.subject, "Rank by score");
+    assert_eq!(source.body, "It says \"rank\".\n\nFixes #12.");
+    let told: Vec<String> =
+        source.reference().trailers().into_iter().map(|(_, value)| value).collect();
+    assert_eq!(
+        told[3..],
+        [
+            r#""It says \"rank\".\n\nFixes #12.""#,
+            "https://git.example.com/x",
+            "2025-06-09T13:50:18-04:00"
+        ]
+    );
 }
