@@ -1,11 +1,33 @@
 //! Why GitHub did not do what it was asked.
 
+use std::time::Duration;
+
+use super::wait::Refusal;
+
 /// Why GitHub did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum GithubError {
     /// There is no token to ask with.
     #[error("no GitHub token: `GITHUB_TOKEN` and `GH_TOKEN` are not set")]
     NoToken,
+    /// The App's id or key can't be used.
+    #[error("can't ask GitHub as an App: {reason}")]
+    App {
+        /// What is wrong.
+        reason: String,
+    },
+    /// The App may not see the repository.
+    #[error("the GitHub App is not installed in `{repository}`")]
+    NotInstalled {
+        /// Owner and name.
+        repository: String,
+    },
+    /// The proxy's address can't be used.
+    #[error("`HTTPS_PROXY` is not the address of a proxy: {reason}")]
+    Proxy {
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The address of the API can't be used.
     #[error("`GITHUB_API_URL` is not the address of an API: {reason}")]
     ApiUrl {
@@ -35,10 +57,12 @@ pub enum GithubError {
         message: String,
     },
     /// Too many requests were made.
-    #[error("GitHub's rate limit is used up: {message}")]
+    #[error("GitHub's rate limit is used up: {message}{}", again_in(.wait.as_ref()))]
     RateLimited {
         /// What GitHub said.
         message: String,
+        /// After how long it hears again, where that is longer than one waits here.
+        wait: Option<Duration>,
     },
     /// It is not there, or the token may not see it.
     #[error("can't {action}: GitHub finds no such repository, or hides it from this token")]
@@ -49,6 +73,14 @@ pub enum GithubError {
     /// GitHub takes the request for wrong.
     #[error("can't {action}: {message}")]
     Invalid {
+        /// What was being done.
+        action: String,
+        /// What GitHub said.
+        message: String,
+    },
+    /// What it was about has changed meanwhile.
+    #[error("can't {action}: {message}")]
+    Stale {
         /// What was being done.
         action: String,
         /// What GitHub said.
@@ -88,6 +120,9 @@ impl GithubError {
                 "allow it in the repository's settings under Actions, General: \
                  \"Allow GitHub Actions to create and approve pull requests\""
             }
+            Self::Invalid { message, .. } if message.contains("Auto merge is not allowed") => {
+                "allow it in the repository's settings under General: \"Allow auto-merge\""
+            }
             Self::Forbidden { .. } => {
                 "give the token write access to pull requests \
                  (in GitHub Actions: `permissions: pull-requests: write`)"
@@ -97,64 +132,60 @@ impl GithubError {
                  repository only, others need a token of their own"
             }
             Self::RateLimited { .. } => "run it again later",
+            Self::App { .. } => {
+                "set `DEPLOYCTL_GITHUB_APP_ID` and `DEPLOYCTL_GITHUB_APP_PRIVATE_KEY` (the PEM file \
+                 that GitHub gave, or its path), or use a token"
+            }
+            Self::NotInstalled { .. } => {
+                "install the App there, in its settings under \"Install App\""
+            }
+            Self::Stale { .. } => "run it again",
             Self::Unreachable { .. } => "check the network and `GITHUB_API_URL`",
             _ => return None,
         })
     }
 
-    /// Returns the error that `error` of octocrab's stands for, which came up in `action`.
-    pub(super) fn of(error: octocrab::Error, action: &str) -> Self {
-        let action = action.to_owned();
-        let octocrab::Error::GitHub { source, .. } = error else {
-            return Self::Unreachable { action, message: causes(&error) };
-        };
-        let message = described(&source);
-        let lower = message.to_ascii_lowercase();
-        match source.status_code.as_u16() {
+    /// Returns the error that a refusal of `action` stands for.
+    pub(super) fn of(action: &str, refusal: &Refusal<'_>) -> Self {
+        let (action, message) = (action.to_owned(), refusal.message.to_owned());
+        match refusal.status.unwrap_or(0) {
+            _ if refusal.is_limit() => Self::RateLimited { message, wait: None },
             401 => Self::Unauthorized { message },
-            403 | 429 if lower.contains("rate limit") || lower.contains("abuse") => {
-                Self::RateLimited { message }
-            }
-            429 => Self::RateLimited { message },
             403 => Self::Forbidden { action, message },
             404 => Self::NotFound { action },
             422 => Self::Invalid { action, message },
             status => Self::Status { action, status, message },
         }
     }
-}
 
-/// Returns GitHub's message with the messages of its single errors, in one line, bounded.
-fn described(error: &octocrab::GitHubError) -> String {
-    let mut text = error.message.clone();
-    for detail in error.errors.iter().flatten() {
-        let detail = match (detail.get("message"), detail.get("field")) {
-            (Some(message), _) => message.as_str().map(ToOwned::to_owned),
-            (None, Some(field)) => {
-                let code = detail.get("code").and_then(|code| code.as_str()).unwrap_or("invalid");
-                field.as_str().map(|field| format!("`{field}` is {code}"))
-            }
-            _ => detail.as_str().map(ToOwned::to_owned),
-        };
-        if let Some(detail) = detail {
-            text.push_str(": ");
-            text.push_str(&detail);
+    /// Returns the error of a request without a usable answer.
+    pub(super) fn unreachable(action: &str, message: String) -> Self {
+        Self::Unreachable { action: action.to_owned(), message }
+    }
+
+    /// Returns a used-up rate limit with the time after which GitHub hears again.
+    pub(super) fn limited_for(self, time: Duration) -> Self {
+        match self {
+            Self::RateLimited { message, .. } => Self::RateLimited { message, wait: Some(time) },
+            error => error,
         }
     }
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(1000).collect()
+
+    /// Returns whether nobody knows if what was asked for was done.
+    pub fn is_unclear(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } => true,
+            Self::Status { status, .. } => *status >= 500,
+            _ => false,
+        }
+    }
 }
 
-/// Returns the innermost causes of `error` without the backtrace that octocrab prints.
-fn causes(error: &octocrab::Error) -> String {
-    let mut causes = Vec::new();
-    let mut next: Option<&dyn std::error::Error> = std::error::Error::source(error);
-    while let Some(cause) = next {
-        let text = cause.to_string();
-        if causes.last() != Some(&text) {
-            causes.push(text);
-        }
-        next = cause.source();
+/// Returns for example `; it hears again in 12 minutes`.
+fn again_in(wait: Option<&Duration>) -> String {
+    match wait.map(Duration::as_secs) {
+        None => String::new(),
+        Some(seconds) if seconds < 120 => format!("; it hears again in {seconds} seconds"),
+        Some(seconds) => format!("; it hears again in {} minutes", seconds.div_ceil(60)),
     }
-    let text = if causes.is_empty() { error.to_string() } else { causes.join(": ") };
-    text.lines().next().unwrap_or_default().chars().take(500).collect()
 }

@@ -1,8 +1,9 @@
 //! One pull request for each branch that asks to be merged, opened or brought up to date.
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
+use serde_json::json;
 
-use super::slug::is_name;
+use super::slug::Slug;
 use super::{Client, GithubError};
 
 /// What a pull request is to say.
@@ -45,62 +46,63 @@ impl Client {
         &self,
         wanted: &PullRequest,
     ) -> Result<Opened, GithubError> {
-        let PullRequest { owner, repository, .. } = wanted;
-        if !is_name(owner) || !is_name(repository) {
-            let (owner, repository) = (owner.clone(), repository.clone());
-            return Err(GithubError::Name { owner, repository });
+        let slug = Slug::new(&wanted.owner, &wanted.repository)?;
+        if let Some(open) = self.find(&slug, wanted).await? {
+            return self.update(&slug, wanted, &open).await;
         }
-        if let Some(open) = self.find(wanted).await? {
-            return self.update(wanted, &open).await;
-        }
-        match self.open(wanted).await {
-            // Another run was quicker, or an earlier try of this one got through unheard.
-            Err(GithubError::Invalid { message, .. }) if message.contains("already exists") => {
-                let open = self.find(wanted).await?;
-                let action = action("open a pull request", wanted);
-                let open = open.ok_or(GithubError::Invalid { action, message })?;
-                self.update(wanted, &open).await
+        match self.open(&slug, wanted).await {
+            // Another run was quicker, or this one got through unheard.
+            Err(error) if is_taken(&error) || error.is_unclear() => {
+                let open = self.find(&slug, wanted).await?.ok_or(error)?;
+                self.update(&slug, wanted, &open).await
             }
             result => result,
         }
     }
 
-    async fn find(&self, wanted: &PullRequest) -> Result<Option<Pull>, GithubError> {
+    async fn find(&self, slug: &Slug, wanted: &PullRequest) -> Result<Option<Pull>, GithubError> {
         let head = format!("{}:{}", wanted.owner, wanted.head);
-        let query = [("state", "open"), ("head", &head), ("per_page", "100")];
+        let query = [("state", "open"), ("head", head.as_str()), ("per_page", "100")];
         let action = action("list the pull requests", wanted);
-        let pulls: Vec<Pull> = self.get(&action, &pulls(wanted), &query).await?;
+        let pulls: Vec<Pull> = self.get(slug, &action, &pulls(slug), &query).await?;
         // GitHub ignores a filter that it can't read, and then lists all.
         Ok(pulls.into_iter().find(|pull| pull.head.label.eq_ignore_ascii_case(&head)))
     }
 
-    async fn open(&self, wanted: &PullRequest) -> Result<Opened, GithubError> {
-        let body = Opening {
-            title: &wanted.title,
-            body: &limited(&wanted.body),
-            head: &wanted.head,
-            base: &wanted.base,
-        };
+    async fn open(&self, slug: &Slug, wanted: &PullRequest) -> Result<Opened, GithubError> {
+        let PullRequest { title, head, base, .. } = wanted;
+        let body =
+            json!({"title": title, "body": limited(&wanted.body), "head": head, "base": base});
         let action = action("open a pull request", wanted);
-        let pull: Pull = self.post(&action, &pulls(wanted), &body).await?;
+        let pull: Pull = self.post(slug, &action, &pulls(slug), body).await?;
         Ok(Opened { number: pull.number, url: pull.html_url, created: true })
     }
 
-    async fn update(&self, wanted: &PullRequest, open: &Pull) -> Result<Opened, GithubError> {
+    async fn update(
+        &self,
+        slug: &Slug,
+        wanted: &PullRequest,
+        open: &Pull,
+    ) -> Result<Opened, GithubError> {
+        let PullRequest { title, base, .. } = wanted;
         let body = limited(&wanted.body);
-        let same_text = open.title == wanted.title && open.body.as_deref() == Some(&body);
-        if !(same_text && open.base.name == wanted.base) {
-            let change = Change { title: &wanted.title, body: &body, base: &wanted.base };
+        let same_text = open.title == *title && open.body.as_deref() == Some(&body);
+        if !(same_text && open.base.name == *base) {
+            let change = json!({"title": title, "body": body, "base": base});
             let action = action(&format!("update pull request {}", open.number), wanted);
-            let path = format!("{}/{}", pulls(wanted), open.number);
-            let _: Pull = self.patch(&action, &path, &change).await?;
+            let path = format!("{}/{}", pulls(slug), open.number);
+            let _: Pull = self.patch(slug, &action, &path, change).await?;
         }
         Ok(Opened { number: open.number, url: open.html_url.clone(), created: false })
     }
 }
 
-fn pulls(wanted: &PullRequest) -> String {
-    format!("/repos/{}/{}/pulls", wanted.owner, wanted.repository)
+fn is_taken(error: &GithubError) -> bool {
+    matches!(error, GithubError::Invalid { message, .. } if message.contains("already exists"))
+}
+
+fn pulls(slug: &Slug) -> String {
+    format!("/repos/{slug}/pulls")
 }
 
 fn action(what: &str, wanted: &PullRequest) -> String {
@@ -120,23 +122,8 @@ fn limited(body: &str) -> String {
     kept.chain(CUT.chars()).collect()
 }
 
-#[derive(Serialize)]
-struct Opening<'a> {
-    title: &'a str,
-    body: &'a str,
-    head: &'a str,
-    base: &'a str,
-}
-
-#[derive(Serialize)]
-struct Change<'a> {
-    title: &'a str,
-    body: &'a str,
-    base: &'a str,
-}
-
-/// What is read of GitHub's answers, and nothing more: octocrab's model asks for fields that
-/// GitHub Enterprise of some versions leaves out.
+/// What is read of GitHub's answers, and nothing more: GitHub Enterprise of some versions leaves
+/// fields out.
 #[derive(Deserialize)]
 struct Pull {
     number: u64,

@@ -1,6 +1,41 @@
 //! Which repository a git remote is on GitHub.
 
+use std::fmt;
+
 use url::Url;
+
+use super::GithubError;
+
+/// Owner and name of a repository, of which a path can be made: `owner/name`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Slug {
+    owner: String,
+    name: String,
+}
+
+impl Slug {
+    pub(super) fn new(owner: &str, name: &str) -> Result<Self, GithubError> {
+        let (owner, name) = (owner.to_owned(), name.to_owned());
+        match is_name(&owner) && is_name(&name) {
+            true => Ok(Self { owner, name }),
+            false => Err(GithubError::Name { owner, repository: name }),
+        }
+    }
+
+    pub(super) fn owner(&self) -> &str {
+        &self.owner
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl fmt::Display for Slug {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.owner, self.name)
+    }
+}
 
 /// Returns owner and name of the GitHub repository that a git remote's address stands for, or
 /// `None` if it is not of the form `HOST/OWNER/NAME`. Whether HOST is GitHub is told by
@@ -40,7 +75,7 @@ fn host_and_path(remote: &str) -> Option<(String, String)> {
 }
 
 /// Returns whether `text` can be the name of a user or a repository, and so a step of a URL.
-pub(super) fn is_name(text: &str) -> bool {
+fn is_name(text: &str) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
     !text.is_empty() && text.len() <= 100 && text != "." && text != ".." && text.bytes().all(plain)
 }

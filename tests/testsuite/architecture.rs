@@ -174,7 +174,7 @@ fn nouns_do_no_io_and_read_no_clock() {
         "tokio",
         "kube",
         "git2",
-        "octocrab",
+        "reqwest",
         "oci_client",
     ];
     hold("nouns are functions over values", |source| {

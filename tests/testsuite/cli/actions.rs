@@ -1,12 +1,9 @@
 //! In a step of GitHub Actions: outputs, the summary, annotations, pull requests; and no command
 //! that somebody else wrote.
 
-use serde_json::{Value, json};
-use wiremock::matchers::{any, method, path};
-use wiremock::{Mock, MockServer, ResponseTemplate};
-
 use super::shop::{DIGEST, Shop};
 use crate::support::World;
+use crate::support::github::{GithubServer, TOKEN};
 
 const IMAGE: &str = "registry.example.com/shop/ranking:1.4";
 
@@ -167,34 +164,13 @@ fn without_a_token_there_are_no_pull_requests_either() {
     assert_eq!(shop.manifests.git(&["branch", "--format=%(refname:short)"]), "main\n");
 }
 
-async fn answers(github: &MockServer, verb: &str, at: &str, status: u16, body: Value) {
-    let answer = ResponseTemplate::new(status).set_body_json(body);
-    Mock::given(method(verb)).and(path(at)).respond_with(answer).mount(github).await;
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_promotion_opens_a_pull_request_and_the_next_one_brings_it_up_to_date() {
-    const PULLS: &str = "/repos/shop/manifests/pulls";
-    let pull = json!({
-        "number": 7,
-        "html_url": "https://git.example.com/shop/manifests/pull/7",
-        "title": "old", "body": "old",
-        "head": {"ref": "deployctl/prod", "label": "shop:deployctl/prod"},
-        "base": {"ref": "main", "label": "shop:main"},
-    });
-    let github = MockServer::start().await;
-    Mock::given(any())
-        .respond_with(ResponseTemplate::new(418))
-        .with_priority(255)
-        .mount(&github)
-        .await;
-    answers(&github, "GET", PULLS, 200, json!([])).await;
-    answers(&github, "POST", PULLS, 201, pull.clone()).await;
     let mut shop = step();
-    let host = github.uri();
-    stands_for(&mut shop, &format!("{host}/shop/manifests.git"));
-    let token = "canary-91c2";
-    shop.world = shop.world.with("GITHUB_API_URL", &host).with("GITHUB_TOKEN", token);
+    let git = shop.manifests.path();
+    let Some(github) = GithubServer::start(git.as_std_path()).await else { return };
+    stands_for(&mut shop, &format!("{}/shop/manifests.git", github.url()));
+    shop.world = shop.world.with("GITHUB_API_URL", &github.api()).with("GITHUB_TOKEN", TOKEN);
     shop.world = shop.world.with("DEPLOYCTL_LOG", "trace");
 
     let main = shop.manifests.git(&["rev-parse", "main"]);
@@ -204,25 +180,23 @@ async fn a_promotion_opens_a_pull_request_and_the_next_one_brings_it_up_to_date(
         ran.stdout.contains("pull request #7 puts registry.example.com/shop/ranking:old@"),
         "{ran:#?}"
     );
-    assert!(!format!("{ran:?}").contains(token), "{ran:#?}");
+    assert!(!format!("{ran:?}").contains(TOKEN), "{ran:#?}");
     assert_eq!(shop.manifests.git(&["rev-parse", "main"]), main);
     let overlay = "apps/ranking/overlays/prod/kustomization.yaml";
     assert!(shop.manifests.file("deployctl/prod", overlay).contains("newTag: \"old\""));
     let (values, _) = outputs(&shop.world);
     assert_eq!(values.last().unwrap().0, "pull-request");
 
-    github.reset().await;
-    answers(&github, "GET", PULLS, 200, json!([pull])).await;
-    answers(&github, "PATCH", &format!("{PULLS}/7"), 200, pull).await;
     let config = shop.world.read("deployctl.yaml");
     shop.configure(shop.manifests.path().as_str(), "");
     shop.world.ok(&["set", "--env", "dev", &format!("ranking={IMAGE}@{DIGEST}")]);
     shop.world.write("deployctl.yaml", &config);
+    github.asked();
     shop.world.ok(&["promote", "--to", "prod"]);
     assert!(shop.manifests.file("deployctl/prod", overlay).contains("newTag: \"1.4\""));
-    let asked: Vec<String> =
-        github.received_requests().await.unwrap().iter().map(|r| r.method.to_string()).collect();
-    assert_eq!(asked, ["GET", "PATCH"]);
+    let changed = "PATCH /repos/{owner}/{repo}/pulls/{pull_number}".to_owned();
+    assert!(github.asked().contains(&changed));
+    assert_eq!(github.hub().pulls.len(), 1);
     // One commit on the tip of main, not a pile of them.
     assert_eq!(shop.manifests.git(&["rev-list", "--count", "main..deployctl/prod"]), "1\n");
 }

@@ -1,6 +1,7 @@
 //! What tests stand on: peers that are started and stopped, and a world of their own.
 
 pub(crate) mod git_server;
+pub(crate) mod github;
 pub(crate) mod image;
 pub(crate) mod kubernetes;
 mod peer;
