@@ -4,11 +4,12 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::args::GlobalArgs;
 use super::error::CommandError;
+use crate::cli::ui::Ui;
 use crate::cluster::Live;
 use crate::config::{self, Config};
 use crate::git::{self, Repository, Source};
 use crate::github;
-use crate::ops::Manifests;
+use crate::ops::{Event, Manifests};
 use crate::registry::Remote;
 use crate::render::External;
 use crate::system::{self, Environment};
@@ -143,7 +144,11 @@ impl Context {
 
     /// Returns the GitHub client.
     pub(super) fn github(&self) -> Result<github::Client, CommandError> {
-        Ok(github::Client::new(&self.environment)?)
+        let ui = Ui::new(&self.global.ui_options(), &self.environment);
+        let tell = move |reason: &str, time| {
+            ui.event(&Event::Waiting { reason: reason.to_owned(), time });
+        };
+        Ok(github::Client::new(&self.environment)?.telling(tell))
     }
 }
 

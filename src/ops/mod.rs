@@ -70,6 +70,13 @@ pub enum Event {
         /// Which attempt lost, counted from 1.
         attempt: u32,
     },
+    /// A request waits, because a rate limit is used up or the other side failed.
+    Waiting {
+        /// Why.
+        reason: String,
+        /// For how long.
+        time: std::time::Duration,
+    },
     /// Something that the user should know and that stops nothing.
     Warning(String),
     /// Something about a rollout that is being watched.

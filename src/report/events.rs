@@ -17,6 +17,10 @@ pub fn line(event: &Event, verbose: u8) -> Option<String> {
                 attempt + 1
             )
         }
+        Event::Waiting { reason, time } if time.as_secs() >= 2 || verbose > 0 => {
+            format!("waiting {} seconds: {reason}", time.as_secs().max(1))
+        }
+        Event::Waiting { .. } => return None,
         Event::Warning(text) => format!("warning: {text}"),
         Event::Verify { service, event } => {
             return super::rollout::event_line(service, event, verbose);
