@@ -160,22 +160,28 @@ pub(super) enum Pushed {
     Unclear(GitError),
 }
 
-/// Returns what `git push --porcelain` of one reference came to. See git-push(1), "OUTPUT".
+/// Returns what `git push --porcelain` came to for `reference`, a full name. See git-push(1),
+/// "OUTPUT".
 pub(super) fn pushed(
     remote: &str,
-    branch: &str,
+    reference: &str,
     success: bool,
     stdout: &str,
     stderr: &str,
 ) -> Result<Pushed, GitError> {
-    let reference = format!(":refs/heads/{branch}");
+    let branch = reference.strip_prefix("refs/heads/").unwrap_or(reference);
+    let reference = format!(":{reference}");
     let mut rows = stdout.lines().filter_map(|line| {
         let mut columns = line.splitn(3, '\t');
         Some((columns.next()?, columns.next()?, columns.next()?))
     });
     let row = rows.find(|(_, names, _)| names.ends_with(&reference));
     match row {
-        Some((flag, _, _)) if flag != "!" && success => Ok(Pushed::Told(Push::Pushed)),
+        // Of several references one may be refused: the exit code tells of that one, and `Done` that
+        // the remote has answered about all.
+        Some((flag, _, _)) if flag != "!" && (success || stdout.lines().any(|l| l == "Done")) => {
+            Ok(Pushed::Told(Push::Pushed))
+        }
         Some((_, _, summary)) if is_race(summary) => Ok(Pushed::Told(Push::Raced)),
         Some((_, _, summary)) if summary.starts_with("[remote failure]") => {
             Ok(Pushed::Unclear(failure("push", remote, stderr)))
@@ -220,7 +226,7 @@ mod tests {
     fn push(row: &str, stderr: &str) -> String {
         let stdout = format!("To https://git.example.com/x\n{row}\nDone\n");
         let success = !row.starts_with('!');
-        match pushed("r", "main", success, &stdout, stderr) {
+        match pushed("r", "refs/heads/main", success, &stdout, stderr) {
             Ok(Pushed::Told(push)) => format!("{push:?}"),
             Ok(Pushed::Unclear(error)) => format!("unclear: {error}"),
             Err(error) => error.to_string(),

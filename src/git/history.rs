@@ -21,7 +21,7 @@ pub(super) struct Walked<T> {
 
 /// Returns the parents that `commit` states, whether or not the cache has them: libgit2 hides those
 /// that a shallow repository cuts off.
-fn parents(commit: &git2::Commit<'_>) -> Vec<Oid> {
+pub(super) fn parents(commit: &git2::Commit<'_>) -> Vec<Oid> {
     let header = String::from_utf8_lossy(commit.raw_header_bytes());
     let lines = header.lines().take_while(|line| !line.starts_with("author "));
     lines.filter_map(|line| Oid::from_str(line.strip_prefix("parent ")?).ok()).collect()

@@ -7,7 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use git2::{AutotagOption, ErrorCode, FetchOptions, FetchPrune, RemoteUpdateFlags};
 
 use super::answer::Pushed;
-use super::transport::Reference;
+use super::transport::{Move, Reference};
 use super::{CommitId, GitError, Push};
 
 /// A repository in a folder.
@@ -44,6 +44,45 @@ impl Local {
         remote
             .update_tips(None, RemoteUpdateFlags::empty(), AutotagOption::None, None)
             .map_err(failed())
+    }
+
+    /// As [`super::transport::Transport::fetch_matching`].
+    pub(super) fn fetch_matching(
+        &self,
+        cache: &Utf8Path,
+        patterns: &[String],
+        local: impl Fn(&str) -> String,
+    ) -> Result<(), GitError> {
+        let names: Vec<&str> = patterns.iter().map(String::as_str).collect();
+        let found = self.list(&names)?;
+        self.forget(cache, patterns, &local, &found)?;
+        let refspec = |found: &Reference| format!("+{}:{}", found.name, local(&found.name));
+        match found.as_slice() {
+            [] => Ok(()),
+            found => self.fetch(cache, &found.iter().map(refspec).collect::<Vec<_>>()),
+        }
+    }
+
+    /// Deletes what the cache has of `patterns` and is not among those `found`.
+    fn forget(
+        &self,
+        cache: &Utf8Path,
+        patterns: &[String],
+        local: impl Fn(&str) -> String,
+        found: &[Reference],
+    ) -> Result<(), GitError> {
+        let failed = || GitError::object(format!("fetch from `{}`", self.path));
+        let cache = git2::Repository::open_bare(cache).map_err(failed())?;
+        let kept: Vec<String> = found.iter().map(|found| local(&found.name)).collect();
+        for pattern in patterns {
+            for reference in cache.references_glob(&local(pattern)).map_err(failed())? {
+                let mut reference = reference.map_err(failed())?;
+                if !reference.name().is_ok_and(|name| kept.iter().any(|kept| kept == name)) {
+                    reference.delete().map_err(failed())?;
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Checks that the remote has the source side of `+source:destination`.
@@ -90,16 +129,11 @@ impl Local {
         Ok(target.and_then(|name| name.strip_prefix("refs/heads/").map(str::to_owned)))
     }
 
-    /// Moves `branch` from `expected` to `commit` of `cache`, which must exist there.
-    pub(super) fn push(
-        &self,
-        cache: &Utf8Path,
-        commit: &CommitId,
-        branch: &str,
-        expected: Option<&CommitId>,
-    ) -> Result<Pushed, GitError> {
+    /// Moves a reference to a commit of `cache`, which must exist there.
+    pub(super) fn push(&self, cache: &Utf8Path, moved: &Move) -> Result<Pushed, GitError> {
         let remote = self.open()?;
-        self.check_may_push(&remote, branch)?;
+        self.check_may_push(&remote, &moved.reference)?;
+        let commit = &moved.commit;
         let failed = || GitError::object(format!("push to `{}`", self.path));
         // The objects go first, held by a reference of their own.
         let incoming = format!("refs/deployctl/incoming/{commit}");
@@ -108,7 +142,7 @@ impl Local {
         let local = format!("refs/deployctl/outgoing/{commit}");
         cache.reference(&local, commit.oid(), true, "push").map_err(failed())?;
         anonymous.push(&[format!("+{local}:{incoming}")], None).map_err(failed())?;
-        let moved = Self::move_branch(&remote, branch, commit, expected);
+        let moved = Self::move_reference(&remote, moved);
         for (repository, name) in [(&cache, &local), (&remote, &incoming)] {
             repository.find_reference(name).and_then(|mut r| r.delete()).map_err(failed())?;
         }
@@ -119,34 +153,28 @@ impl Local {
         }
     }
 
-    fn move_branch(
-        remote: &git2::Repository,
-        branch: &str,
-        commit: &CommitId,
-        expected: Option<&CommitId>,
-    ) -> Result<(), git2::Error> {
-        let name = format!("refs/heads/{branch}");
-        match expected {
+    fn move_reference(remote: &git2::Repository, moved: &Move) -> Result<(), git2::Error> {
+        let (name, commit) = (&moved.reference, moved.commit.oid());
+        match &moved.expected {
             Some(expected) => {
-                remote.reference_matching(&name, commit.oid(), true, expected.oid(), "push")?
+                remote.reference_matching(name, commit, true, expected.oid(), "push")?
             }
-            None => remote.reference(&name, commit.oid(), false, "push")?,
+            None => remote.reference(name, commit, false, "push")?,
         };
         Ok(())
     }
 
     /// Refuses what `git` would refuse by default, or could.
-    fn check_may_push(&self, remote: &git2::Repository, branch: &str) -> Result<(), GitError> {
+    fn check_may_push(&self, remote: &git2::Repository, reference: &str) -> Result<(), GitError> {
         let hooks = Utf8PathBuf::from_path_buf(remote.path().join("hooks")).unwrap_or_default();
         if REFUSING_HOOKS.iter().any(|hook| hooks.join(hook).exists()) {
             return Err(GitError::NotInstalled);
         }
-        let checked_out =
-            remote.head().is_ok_and(|head| head.shorthand().is_ok_and(|h| h == branch));
+        let checked_out = remote.head().is_ok_and(|head| head.name().is_ok_and(|h| h == reference));
         if !remote.is_bare() && checked_out {
             return Err(GitError::Refused {
                 remote: self.path.to_string(),
-                branch: branch.to_owned(),
+                branch: reference.trim_start_matches("refs/heads/").to_owned(),
                 reason: "branch is currently checked out".to_owned(),
                 text: String::new(),
             });

@@ -8,7 +8,9 @@ use super::cache::{Cache, Lock};
 use super::partial::Lazy;
 use super::remote::Remote;
 use super::transport::{Depth, Fetch, Transport};
-use super::{Authorship, Commit, CommitId, CommitTree, GitError, Push, Relation, history, write};
+use super::{
+    Authorship, Commit, CommitId, CommitTree, GitError, Ledgers, Push, Relation, history, write,
+};
 use crate::kustomize::MemoryTree;
 use crate::system::Environment;
 
@@ -51,6 +53,12 @@ impl Repository {
     /// Returns the remote's address without credentials, for people.
     pub fn remote(&self) -> &str {
         self.transport.remote()
+    }
+
+    /// Returns what deployctl remembers in the remote beside its branches. Reaches no network.
+    pub fn ledgers(&self) -> Ledgers {
+        let dir = Utf8PathBuf::from(format!("{}-ledgers", self.cache.dir()));
+        Ledgers::new(self.transport.with_cache(Cache::new(dir)))
     }
 
     /// Returns the name of the remote's default branch.
@@ -376,7 +384,7 @@ fn full_name(branch: &str) -> Result<String, GitError> {
 }
 
 /// Returns where the cache keeps `reference`, so that collection spares it.
-fn local_name(reference: &str) -> String {
+pub(super) fn local_name(reference: &str) -> String {
     format!("refs/deployctl/{}", reference.strip_prefix("refs/").unwrap_or(reference))
 }
 

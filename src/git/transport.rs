@@ -53,6 +53,17 @@ const RECENT: u32 = 64;
 /// has what the cache leaves out.
 const NAME: &str = "deployctl";
 
+/// A reference of the remote that is to be moved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Move {
+    /// Its full name.
+    pub(super) reference: String,
+    /// Where it is to be.
+    pub(super) commit: CommitId,
+    /// Where it is; `None`: it must be new.
+    pub(super) expected: Option<CommitId>,
+}
+
 /// A reference of the remote.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Reference {
@@ -214,6 +225,38 @@ impl Transport {
         }
     }
 
+    /// Fetches what there is of the references that match `patterns` (full names, each with one `*`)
+    /// into those that `local` names; what the remote has no more is gone in the cache, too.
+    pub(super) async fn fetch_matching(
+        &self,
+        patterns: &[String],
+        local: impl Fn(&str) -> String,
+    ) -> Result<(), GitError> {
+        if let Some(remote) = &self.local {
+            return remote.fetch_matching(self.cache.dir(), patterns, local);
+        }
+        tracing::debug!(remote = self.remote(), ?patterns, "git fetch");
+        let command = self.command(&[]).args([
+            "fetch",
+            "--quiet",
+            "--no-tags",
+            "--prune",
+            "--no-write-fetch-head",
+            "--no-recurse-submodules",
+            "--update-shallow",
+            "--depth=1",
+            "--",
+            self.remote(),
+        ]);
+        let refspecs = patterns.iter().map(|pattern| format!("+{pattern}:{}", local(pattern)));
+        let output = self.start(command.args(refspecs)).await?;
+        // With a depth and nothing that matches, git 2.47 says nothing and ends with 1.
+        match output.status.success() || output.stderr.trim().is_empty() {
+            true => Ok(()),
+            false => Err(answer::failure("fetch", self.remote(), &output.stderr)),
+        }
+    }
+
     /// Returns the remote's references that match `patterns`; tags are resolved to their commits.
     pub(super) async fn list(&self, patterns: &[&str]) -> Result<Vec<Reference>, GitError> {
         if let Some(local) = &self.local {
@@ -245,10 +288,24 @@ impl Transport {
         expected: Option<&CommitId>,
     ) -> Result<Pushed, GitError> {
         tracing::debug!(remote = self.remote(), branch, %commit, "git push");
+        let reference = format!("refs/heads/{branch}");
+        let (commit, expected) = (commit.clone(), expected.cloned());
+        let mut pushed = self.push_all(&[Move { reference, commit, expected }]).await?;
+        pushed.remove(0)
+    }
+
+    /// Moves references, each by itself, in one push; returns what came of each, in order.
+    pub(super) async fn push_all(
+        &self,
+        moves: &[Move],
+    ) -> Result<Vec<Result<Pushed, GitError>>, GitError> {
         if let Some(local) = &self.local {
-            return local.push(self.cache.dir(), commit, branch, expected);
+            return Ok(moves.iter().map(|m| local.push(self.cache.dir(), m)).collect());
         }
-        let expected = expected.map_or("", CommitId::as_str);
+        let expected = |m: &Move| m.expected.as_ref().map_or("", CommitId::as_str).to_owned();
+        let leases =
+            moves.iter().map(|m| format!("--force-with-lease={}:{}", m.reference, expected(m)));
+        let refspecs = moves.iter().map(|m| format!("{}:{}", m.commit, m.reference));
         let command = self.command(&[]).args([
             "push",
             "--porcelain",
@@ -256,19 +313,30 @@ impl Transport {
             "--no-verify",
             "--no-follow-tags",
             "--recurse-submodules=no",
-            &format!("--force-with-lease=refs/heads/{branch}:{expected}"),
-            "--",
-            self.remote(),
-            &format!("{commit}:refs/heads/{branch}"),
         ]);
+        let command = command.args(leases).args(["--", self.remote()]).args(refspecs);
         let output = match self.start(command).await {
             Ok(output) => output,
-            Err(error @ GitError::Unreachable { .. }) => return Ok(Pushed::Unclear(error)),
+            Err(GitError::Unreachable { remote, message }) => {
+                let unclear = |_| {
+                    let (remote, message) = (remote.clone(), message.clone());
+                    Ok(Pushed::Unclear(GitError::Unreachable { remote, message }))
+                };
+                return Ok(moves.iter().map(unclear).collect());
+            }
             Err(error) => return Err(error),
         };
         let stdout = String::from_utf8_lossy(&output.stdout);
         let success = output.status.success();
-        answer::pushed(self.remote(), branch, success, &stdout, &output.stderr)
+        let told = |m: &Move| {
+            answer::pushed(self.remote(), &m.reference, success, &stdout, &output.stderr)
+        };
+        Ok(moves.iter().map(told).collect())
+    }
+
+    /// Returns the same remote with another bare repository to fetch into and push from.
+    pub(super) fn with_cache(&self, cache: Cache) -> Self {
+        Self { cache, ..self.clone() }
     }
 
     async fn run(&self, action: &'static str, command: Command) -> Result<Output, GitError> {

@@ -48,6 +48,25 @@ pub(super) fn store(
     Ok(id.map_err(GitError::object("write the commit"))?.into())
 }
 
+/// Returns the text of a commit on `parent` that has a message, but no files.
+pub(super) fn prepare_without_files(
+    repository: &git2::Repository,
+    parent: Option<&CommitId>,
+    message: &str,
+    authorship: &Authorship,
+    time: Timestamp,
+) -> Result<String, GitError> {
+    let write = || GitError::object("write the commit");
+    let tree = repository.treebuilder(None).and_then(|tree| tree.write()).map_err(write())?;
+    let tree = repository.find_tree(tree).map_err(write())?;
+    let parent = parent.map(|id| repository.find_commit(id.oid())).transpose().map_err(write())?;
+    let parents: Vec<_> = parent.iter().collect();
+    let author = signature(&authorship.author, time)?;
+    let committer = signature(&authorship.committer, time)?;
+    let text = repository.commit_create_buffer(&author, &committer, message, &tree, &parents);
+    Ok(String::from_utf8_lossy(&text.map_err(write())?).into_owned())
+}
+
 /// Returns the tree `before` with `changes`.
 pub(super) fn changed_tree(
     repository: &git2::Repository,

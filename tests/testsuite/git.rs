@@ -3,6 +3,7 @@
 mod credentials;
 mod faults;
 mod history;
+mod ledger;
 mod race;
 mod signing;
 mod source;

@@ -1,7 +1,9 @@
 //! Repositories on this machine where there is no `git` program.
 
 use camino::{Utf8Path, Utf8PathBuf};
-use deployctl::git::{CommitId, GitError, Identity, Push, Repository, init_bare};
+use std::ops::ControlFlow;
+
+use deployctl::git::{Commit, CommitId, GitError, Identity, Push, Repository, init_bare};
 use deployctl::kustomize::{FileTree as _, MemoryTree};
 use deployctl::system::Environment;
 use jiff::Timestamp;
@@ -103,4 +105,28 @@ async fn what_is_not_there_is_told() {
     std::fs::remove_dir_all(world.path("manifests.git")).unwrap();
     let gone = repository.fetch(None).await;
     assert!(matches!(gone, Err(GitError::NoRepository { .. })), "{gone:?}");
+}
+
+#[tokio::test]
+async fn ledgers_without_git() {
+    let world = World::new();
+    let (ours, theirs) = (world.open("cache").await.ledgers(), world.open("other").await.ledgers());
+    let names = ["holds/prod/web".to_owned(), "holds/prod/api".to_owned()];
+    assert!(ours.newest(&names).await.unwrap().is_empty());
+    for (ledgers, subject) in [(&ours, "first\n"), (&theirs, "second\n")] {
+        let entry = |_: &str, _: Option<&Commit>| Some(subject.to_owned());
+        assert_eq!(ledgers.append(&names, &me().into(), now(), &entry).await.unwrap(), names);
+    }
+    let newest = ours.newest(&["holds/prod/".to_owned()]).await.unwrap();
+    assert_eq!(newest.len(), 2);
+    let mut subjects = Vec::new();
+    let visit = |entry: &Commit| {
+        subjects.push(entry.subject().to_owned());
+        ControlFlow::<()>::Continue(())
+    };
+    ours.walk(&newest[&names[0]].id, visit).await.unwrap();
+    assert_eq!(subjects, ["second", "first"]);
+    let bare = git2::Repository::open_bare(world.path("manifests.git")).unwrap();
+    bare.find_reference("refs/deployctl/holds/prod/web").unwrap().delete().unwrap();
+    assert_eq!(ours.newest(&names).await.unwrap().len(), 1);
 }
