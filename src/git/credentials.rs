@@ -51,7 +51,7 @@ impl Credentials {
         format!("Authorization: Basic {}", self.encoded().expose_secret()).into()
     }
 
-    fn encoded(&self) -> SecretString {
+    pub(super) fn encoded(&self) -> SecretString {
         let pair = format!("{}:{}", self.username, self.token.expose_secret());
         base64::engine::general_purpose::STANDARD.encode(pair).into()
     }

@@ -8,6 +8,7 @@ use camino::Utf8Path;
 use git2::{Oid, Repository};
 
 use super::{Commit, CommitId, GitError, Relation};
+use crate::promotion;
 
 /// No walk visits more commits.
 const MAX_COMMITS: usize = 200_000;
@@ -121,6 +122,35 @@ pub(super) fn relation(
     let complete = newer.complete && older.complete;
     let found = if complete { Relation::Diverged } else { Relation::Unknown };
     Ok(Walked { found, complete })
+}
+
+/// Returns the commit whose trailers name the change `id`, of those that `tip` has in its history
+/// and `since` has not. It is complete where the change would have been seen.
+pub(super) fn with_change(
+    repository: &Repository,
+    id: &str,
+    since: &CommitId,
+    tip: &CommitId,
+) -> Result<Walked<Option<CommitId>>, GitError> {
+    let mut walked = Walked { found: None, complete: true };
+    let mut seen = HashSet::from([since.oid(), tip.oid()]);
+    let mut next = vec![tip.oid()];
+    while let Some(oid) = next.pop() {
+        let Ok(commit) = repository.find_commit(oid) else {
+            walked.complete = false;
+            continue;
+        };
+        let trailers = Commit::read(&commit).trailers();
+        if promotion::change_ids(&trailers).contains(&id) {
+            return Ok(Walked { found: Some(oid.into()), complete: true });
+        }
+        if seen.len() > MAX_COMMITS {
+            walked.complete = false;
+            break;
+        }
+        next.extend(parents(&commit).into_iter().filter(|oid| seen.insert(*oid)));
+    }
+    Ok(walked)
 }
 
 /// Returns whether `ancestor` is in the history of `commit`.

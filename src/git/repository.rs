@@ -161,10 +161,23 @@ impl Repository {
         branch: &str,
         expected: Option<&CommitId>,
     ) -> Result<Push, GitError> {
+        match self.push_once(commit, branch, expected).await? {
+            Pushed::Told(push) => Ok(push),
+            Pushed::Unclear(error) => self.has_landed(commit, branch, expected, error).await,
+        }
+    }
+
+    /// As [`Repository::push`], but an answer that gets lost is told as that.
+    pub(super) async fn push_once(
+        &self,
+        commit: &CommitId,
+        branch: &str,
+        expected: Option<&CommitId>,
+    ) -> Result<Pushed, GitError> {
         full_name(branch)?;
         if !self.has_now(commit)? {
             // Another process has thrown the cache away meanwhile: the change must be made anew.
-            return Ok(Push::Raced);
+            return Ok(Pushed::Told(Push::Raced));
         }
         if let Some(expected) = expected
             && !branch.starts_with(OWN_BRANCHES)
@@ -172,10 +185,7 @@ impl Repository {
         {
             return Err(GitError::NotFastForward { branch: branch.to_owned() });
         }
-        match self.transport.push(commit, branch, expected).await? {
-            Pushed::Told(push) => Ok(push),
-            Pushed::Unclear(error) => self.has_landed(commit, branch, expected, error).await,
-        }
+        self.transport.push(commit, branch, expected).await
     }
 
     /// Returns up to `limit` commits from `tip` backwards that changed something below `path`,
@@ -256,7 +266,45 @@ impl Repository {
         Ok(commit.id().into())
     }
 
-    fn has_now(&self, commit: &CommitId) -> Result<bool, GitError> {
+    /// Returns the commit between `since` and `tip` that has the change `id`, or `None` if there is
+    /// none.
+    ///
+    /// # Errors
+    ///
+    /// As [`Repository::fetch`]; fails, too, if there are so many commits between that it can't be
+    /// told.
+    pub(super) async fn landed_in(
+        &self,
+        id: &str,
+        since: &CommitId,
+        tip: &CommitId,
+    ) -> Result<Option<CommitId>, GitError> {
+        let (change, since, from) = (id.to_owned(), since.clone(), tip.clone());
+        let walk = move |cache: &git2::Repository| {
+            let walked = history::with_change(cache, &change, &since, &from)?;
+            Ok(history::Walked { complete: walked.complete, found: walked })
+        };
+        let walked = self.deepen_until_complete(std::slice::from_ref(tip), walk).await?;
+        if !walked.complete {
+            return Err(GitError::NoCommit {
+                remote: self.remote().to_owned(),
+                revision: id.to_owned(),
+            });
+        }
+        Ok(walked.found)
+    }
+
+    /// Returns the cache's objects.
+    pub(super) fn objects(&self) -> Result<git2::Repository, GitError> {
+        self.cache.open()
+    }
+
+    /// Returns the folder for the changes of those who share the cache and the credentials.
+    pub(super) fn queue_dir(&self) -> Utf8PathBuf {
+        self.cache.dir().with_extension(format!("queue-{}", self.transport.principal()))
+    }
+
+    pub(super) fn has_now(&self, commit: &CommitId) -> Result<bool, GitError> {
         Ok(self.cache.open()?.find_commit(commit.oid()).is_ok())
     }
 

@@ -3,6 +3,8 @@
 //! People's own set-up (SSH configuration, agents, credential helpers, proxies, `insteadOf`) applies;
 //! what would make the result depend on it (hooks, tags, pruning, language) is fixed here.
 
+use secrecy::ExposeSecret as _;
+
 use super::answer::{self, Pushed};
 use super::cache::Cache;
 use super::credentials::{Credentials, Settings, redact_tokens};
@@ -10,6 +12,7 @@ use super::local::Local;
 use super::partial::{Filter, Want};
 use super::remote::Remote;
 use super::{CommitId, GitError};
+use crate::image::Digest;
 use crate::system::{Command, CommandError, Environment, Output};
 
 /// One remote, and how to reach it.
@@ -90,6 +93,20 @@ const LOCATIONS: &[&str] = &[
     "GIT_WORK_TREE",
 ];
 
+/// What, besides a token, decides as whom people reach a remote and how they sign.
+const PRINCIPAL: &[&str] = &[
+    "HOME",
+    "XDG_CONFIG_HOME",
+    "GIT_CONFIG_GLOBAL",
+    "GIT_CONFIG_PARAMETERS",
+    "GIT_CONFIG_COUNT",
+    "GIT_ASKPASS",
+    "GIT_SSH",
+    "GIT_SSH_COMMAND",
+    "SSH_AUTH_SOCK",
+    "GNUPGHOME",
+];
+
 const SETTINGS: &[(&str, &str)] = &[
     ("core.hooksPath", "/dev/null"),
     // A cache that has grown is made anew, which is faster than tidying it up.
@@ -140,6 +157,20 @@ impl Transport {
 
     pub(super) fn remote(&self) -> &str {
         self.remote.as_str()
+    }
+
+    /// Returns what stands for the credentials that the remote is shown: who has others must not
+    /// have changes pushed with these.
+    pub(super) fn principal(&self) -> String {
+        let mut shown = self.remote.username().unwrap_or_default().to_owned();
+        if let Some(credentials) = &self.credentials {
+            shown.push_str(credentials.encoded().expose_secret());
+        }
+        for name in PRINCIPAL {
+            let value = self.environment.get(name).unwrap_or_default();
+            shown.push_str(&format!("\0{name}={value}"));
+        }
+        Digest::of(shown.as_bytes()).short().to_owned()
     }
 
     /// Fetches into the cache, without what the cache can do without where the server allows that.

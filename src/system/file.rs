@@ -22,6 +22,15 @@ pub fn replace_file(path: &Utf8Path, bytes: &[u8]) -> io::Result<()> {
     Ok(())
 }
 
+/// Returns whether there is a folder at `path`, not a link to one, that belongs to the user who
+/// runs this process and that nobody else can enter.
+pub fn is_private_folder(path: &Utf8Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let own = rustix::process::geteuid().as_raw();
+    fs::symlink_metadata(path)
+        .is_ok_and(|found| found.is_dir() && found.uid() == own && found.mode() & 0o077 == 0)
+}
+
 #[cfg(test)]
 mod tests {
     use std::os::unix::fs::{PermissionsExt as _, symlink};

@@ -8,7 +8,7 @@ mod group;
 
 pub use command::{Command, CommandError, Output};
 pub use environment::Environment;
-pub use file::replace_file;
+pub use file::{is_private_folder, replace_file};
 
 use camino::Utf8PathBuf;
 use jiff::Timestamp;
@@ -53,6 +53,13 @@ pub fn random_fraction() -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "53 bits fit exactly")]
     let fraction = bits as f64 / (1_u64 << 53) as f64;
     fraction
+}
+
+/// Returns 16 hexadecimal digits that nobody else gets; they are no secret.
+pub fn random_id() -> String {
+    use std::hash::{BuildHasher as _, RandomState};
+    let time = now().as_nanosecond();
+    format!("{:016x}", RandomState::new().hash_one((time, std::process::id())))
 }
 
 /// Sends what happens inside to standard error: warnings, with `verbose` more, or what

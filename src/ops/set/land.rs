@@ -1,31 +1,29 @@
-//! Getting a change into the branch: by a push that goes on until it wins, or by a pull request.
-
-use std::time::{Duration, Instant};
+//! Getting a change into the branch: joined with those of other processes, in a push that goes on
+//! until it wins, or by a pull request.
 
 use super::edit::{self, Change};
 use super::{Outcome, SetError, SetOptions, SetReport, message, pull_request};
 use crate::config::Via;
-use crate::git::{self, CommitId, Push};
+use crate::git::{self, CommitId, LandError, Landing, Pace, PendingChange};
 use crate::ops::{Edited, Emit, Event};
 use crate::promotion::Record;
 
-/// The shortest and the longest time between two attempts.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
-
 pub(super) async fn land(options: &SetOptions<'_>, emit: Emit<'_>) -> Result<SetReport, SetError> {
-    let start = Instant::now();
     let repository = &options.manifests.repository;
     let branch = match &options.manifests.branch {
         Some(branch) => branch.clone(),
         None => repository.default_branch().await?,
     };
-    let mut attempt = 1;
-    let mut still = Still::default();
+    let mut pace = Pace::new(options.deadline);
+    let mut next = None;
     loop {
-        let tip = options.manifests.fetch(emit).await?;
-        if still.is_stuck_at(&tip) {
-            return Err(SetError::Stuck { branch, remote: options.manifests.remote.clone() });
-        }
+        let tip = match next.take() {
+            Some(tip) => tip,
+            None => {
+                emit(Event::Fetching { remote: options.manifests.remote.clone() });
+                repository.fetch_together(&branch).await?
+            }
+        };
         let Change { files, edits } = edit::change(options, &repository.tree(&tip)?, emit).await?;
         let report = |outcome| SetReport {
             environment: options.environment.name.clone(),
@@ -38,71 +36,94 @@ pub(super) async fn land(options: &SetOptions<'_>, emit: Emit<'_>) -> Result<Set
         if options.dry_run {
             return Ok(report(Outcome::DryRun));
         }
-        let message = commit_message(options, &edits);
-        let commit =
-            repository.commit(&tip, &files, &message, &options.authorship, options.time).await?;
-        let Some(commit) = commit else { return Ok(report(Outcome::Unchanged { tip })) };
-        let outcome = match options.environment.via {
-            Via::Push => push(options, &commit, &branch, &tip).await?,
-            Via::PullRequest => pull_request::land(options, &commit, &branch, &edits).await?,
+        let change = pending(options, tip, files, &edits);
+        let landing = match options.environment.via {
+            Via::Push => push(options, &change, &branch, &mut pace, emit).await?,
+            Via::PullRequest => {
+                pull_request(options, &change, &branch, &edits, &mut pace, emit).await?
+            }
         };
-        if let Some(outcome) = outcome {
-            return Ok(report(outcome));
+        match landing {
+            Ok(outcome) => return Ok(report(outcome)),
+            Err(tip) => next = tip,
         }
-        if start.elapsed() >= options.deadline {
-            return Err(SetError::Raced { branch, attempts: attempt, time: start.elapsed() });
-        }
-        emit(Event::Raced { attempt });
-        tokio::time::sleep(pause(attempt)).await;
-        attempt += 1;
     }
 }
 
-/// How often in a row a push was refused as late though the branch had not moved.
-#[derive(Default)]
-struct Still {
-    tip: Option<CommitId>,
-    times: u32,
-}
+/// What became of an attempt, or the tip to make the change anew on, if that is fetched.
+type Attempt = Result<Outcome, Option<CommitId>>;
 
-impl Still {
-    /// Returns whether the branch has been at `tip` for too many attempts: then nobody is faster,
-    /// but something is in the way, such as the lock of a push that died.
-    fn is_stuck_at(&mut self, tip: &CommitId) -> bool {
-        self.times = if self.tip.as_ref() == Some(tip) { self.times + 1 } else { 0 };
-        self.tip = Some(tip.clone());
-        self.times >= STUCK_AFTER
-    }
-}
-
-/// About 15 seconds, with the pauses between attempts.
-const STUCK_AFTER: u32 = 8;
-
-/// Returns how long to wait after attempt `attempt`: a random part (full jitter) of a bound that
-/// doubles, so that writers who met once do not meet again.
-fn pause(attempt: u32) -> Duration {
-    let (shortest, longest) = PAUSES;
-    let bound = shortest.saturating_mul(1 << attempt.min(10)).min(longest);
-    bound.mul_f64(crate::system::random_fraction())
-}
-
-/// Returns `None` if the push lost a race.
 async fn push(
     options: &SetOptions<'_>,
-    commit: &CommitId,
+    change: &PendingChange,
     branch: &str,
-    tip: &CommitId,
-) -> Result<Option<Outcome>, SetError> {
-    let push = options.manifests.repository.push(commit, branch, Some(tip)).await?;
-    let (commit, branch) = (commit.clone(), branch.to_owned());
-    Ok((push == Push::Pushed).then_some(Outcome::Pushed { commit, branch }))
+    pace: &mut Pace,
+    emit: Emit<'_>,
+) -> Result<Attempt, SetError> {
+    let tell = |attempt| emit(Event::Raced { attempt });
+    let landing = options.manifests.repository.land(change, branch, pace, &tell).await;
+    Ok(match landing.map_err(|error| failed(options, branch, error))? {
+        Landing::Landed { commit } => Ok(Outcome::Pushed { commit, branch: branch.to_owned() }),
+        Landing::Unchanged { tip } => Ok(Outcome::Unchanged { tip }),
+        Landing::Moved { tip } => Err(Some(tip)),
+    })
 }
 
-/// Returns the commit message: a subject, why, and the records as trailers.
-fn commit_message(options: &SetOptions<'_>, edits: &[Edited]) -> String {
-    let trailers = message::records(options);
-    let trailers: Vec<_> = trailers.iter().flat_map(Record::trailers).collect();
+/// Pushes the change to a branch of deployctl's own, which nobody else's change joins.
+async fn pull_request(
+    options: &SetOptions<'_>,
+    change: &PendingChange,
+    branch: &str,
+    edits: &[Edited],
+    pace: &mut Pace,
+    emit: Emit<'_>,
+) -> Result<Attempt, SetError> {
     let trailers: Vec<(&str, &str)> =
-        trailers.iter().map(|(key, value)| (*key, value.as_str())).collect();
-    git::message(&message::subject(options), &message::body(options, edits), &trailers)
+        change.trailers.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    let message = git::message(&change.subject, &change.body, &trailers);
+    let commit = options
+        .manifests
+        .repository
+        .commit(&change.base, &change.files, &message, &options.authorship, options.time)
+        .await?;
+    let Some(commit) = commit else {
+        return Ok(Ok(Outcome::Unchanged { tip: change.base.clone() }));
+    };
+    if let Some(outcome) = pull_request::land(options, &commit, branch, edits).await? {
+        return Ok(Ok(outcome));
+    }
+    let pause = pace.lost(&change.base).map_err(|error| failed(options, branch, error))?;
+    emit(Event::Raced { attempt: pace.attempts() });
+    tokio::time::sleep(pause).await;
+    Ok(Err(None))
+}
+
+fn failed(options: &SetOptions<'_>, branch: &str, error: LandError) -> SetError {
+    let branch = branch.to_owned();
+    match error {
+        LandError::Raced { attempts, time } => SetError::Raced { branch, attempts, time },
+        LandError::Stuck => SetError::Stuck { branch, remote: options.manifests.remote.clone() },
+        LandError::Git(error) => error.into(),
+    }
+}
+
+/// Returns the change as one that can join others.
+fn pending(
+    options: &SetOptions<'_>,
+    base: CommitId,
+    files: crate::kustomize::MemoryTree,
+    edits: &[Edited],
+) -> PendingChange {
+    let records = message::records(options);
+    let trailers = records.iter().flat_map(Record::trailers);
+    PendingChange {
+        base,
+        files,
+        subject: message::subject(options),
+        body: message::body(options, edits),
+        trailers: trailers.map(|(key, value)| (key.to_owned(), value)).collect(),
+        environments: vec![options.environment.name.clone()],
+        authorship: options.authorship.clone(),
+        time: options.time,
+    }
 }

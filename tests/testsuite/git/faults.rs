@@ -132,7 +132,7 @@ async fn a_damaged_cache_is_made_anew() {
 }
 
 /// Makes a `git` in `dir` that behaves as `script` says where it would push.
-fn git_that_pushes(dir: &Utf8Path, script: &str) -> String {
+pub(super) fn git_that_pushes(dir: &Utf8Path, script: &str) -> String {
     let real = std::process::Command::new("sh").args(["-c", "command -v git"]).output().unwrap();
     let real = String::from_utf8(real.stdout).unwrap();
     let text = format!(
