@@ -76,7 +76,7 @@ impl Context {
             Some(repo) => repo.clone(),
             None => self.repository_around(config.folder()).await?,
         };
-        let cache = self.cache_dir()?.join("git");
+        let cache = self.git_caches()?;
         let remote = absolute_if_path(&remote, config.folder());
         let repository = Repository::open(&remote, &cache, &self.environment).await?;
         let (remote, branch) = (repository.remote().to_owned(), config.manifests.branch.clone());
@@ -93,6 +93,11 @@ impl Context {
         };
         let source = source.ok_or_else(none)?;
         Ok(source.remote.unwrap_or_else(|| source.root.into_string()))
+    }
+
+    /// Returns the folder that caches of git repositories are in.
+    pub(super) fn git_caches(&self) -> Result<Utf8PathBuf, CommandError> {
+        Ok(self.cache_dir()?.join("git"))
     }
 
     fn cache_dir(&self) -> Result<Utf8PathBuf, CommandError> {

@@ -13,6 +13,7 @@ use crate::cluster::ClusterError;
 use crate::config::{ConfigError, UnknownName};
 use crate::kustomize::EditError;
 use crate::ops::SetError;
+use crate::promotion::UnknownGate;
 use crate::yaml::Invalid;
 use hint::hint_for;
 
@@ -87,6 +88,12 @@ impl CommandError {
         Self { hint: Some(hint), ..self }
     }
 
+    /// Returns the error and its causes in one line.
+    pub(super) fn in_one_line(&self) -> String {
+        let texts: Vec<String> = chain(&*self.error).iter().map(ToString::to_string).collect();
+        without_repetition(&texts).join(": ")
+    }
+
     /// Returns the same error in the context of `message`.
     pub(super) fn context(self, message: String) -> Self {
         Self { error: Box::new(Context { message, source: self.error }), ..self }
@@ -112,6 +119,7 @@ fn chain<'a>(error: &'a (dyn Error + 'static)) -> Vec<&'a (dyn Error + 'static)>
 
 fn exit_of(error: &(dyn Error + 'static)) -> Option<Exit> {
     let usage = found::<ConfigError>(error).is_some()
+        || found::<UnknownGate>(error).is_some()
         || found::<UnknownName>(error).is_some()
         || found::<Invalid>(error).is_some()
         || matches!(found(error), Some(SetError::NoPullRequests { .. }))

@@ -9,6 +9,7 @@ mod context;
 mod error;
 mod exit;
 mod panic;
+mod passage;
 mod ui;
 
 use std::process::ExitCode;

@@ -7,6 +7,7 @@ mod build;
 mod demo;
 mod diff;
 mod edit;
+mod gates;
 mod health_test;
 mod history;
 mod images;
@@ -21,11 +22,14 @@ pub use build::{BuildError, BuildOptions, BuildReport, Built, Destination, build
 pub use demo::{DemoError, DemoOptions, DemoReport, Scene, demo};
 pub use diff::{DiffError, DiffReport, Difference, between, diff_environments, diff_revisions};
 pub use edit::{EditFileError, EditReport, edit_images};
+pub use gates::{
+    GatedError, GatedReport, Passage, SourceRepositories, check_overrides, pass, proof,
+};
 pub use health_test::{FailedCase, HealthTestError, HealthTestReport, health_test};
 pub use history::{Change, history};
 pub use images::{StatedImage, StatedImageError, stated_image};
 pub use manifests::{CommitAncestry, Manifests};
-pub use promote::{PromoteError, PromoteOptions, PromoteReport, promote, stated_images};
+pub use promote::{PromoteError, Promotion, promote};
 pub use run::{RunError, RunReport, StepOutcome, StepRunner, run};
 pub use set::{
     Edited, EffectError, Outcome, PullRequests, RenderedChange, SameDigest, SetError, SetOptions,

@@ -1,30 +1,22 @@
 //! `deployctl promote`: the digests that one environment states, written to the next.
 
-use super::{
-    Emit, Event, Manifests, SetError, SetOptions, SetReport, StatedImageError, set, stated_image,
-};
+use super::gates::{self, GatedError, GatedReport, Passage};
+use super::{Emit, Event, SetOptions, StatedImageError, stated_image};
 use crate::config::{Environment, Service};
 use crate::git::GitError;
 use crate::image::PinnedImage;
 
-/// What to promote. The rest of the options are those of the change that it makes.
-pub struct PromoteOptions<'a> {
-    /// The environment whose overlays state the digests.
+/// What one environment states and the other does not.
+pub struct Promotion<'a> {
+    /// The environment that the digests come from.
     pub from: &'a Environment,
-    /// The services to promote.
-    pub services: Vec<&'a Service>,
+    /// The image of each service, in order.
+    pub images: Vec<(&'a Service, PinnedImage)>,
+    /// The services whose images the other environment does not state yet.
+    pub changed: Vec<&'a Service>,
 }
 
-/// What was promoted.
-#[derive(Debug, Clone, PartialEq)]
-pub struct PromoteReport {
-    /// The environment that the digests came from.
-    pub from: String,
-    /// What was written.
-    pub set: SetReport,
-}
-
-/// Why nothing was promoted.
+/// Why nothing was promoted, other than by a gate.
 #[derive(Debug, thiserror::Error)]
 pub enum PromoteError {
     /// The first environment does not state a digest.
@@ -41,51 +33,57 @@ pub enum PromoteError {
     /// The repository can't be read.
     #[error("{0}")]
     Git(#[from] GitError),
-    /// The second environment can't be written.
+    /// An override names no gate, or the second environment can't be written.
     #[error("{0}")]
-    Set(#[from] SetError),
+    Gated(#[from] GatedError),
 }
 
-/// Returns what `environment` states for each of `services`, pinned, at the branch's tip.
-///
-/// # Errors
-///
-/// Fails if the repository can't be read, or an overlay states no digest.
-pub async fn stated_images<'a>(
-    manifests: &Manifests,
-    environment: &Environment,
-    services: &[&'a Service],
-    emit: Emit<'_>,
-) -> Result<Vec<(&'a Service, PinnedImage)>, PromoteError> {
-    let (_, tree) = manifests.tree(emit).await?;
-    let read = |&service: &&'a Service| {
-        let stated = stated_image(&tree, environment, service).and_then(|image| image.pinned());
-        let failed = |source| PromoteError::Stated {
-            service: service.name.clone(),
-            from: environment.name.clone(),
-            source: Box::new(source),
+impl<'a> Promotion<'a> {
+    /// Returns what `from` states for each of `services`, pinned, at the branch's tip, and what of
+    /// that is new to the environment that `options` are about.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the repository can't be read, or `from` states no digest.
+    pub async fn read(
+        from: &'a Environment,
+        services: Vec<&'a Service>,
+        options: &SetOptions<'a>,
+        emit: Emit<'_>,
+    ) -> Result<Self, PromoteError> {
+        let (_, tree) = options.manifests.tree(emit).await?;
+        let read = |service: &'a Service| {
+            let stated = stated_image(&tree, from, service).and_then(|image| image.pinned());
+            let failed = |source| PromoteError::Stated {
+                service: service.name.clone(),
+                from: from.name.clone(),
+                source: Box::new(source),
+            };
+            Ok((service, stated.map_err(failed)?))
         };
-        Ok((service, stated.map_err(failed)?))
-    };
-    services.iter().map(read).collect()
+        let images: Vec<_> = services.into_iter().map(read).collect::<Result<_, PromoteError>>()?;
+        let changed = gates::changed(options.environment, options.same_digest, &images, &tree);
+        let changed = changed.into_iter().map(|(service, _)| service).collect();
+        Ok(Self { from, images, changed })
+    }
 }
 
-/// Copies the digests from one environment to the other, in one commit or pull request.
+/// Copies the digests from one environment to the other, in one commit or pull request, if the gates
+/// let them pass.
 ///
 /// # Errors
 ///
-/// Fails if the first environment does not state a digest or the second can't be written.
-pub async fn promote(
-    options: &PromoteOptions<'_>,
-    set_options: SetOptions<'_>,
+/// Fails if an override names no gate, or the second environment can't be written.
+pub async fn promote<'a>(
+    promotion: Promotion<'a>,
+    passage: &Passage<'_>,
+    options: SetOptions<'a>,
     emit: Emit<'_>,
-) -> Result<PromoteReport, PromoteError> {
-    let images =
-        stated_images(set_options.manifests, options.from, &options.services, emit).await?;
-    for (service, image) in &images {
+) -> Result<GatedReport, PromoteError> {
+    for (service, image) in &promotion.images {
         emit(Event::Promoting { service: service.name.clone(), image: image.to_string() });
     }
-    let from = options.from.name.clone();
-    let change = SetOptions { images, promoted_from: Some(from.clone()), ..set_options };
-    Ok(PromoteReport { from, set: set(&change, emit).await? })
+    let promoted_from = Some(promotion.from.name.clone());
+    let options = SetOptions { images: promotion.images, promoted_from, ..options };
+    Ok(gates::pass(passage, options, emit).await?)
 }

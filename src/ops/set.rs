@@ -97,6 +97,13 @@ pub struct SourceCommit {
     pub remote: Option<String>,
 }
 
+impl From<&SourceCommit> for RecordedSource {
+    fn from(source: &SourceCommit) -> Self {
+        let (commit, repository) = (source.id.clone(), source.remote.clone());
+        Self { commit, repository, time: Some(source.time) }
+    }
+}
+
 /// What was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SetReport {

@@ -45,7 +45,7 @@ pub fn scene(scene: &Scene<'_>, out: &mut dyn io::Write) -> io::Result<()> {
         Scene::Promoted(report) => {
             title(out, "Promote what dev runs to prod: the same digest")?;
             command(out, "deployctl promote --from dev --to prod")?;
-            writeln!(out, "{}", set::sentence(&report.set))
+            report.set.iter().try_for_each(|set| writeln!(out, "{}", set::sentence(set)))
         }
         Scene::History(changes) => {
             title(out, "The history of prod")?;

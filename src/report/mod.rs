@@ -8,6 +8,7 @@ mod demo;
 mod diff;
 mod edit;
 mod events;
+mod gates;
 mod health;
 pub mod json;
 mod rollout;
@@ -22,7 +23,7 @@ use serde_json::Value;
 pub use demo::scene;
 pub use events::line as event_line;
 pub use health::{AssessedObject, HealthReport};
-pub use rollout::{ClosedGate, VerifyReport};
+pub use rollout::VerifyReport;
 pub use run::PlannedSteps;
 pub use status::History;
 

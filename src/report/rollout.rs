@@ -137,30 +137,3 @@ fn change_line(change: &Change) -> String {
         }
     }
 }
-
-/// A promotion that may not happen now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClosedGate {
-    /// The environment that the images would come from.
-    pub from: String,
-    /// Why they may not leave it.
-    pub reason: String,
-}
-
-impl Report for ClosedGate {
-    fn human(&self, out: &mut dyn io::Write) -> io::Result<()> {
-        writeln!(out, "not promoted: {} is not healthy: {}", self.from, self.reason)
-    }
-
-    fn json(&self) -> Value {
-        json::v1::closed_gate(self)
-    }
-
-    fn outputs(&self) -> Vec<(&'static str, String)> {
-        vec![("changed", "false".to_owned())]
-    }
-
-    fn summary(&self) -> String {
-        format!("### Not promoted\n\n{} is not healthy: {}\n\n", self.from, self.reason)
-    }
-}

@@ -5,7 +5,7 @@ use std::io;
 use serde_json::Value;
 
 use super::{Report, diff, json};
-use crate::ops::{Outcome, PromoteReport, SetReport, rendered_diff};
+use crate::ops::{Outcome, SetReport, rendered_diff};
 
 /// How much of the rendered difference a step summary shows, in bytes; all of it may have 1 MiB.
 const MOST_IN_SUMMARY: usize = 128 << 10;
@@ -60,23 +60,5 @@ pub(super) fn sentence(report: &SetReport) -> String {
         Outcome::PullRequest { number, url, .. } => {
             format!("pull request #{number} puts {images} into {environment}: {url}")
         }
-    }
-}
-
-impl Report for PromoteReport {
-    fn human(&self, out: &mut dyn io::Write) -> io::Result<()> {
-        self.set.human(out)
-    }
-
-    fn json(&self) -> Value {
-        json::v1::promote(self)
-    }
-
-    fn outputs(&self) -> Vec<(&'static str, String)> {
-        self.set.outputs()
-    }
-
-    fn summary(&self) -> String {
-        self.set.summary()
     }
 }

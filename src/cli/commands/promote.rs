@@ -1,19 +1,27 @@
 //! `deployctl promote`.
 
-use super::set::{ChangeArgs, with_options};
+use std::collections::BTreeMap;
+
+use super::set::{ChangeArgs, exit, with_options};
 use super::verify::{self, VerifyArgs};
 use crate::cli::context::Context;
 use crate::cli::error::CommandError;
 use crate::cli::exit::Exit;
+use crate::cli::passage::{OverrideArgs, Witnesses};
 use crate::cli::ui::Ui;
-use crate::config::{Config, Environment};
-use crate::ops::{self, Event, PromoteOptions, PromoteReport};
-use crate::report::ClosedGate;
+use crate::config::{Config, Environment, Service};
+use crate::ops::{self, GatedReport, Promotion};
+use crate::promotion::{Fact, Gate, Proof};
 
-/// Copy the digests that one environment states to the next
+/// Copy the digests that one environment states, and runs, to the next
 ///
-/// With a cluster at hand, the images must be healthy in the first environment; if they are not,
-/// nothing is written (exit code 3).
+/// Every gate of the other environment is judged and shown; if one is closed, nothing is written (exit
+/// code 3). Each promotion has the gate `healthy`: the first environment runs the digests and is
+/// healthy, as its cluster says now or, where there is none to ask, as `deployctl verify` has recorded.
+/// What nobody can know lets pass with a warning, unless deployctl.yaml asks for `healthy`.
+///
+/// With `via: pull-request` the pull request is opened, and brought up to date, also where `approval`
+/// alone is closed.
 #[derive(Debug, clap::Args)]
 pub(crate) struct PromoteArgs {
     /// Services to promote [default: all]
@@ -24,19 +32,14 @@ pub(crate) struct PromoteArgs {
     /// The environment to copy to
     #[arg(long, value_name = "ENV")]
     to: String,
-    /// Do not look whether the images are healthy in the first environment
-    #[arg(long)]
-    no_verify: bool,
+    /// Do not ask the cluster whether the images are healthy in the first environment; unless `verify`
+    /// has recorded it, the commit says so
+    #[arg(long, alias = "no-verify")]
+    unproven: bool,
     #[command(flatten)]
     change: ChangeArgs,
-}
-
-/// What came of a promotion.
-pub(super) enum Promoted {
-    /// It was written, or was there already.
-    Written(PromoteReport),
-    /// The images are not healthy where they come from.
-    Blocked(ClosedGate),
+    #[command(flatten)]
+    overrides: OverrideArgs,
 }
 
 impl PromoteArgs {
@@ -47,7 +50,8 @@ impl PromoteArgs {
         to: String,
         verify: bool,
     ) -> Self {
-        Self { services, from, to, no_verify: !verify, change: ChangeArgs::default() }
+        let overrides = OverrideArgs::default();
+        Self { services, from, to, unproven: !verify, change: ChangeArgs::default(), overrides }
     }
 }
 
@@ -57,16 +61,9 @@ pub(crate) async fn run(
     ui: &Ui,
 ) -> Result<Exit, CommandError> {
     let config = context.config()?;
-    match promote(args, &config, context, ui).await? {
-        Promoted::Written(report) => {
-            ui.report(&report)?;
-            Ok(Exit::Done)
-        }
-        Promoted::Blocked(gate) => {
-            ui.report(&gate)?;
-            Ok(Exit::GateClosed)
-        }
-    }
+    let report = promote(args, &config, context, ui).await?;
+    ui.report(&report)?;
+    Ok(exit(&report))
 }
 
 /// Promotes as the arguments say and returns what came of it.
@@ -75,17 +72,22 @@ pub(super) async fn promote(
     config: &Config,
     context: &Context,
     ui: &Ui,
-) -> Result<Promoted, CommandError> {
+) -> Result<GatedReport, CommandError> {
     let to = config.environment(&args.to)?;
     let from = source(args, to, config)?;
     let services = config.services(&args.services)?;
-    if let Some(gate) = closed_gate(args, from, config, context, ui).await? {
-        return Ok(Promoted::Blocked(gate));
-    }
+    let overrides = args.overrides.overrides(Some(from), to)?;
+    let emit = |event| ui.event(&event);
     with_options(to, args.change, config, context, async |options| {
-        let promotion = PromoteOptions { from, services };
-        let report = ops::promote(&promotion, options, &|event| ui.event(&event)).await?;
-        Ok(Promoted::Written(report))
+        let promotion = Promotion::read(from, services, &options, &emit).await?;
+        let health = match args.unproven {
+            true => BTreeMap::new(),
+            false => health(from, to, &promotion.changed, config, context, ui).await?,
+        };
+        let witnesses = Witnesses::new(to, &options.manifests.remote, config, context).await?;
+        let passage = witnesses.passage(Some(from), health, overrides);
+        let options = ops::SetOptions { unproven: args.unproven, ..options };
+        Ok(ops::promote(promotion, &passage, options, &emit).await?)
     })
     .await
 }
@@ -107,35 +109,41 @@ fn source<'a>(
     Ok(config.environment(from)?)
 }
 
-/// Returns why the images may not leave the environment, or `None` if they may: they are healthy,
-/// or there is no cluster to ask.
-async fn closed_gate(
-    args: &PromoteArgs,
+/// Returns how the services do in `from`, by name, as its cluster says.
+async fn health(
     from: &Environment,
+    to: &Environment,
+    services: &[&Service],
     config: &Config,
     context: &Context,
     ui: &Ui,
-) -> Result<Option<ClosedGate>, CommandError> {
-    if args.no_verify {
-        return Ok(None);
+) -> Result<BTreeMap<String, Fact<Proof>>, CommandError> {
+    if services.is_empty() {
+        return Ok(BTreeMap::new());
     }
-    let unproven = |error: CommandError| {
-        let context = format!("can't check whether `{}` is healthy", from.name);
-        error
-            .context(context)
-            .or_hint("promote without looking: --no-verify, or `verify: false` in a pipeline")
-    };
-    match context.cluster(from).await {
-        Ok(_) => {}
-        Err(error) if error.is_no_cluster() => {
-            let warning = format!("not checked whether {} is healthy: {error}", from.name);
-            ui.event(&Event::Warning(warning));
-            return Ok(None);
+    let names: Vec<String> = services.iter().map(|service| service.name.clone()).collect();
+    let unknown = |why: String| names.iter().map(move |name| (name.clone(), Err(why.clone())));
+    let is_required = to.gates.gates.iter().any(|gate| matches!(gate, Gate::Healthy(_)));
+    let looked = match context.cluster(from).await {
+        // To leave it at that is allowed, but a context that is misspelt must not pass for it.
+        Err(error) if error.is_no_cluster() => return Ok(unknown(error.to_string()).collect()),
+        Err(error) => Err(error),
+        Ok(_) => {
+            let proof = VerifyArgs::of_proof(&from.name, names.clone());
+            verify::verify(&proof, config, context, ui).await
         }
-        // A context that is misspelt must not pass for a cluster that is not there.
-        Err(error) => return Err(unproven(error)),
+    };
+    match looked {
+        Ok(report) => {
+            let of =
+                |rollout: &ops::RolloutReport| (rollout.service.clone(), Ok(ops::proof(rollout)));
+            Ok(report.rollouts.iter().map(of).collect())
+        }
+        Err(error) if is_required => Ok(unknown(error.in_one_line()).collect()),
+        Err(error) => {
+            let context = format!("can't check whether `{}` is healthy", from.name);
+            let way_out = "promote without looking: --unproven, or `verify: false` in a pipeline";
+            Err(error.context(context).or_hint(way_out))
+        }
     }
-    let proof = VerifyArgs::of_proof(&from.name, args.services.clone());
-    let report = verify::verify(&proof, config, context, ui).await.map_err(unproven)?;
-    Ok(report.failure().map(|reason| ClosedGate { from: from.name.clone(), reason }))
 }

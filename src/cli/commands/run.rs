@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::build::{self, BuildArgs};
-use super::promote::{self, PromoteArgs, Promoted};
-use super::set::{self, ChangeArgs};
+use super::promote::{self, PromoteArgs};
+use super::set::{self, ChangeArgs, Wanted};
 use super::verify::{self, VerifyArgs};
 use crate::cli::context::Context;
 use crate::cli::error::CommandError;
@@ -15,7 +15,7 @@ use crate::cli::exit::Exit;
 use crate::cli::ui::Ui;
 use crate::config::{Config, Service};
 use crate::image::PinnedImage;
-use crate::ops::{self, Event, Outcome, SameDigest, StepRunner};
+use crate::ops::{self, Event, GatedReport, Outcome, SameDigest, StepRunner};
 use crate::pipeline::{Action, CommandLine, Pipeline};
 use crate::report::PlannedSteps;
 use crate::system::Command;
@@ -163,34 +163,31 @@ impl<'a> Runner<'a> {
     async fn set(&mut self, environment: &str) -> Result<(), CommandError> {
         let environment = self.config.environment(environment)?;
         let images = self.images.clone();
-        let report = set::set(
+        let wanted = Wanted {
             environment,
             images,
-            SameDigest::Leave,
-            ChangeArgs::default(),
-            self.config,
-            self.context,
-            self.ui,
-        )
-        .await?;
-        self.ui.report(&report)?;
-        self.commit = report.revision().map(ToString::to_string);
-        Ok(())
+            same_digest: SameDigest::Leave,
+            change: ChangeArgs::default(),
+            overrides: Vec::new(),
+        };
+        let report = set::set(wanted, self.config, self.context, self.ui).await?;
+        self.changed(&report)
     }
 
     async fn promote(&mut self, args: PromoteArgs) -> Result<(), CommandError> {
-        let promoted = promote::promote(&args, self.config, self.context, self.ui).await?;
-        let report = match promoted {
-            Promoted::Written(report) => report,
-            Promoted::Blocked(gate) => {
-                let reason = format!("{} is not healthy: {}", gate.from, gate.reason);
-                return Err(CommandError::failed(reason));
-            }
+        let report = promote::promote(&args, self.config, self.context, self.ui).await?;
+        self.changed(&report)
+    }
+
+    /// Takes over what came of a change, for the steps after it.
+    fn changed(&mut self, report: &GatedReport) -> Result<(), CommandError> {
+        self.ui.report(report)?;
+        let Some(set) = &report.set else {
+            return Err(CommandError::failed(report.closed_sentence().unwrap_or_default()));
         };
-        self.ui.report(&report)?;
-        self.commit = report.set.revision().map(ToString::to_string);
-        if let Outcome::PullRequest { url, .. } = &report.set.outcome {
-            let to = &report.set.environment;
+        self.commit = set.revision().map(ToString::to_string);
+        if let Outcome::PullRequest { url, .. } = &set.outcome {
+            let to = &set.environment;
             let reason = format!("{to} waits for {url} to be merged; run `deployctl verify` then");
             self.waiting = Some(reason);
         }

@@ -6,12 +6,16 @@ use std::time::Duration;
 use crate::cli::context::Context;
 use crate::cli::error::CommandError;
 use crate::cli::exit::Exit;
+use crate::cli::passage::{OverrideArgs, Witnesses};
 use crate::cli::ui::Ui;
 use crate::config::{Config, Environment, Service, Via};
 use crate::git::Source;
 use crate::github;
 use crate::image::{Digest, ImageReference, PinnedImage};
-use crate::ops::{self, Manifests, PullRequests, SameDigest, SetOptions, SetReport, SourceCommit};
+use crate::ops::{
+    self, GatedReport, Manifests, PullRequests, SameDigest, SetOptions, SourceCommit,
+};
+use crate::promotion::Override;
 use crate::registry::Registry as _;
 use crate::system;
 
@@ -19,6 +23,9 @@ use crate::system;
 ///
 /// Only the image's entry in the kustomization changes; a second run changes nothing. A push that
 /// loses a race is applied to the new tip and tried again.
+///
+/// The environment's gates are judged, other than `healthy` and `soak`, which are about the environment
+/// that an image comes from. If one is closed, nothing is written (exit code 3).
 #[derive(Debug, clap::Args)]
 pub(crate) struct SetArgs {
     /// The environment to change
@@ -30,17 +37,28 @@ pub(crate) struct SetArgs {
     images: Vec<String>,
     #[command(flatten)]
     change: ChangeArgs,
+    #[command(flatten)]
+    overrides: OverrideArgs,
 }
 
 /// What every command takes that changes overlays.
 #[derive(Debug, Clone, Copy, Default, clap::Args)]
 pub(crate) struct ChangeArgs {
-    /// Show the change, and write nothing
+    /// Show what the gates say and what would change, and write nothing
     #[arg(long)]
     pub(super) dry_run: bool,
     /// Write it also if more changes in the rendered manifests than the images that are asked for
     #[arg(long)]
     pub(super) allow_other_changes: bool,
+}
+
+/// What is to be written where.
+pub(super) struct Wanted<'a> {
+    pub(super) environment: &'a Environment,
+    pub(super) images: Vec<(&'a Service, PinnedImage)>,
+    pub(super) same_digest: SameDigest,
+    pub(super) change: ChangeArgs,
+    pub(super) overrides: Vec<Override>,
 }
 
 pub(crate) async fn run(args: &SetArgs, context: &Context, ui: &Ui) -> Result<Exit, CommandError> {
@@ -55,26 +73,38 @@ pub(crate) async fn run(args: &SetArgs, context: &Context, ui: &Ui) -> Result<Ex
         }
         images.push((service, image));
     }
-    let report =
-        set(environment, images, SameDigest::Retag, args.change, &config, context, ui).await?;
+    let wanted = Wanted {
+        environment,
+        images,
+        same_digest: SameDigest::Retag,
+        change: args.change,
+        overrides: args.overrides.overrides(None, environment)?,
+    };
+    let report = set(wanted, &config, context, ui).await?;
     ui.report(&report)?;
-    Ok(Exit::Done)
+    Ok(exit(&report))
 }
 
-/// Writes `images` into the overlays of `environment` and returns what came of it.
+/// Returns how a command ends whose change has passed the gates, or not.
+pub(super) fn exit(report: &GatedReport) -> Exit {
+    if report.closed().is_empty() { Exit::Done } else { Exit::GateClosed }
+}
+
+/// Writes the images into the overlays, if the gates let them pass, and returns what came of it.
 pub(super) async fn set(
-    environment: &Environment,
-    images: Vec<(&Service, PinnedImage)>,
-    same_digest: SameDigest,
-    change: ChangeArgs,
+    wanted: Wanted<'_>,
     config: &Config,
     context: &Context,
     ui: &Ui,
-) -> Result<SetReport, CommandError> {
+) -> Result<GatedReport, CommandError> {
+    let Wanted { environment, images, same_digest, change, overrides } = wanted;
     let source = context.source(config.folder()).await?.map(source_commit);
     with_options(environment, change, config, context, async |options| {
+        let remote = &options.manifests.remote;
+        let witnesses = Witnesses::new(environment, remote, config, context).await?;
+        let passage = witnesses.passage(None, BTreeMap::new(), overrides);
         let options = SetOptions { images, same_digest, source, ..options };
-        Ok(ops::set(&options, &|event| ui.event(&event)).await?)
+        Ok(ops::pass(&passage, options, &|event| ui.event(&event)).await?)
     })
     .await
 }

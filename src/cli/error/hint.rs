@@ -11,6 +11,7 @@ use crate::github::GithubError;
 use crate::image::TagPolicyError;
 use crate::kustomize::{EditError, FindError};
 use crate::ops::{BuildError, EffectError, SetError, StatedImageError};
+use crate::promotion::UnknownGate;
 use crate::registry::RegistryError;
 use crate::render::RenderError;
 
@@ -24,6 +25,12 @@ pub(super) fn hint_for(error: &(dyn Error + 'static)) -> Option<String> {
     }
     if let Some(error) = found::<EffectError>(error) {
         return effect(error);
+    }
+    if let Some(error) = found::<UnknownGate>(error) {
+        return match error.known.as_slice() {
+            [] => Some("it has no gates; leave --override out".to_owned()),
+            known => Some(format!("its gates here: {}", known.join(", "))),
+        };
     }
     let hint = None
         .or_else(|| found::<ConfigError>(error).and_then(config))

@@ -12,10 +12,10 @@ use jiff::Timestamp;
 
 use super::verify::Ancestry;
 use super::{
-    BuildError, BuildOptions, BuildReport, Change, CommitAncestry, Destination, Emit, Manifests,
-    PromoteError, PromoteOptions, PromoteReport, RolloutReport, RolloutVerdict, SameDigest,
-    SetError, SetOptions, SetReport, VerifyError, VerifyOptions, build, history, promote, set,
-    verify,
+    BuildError, BuildOptions, BuildReport, Change, CommitAncestry, Destination, Emit, GatedReport,
+    Manifests, Passage, PromoteError, Promotion, RolloutReport, RolloutVerdict, SameDigest,
+    SetError, SetOptions, SetReport, SourceRepositories, VerifyError, VerifyOptions, build,
+    history, promote, proof, set, verify,
 };
 use crate::cluster::{ClusterError, Scope};
 use crate::config::{Config, ConfigError, Service};
@@ -56,7 +56,7 @@ pub enum Scene<'a> {
     /// A rollout ended.
     Verified(&'a RolloutReport),
     /// Prod states the image.
-    Promoted(&'a PromoteReport),
+    Promoted(&'a GatedReport),
     /// What happened to prod's overlay.
     History(&'a [Change]),
 }
@@ -134,9 +134,9 @@ pub async fn demo(
     show(Scene::Verified(&rollout));
 
     if rollout.verdict == RolloutVerdict::Healthy {
-        let promoted = stage.promote(service, emit).await?;
+        let promoted = stage.promote(service, &rollout, emit).await?;
         show(Scene::Promoted(&promoted));
-        commits.extend(promoted.set.revision().cloned());
+        commits.extend(promoted.set.as_ref().and_then(SetReport::revision).cloned());
         let last = commits.last().expect("dev was set above");
         show(Scene::Replay("prod"));
         rollout = stage.verify(Rollout::HealthyProd, "prod", last, service, &image, emit).await?;
@@ -222,10 +222,27 @@ impl<'a> Stage<'a> {
         Ok(set(&SetOptions { images, ..self.change("dev") }, emit).await?)
     }
 
-    async fn promote(&self, service: &Service, emit: Emit<'_>) -> Result<PromoteReport, DemoError> {
-        let from = &self.config.environments["dev"];
-        let promotion = PromoteOptions { from, services: vec![service] };
-        Ok(promote(&promotion, self.change("prod"), emit).await?)
+    /// Promotes what `rollout` shows of dev.
+    async fn promote(
+        &self,
+        service: &Service,
+        rollout: &RolloutReport,
+        emit: Emit<'_>,
+    ) -> Result<GatedReport, DemoError> {
+        let (from, options) = (&self.config.environments["dev"], self.change("prod"));
+        let promotion = Promotion::read(from, vec![service], &options, emit).await?;
+        let passage = Passage {
+            from: Some(from),
+            health: BTreeMap::from([(service.name.clone(), Ok(proof(rollout)))]),
+            overrides: Vec::new(),
+            github: Err("the demo has none".to_owned()),
+            sources: SourceRepositories {
+                caches: &self.options.home.join("cache"),
+                environment: self.options.environment,
+                trusted: Vec::new(),
+            },
+        };
+        Ok(promote(promotion, &passage, options, emit).await?)
     }
 
     /// Verifies a recorded rollout of `image` at `revision`.

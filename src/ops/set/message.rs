@@ -31,11 +31,7 @@ pub(super) fn body(options: &SetOptions<'_>, edits: &[Edited]) -> String {
 
 /// Returns what goes on record, one an image.
 pub(super) fn records(options: &SetOptions<'_>) -> Vec<Record> {
-    let source = options.source.as_ref().map(|source| RecordedSource {
-        commit: source.id.clone(),
-        repository: source.remote.clone(),
-        time: Some(source.time),
-    });
+    let source = options.source.as_ref().map(RecordedSource::from);
     let record = |(service, image): &(&crate::config::Service, _)| Record {
         service: service.name.clone(),
         environment: options.environment.name.clone(),

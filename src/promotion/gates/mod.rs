@@ -42,13 +42,16 @@ pub enum Gate {
 }
 
 impl Gate {
+    /// The name of the gate that people open by approving.
+    pub const APPROVAL: &'static str = "approval";
+
     /// Returns the name that configuration, reports and overrides call it by.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Healthy(_) => "healthy",
             Self::Soak(_) => "soak",
             Self::Freeze(_) => "freeze",
-            Self::Approval(_) => "approval",
+            Self::Approval(_) => Self::APPROVAL,
             Self::Checks(_) => "checks",
             Self::DigestPinned => "digest-pinned",
             Self::Branch(_) => "branch",

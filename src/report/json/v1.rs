@@ -7,7 +7,8 @@ use crate::health::Health;
 use crate::image;
 use crate::ops::{self, Outcome, StepOutcome};
 use crate::pipeline::Pipeline;
-use crate::report::{ClosedGate, HealthReport, VerifyReport};
+use crate::promotion::Verdict;
+use crate::report::{HealthReport, VerifyReport};
 use crate::rollout::{Evidence, RootCause};
 
 /// Returns `document` as JSON with the name of its schema first.
@@ -135,15 +136,72 @@ fn set_fields(report: &ops::SetReport) -> Set {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Promote {
-    from: String,
-    #[serde(flatten)]
-    set: Set,
+struct Gated {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<String>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    set: Option<Set>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    kept: Option<Kept>,
+    gates: Vec<Gate>,
 }
 
-/// Returns `deployctl.dev/promote/v1`.
-pub fn promote(report: &ops::PromoteReport) -> Value {
-    document("promote", &Promote { from: report.from.clone(), set: set_fields(&report.set) })
+/// What a closed gate has kept from being changed.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Kept {
+    environment: String,
+    /// `gate-closed`.
+    outcome: &'static str,
+    reason: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Gate {
+    gate: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    service: Option<String>,
+    /// `open`, `closed` or `unknown`.
+    verdict: &'static str,
+    why: String,
+    /// RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    opens_at: Option<String>,
+    /// The reason for which it was overridden.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    overridden: Option<String>,
+}
+
+impl From<&Verdict> for Gate {
+    fn from(verdict: &Verdict) -> Self {
+        Self {
+            gate: verdict.gate,
+            service: verdict.service.clone(),
+            verdict: verdict.standing.as_str(),
+            why: verdict.why.clone(),
+            opens_at: verdict.opens_at.map(|at| at.to_string()),
+            overridden: verdict.overridden.clone(),
+        }
+    }
+}
+
+/// Returns `deployctl.dev/promote/v1`, or `deployctl.dev/set/v1` where the images come from no
+/// environment.
+pub fn gated(report: &ops::GatedReport) -> Value {
+    let kept = || Kept {
+        environment: report.environment.clone(),
+        outcome: "gate-closed",
+        reason: report.closed_sentence().unwrap_or_default(),
+    };
+    let schema = if report.from.is_some() { "promote" } else { "set" };
+    let gated = Gated {
+        from: report.from.clone(),
+        set: report.set.as_ref().map(set_fields),
+        kept: report.set.is_none().then(kept),
+        gates: report.verdicts.iter().map(Gate::from).collect(),
+    };
+    document(schema, &gated)
 }
 
 /// Returns `deployctl.dev/diff/v1`.
@@ -465,14 +523,6 @@ impl From<&ops::PodReport> for PodOf {
             restarts: pod.restarts,
         }
     }
-}
-
-/// Returns `deployctl.dev/promote/v1` for a promotion that was not carried out.
-pub fn closed_gate(gate: &ClosedGate) -> Value {
-    document(
-        "promote",
-        &json!({ "from": gate.from, "outcome": "gate-closed", "reason": gate.reason }),
-    )
 }
 
 /// Returns `deployctl.dev/demo/v1`.

@@ -283,7 +283,7 @@ fn no_cluster_or_one_that_does_not_answer() {
     shop.world = shop.world.with("KUBECONFIG", file.as_str());
     refused(&shop.world.run(&verify), 1, "can't reach the cluster at `https://127.0.0.1:", "is up");
     let ran = shop.world.run(&["promote", "--to", "prod"]);
-    refused(&ran, 1, "can't check whether `dev` is healthy", "--no-verify");
+    refused(&ran, 1, "can't check whether `dev` is healthy", "--unproven");
 }
 
 #[test]
@@ -310,7 +310,7 @@ fn a_context_that_is_misspelt_does_not_pass_for_no_cluster() {
     let ran = shop.world.run(&["verify", "--env", "dev"]);
     refused(&ran, 1, "there is no context `hoem`; the kubeconfig has `home`", "`context`");
     let ran = shop.world.run(&["promote", "--to", "prod"]);
-    refused(&ran, 1, "there is no context `hoem`; the kubeconfig has `home`", "--no-verify");
+    refused(&ran, 1, "there is no context `hoem`; the kubeconfig has `home`", "--unproven");
 }
 
 #[test]

@@ -1,0 +1,138 @@
+//! The facts that gates ask for, each gathered only if a gate does.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+
+use super::Passage;
+use super::lineage::{Lineage, lineage};
+use crate::config::Service;
+use crate::git::{CommitId, CommitTree};
+use crate::image::PinnedImage;
+use crate::k8s::pod_images;
+use crate::ops::SetOptions;
+use crate::promotion::{
+    Check, Fact, Facts, Gate, Policy, Proof, RecordedSource, Reviews, ServiceFacts,
+};
+
+/// Where the facts about a change come from.
+pub(super) struct Asked<'a> {
+    pub(super) passage: &'a Passage<'a>,
+    pub(super) options: &'a SetOptions<'a>,
+    /// The branch's tip, and its files.
+    pub(super) tip: &'a CommitId,
+    pub(super) tree: &'a CommitTree,
+}
+
+impl Asked<'_> {
+    /// Returns what the gates of `policy` ask for about the images that change, and the commits that
+    /// those were built from as the environment that they come from has them on record.
+    pub(super) async fn gather(
+        &self,
+        policy: &Policy,
+        changed: &[(&Service, PinnedImage)],
+    ) -> (Facts, BTreeMap<String, RecordedSource>) {
+        let (mut services, mut origins) = (Vec::new(), BTreeMap::new());
+        for (service, image) in changed {
+            let lineage = self.lineage(policy, service, image).await;
+            services.push(self.service(policy, service, image, &lineage).await);
+            origins.extend(lineage.source.ok().map(|source| (service.name.clone(), source)));
+        }
+        let from = self.passage.from.map(|from| from.name.as_str());
+        let mut facts = Facts::new(self.options.time, from, services);
+        if policy.gates.iter().any(|gate| matches!(gate, Gate::Approval(_))) {
+            facts.reviews = self.reviews(changed).await;
+        }
+        (facts, origins)
+    }
+
+    async fn service(
+        &self,
+        policy: &Policy,
+        service: &Service,
+        image: &PinnedImage,
+        lineage: &Lineage,
+    ) -> ServiceFacts {
+        let mut facts = ServiceFacts::new(&service.name, image.clone());
+        let source = lineage.source.as_ref().map_err(Clone::clone);
+        for gate in &policy.gates {
+            match gate {
+                Gate::Healthy(_) => facts.health = self.health(service),
+                Gate::Soak(_) => facts.since = lineage.since.clone(),
+                Gate::Checks(_) => facts.checks = self.checks(source.clone()).await,
+                Gate::DigestPinned => facts.unpinned = self.unpinned(service, image).await,
+                Gate::Branch(branch) => {
+                    let sources = &self.passage.sources;
+                    facts.is_on_branch = sources.is_on_branch(source.clone(), &branch.name).await;
+                }
+                // They are not about a single service.
+                Gate::Freeze(_) | Gate::Approval(_) => {}
+            }
+        }
+        facts
+    }
+
+    fn health(&self, service: &Service) -> Fact<Proof> {
+        let unasked = || Err("no cluster was asked".to_owned());
+        self.passage.health.get(&service.name).cloned().unwrap_or_else(unasked)
+    }
+
+    /// Returns where the image comes from and since when that place has it.
+    async fn lineage(&self, policy: &Policy, service: &Service, image: &PinnedImage) -> Lineage {
+        let Some(from) = self.passage.from else {
+            let source = self.options.source.as_ref().map(RecordedSource::from);
+            let source = source.ok_or_else(|| {
+                "there is no git repository around deployctl.yaml that it was built from".to_owned()
+            });
+            return Lineage { since: Err("it comes from no environment".to_owned()), source };
+        };
+        let soaks = policy.gates.iter().any(|gate| matches!(gate, Gate::Soak(_)));
+        lineage(self.options.manifests, self.tip, from, service, image, soaks).await
+    }
+
+    /// Returns the checks of the commit that an image was built from.
+    async fn checks(&self, source: Fact<&RecordedSource>) -> Fact<Vec<Check>> {
+        let source = source?;
+        let address = self.passage.sources.address(source)?;
+        let client = self.passage.github.clone()?;
+        let found = client.repository_of(address);
+        let (owner, name) = found.ok_or_else(|| format!("{address} is not on GitHub"))?;
+        Err(format!("{owner}/{name} was not asked"))
+    }
+
+    /// Returns the reviews of the environment's pull request.
+    async fn reviews(&self, _: &[(&Service, PinnedImage)]) -> Fact<Reviews> {
+        Err("GitHub was not asked".to_owned())
+    }
+
+    /// Returns the images of the overlay's pods that have no digest, other than the one that gets one.
+    async fn unpinned(&self, service: &Service, image: &PinnedImage) -> Fact<Vec<String>> {
+        let overlay = self.options.environment.overlay(service);
+        let rendered = self.options.renderer.render(self.tree, &overlay).await;
+        let rendered = rendered.map_err(|error| reason(&error))?;
+        let name = image.name.to_string();
+        let changes = |text: &str| {
+            [&service.image_in_manifests, &name].into_iter().any(|name| {
+                let rest = text.strip_prefix(name.as_str());
+                rest.is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '@']))
+            })
+        };
+        let images = pod_images(&rendered.objects).into_iter().map(|container| container.image);
+        let mut unpinned: Vec<String> =
+            images.filter(|image| !image.contains("@sha256:") && !changes(image)).collect();
+        unpinned.sort();
+        unpinned.dedup();
+        Ok(unpinned)
+    }
+}
+
+/// Returns the error and its causes in one line.
+pub(super) fn reason(error: &(dyn Error + 'static)) -> String {
+    let mut texts: Vec<String> = Vec::new();
+    for text in std::iter::successors(Some(error), |&error| error.source()).map(ToString::to_string)
+    {
+        if !texts.last().is_some_and(|last| last.contains(&text)) {
+            texts.push(text);
+        }
+    }
+    texts.join(": ")
+}
