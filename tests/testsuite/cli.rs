@@ -10,5 +10,6 @@ mod secrets;
 mod shop;
 mod stand_alone;
 mod stated;
+mod targets;
 mod together;
 mod usage;
