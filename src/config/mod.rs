@@ -214,6 +214,11 @@ impl Environment {
         }
     }
 
+    /// Returns the branch of deployctl's own on which changes of the environment are proposed.
+    pub fn proposal_branch(&self) -> String {
+        format!("deployctl/{}", self.name)
+    }
+
     /// Returns the service's Argo CD Application, if the environment has Applications.
     pub fn application(&self, service: &Service) -> Option<ApplicationName> {
         let text = self.fill(self.application.as_ref()?, service);

@@ -3,6 +3,7 @@
 mod actions;
 mod demo;
 mod effect;
+mod gates;
 mod interrupt;
 mod pipelines;
 mod refusals;
