@@ -1,10 +1,14 @@
 //! Rendering by `kustomize build` or `kubectl kustomize`, whichever is installed.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use async_trait::async_trait;
 use camino::{Utf8Path, Utf8PathBuf};
 use tempfile::TempDir;
 
 use super::{RenderError, Rendered, Renderer, closure};
+use crate::image::Digest;
 use crate::k8s::Object;
 use crate::kustomize::{FileTree, FindError, MemoryTree, TreeError, inside};
 use crate::system::{Command, Environment};
@@ -15,7 +19,19 @@ pub struct External {
     program: Option<Program>,
     environment: Environment,
     load_restrictor: LoadRestrictor,
+    made: Arc<Mutex<Made>>,
 }
+
+/// The renderings that were made, by what they were made from: an overlay that is looked at again, as
+/// after a lost race, is rendered again only if one of its files has changed.
+#[derive(Debug, Default)]
+struct Made {
+    renderings: HashMap<Digest, Result<Rendered, String>>,
+    bytes: usize,
+}
+
+/// How much of them is kept, in bytes.
+const MOST_KEPT: usize = 64 << 20;
 
 /// Which files a kustomization may use; `--load-restrictor`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -44,12 +60,13 @@ impl External {
                 .find_map(program),
             environment: environment.clone(),
             load_restrictor: LoadRestrictor::default(),
+            made: Arc::default(),
         }
     }
 
     /// Sets which files a kustomization may use.
     pub fn with_load_restrictor(self, load_restrictor: LoadRestrictor) -> Self {
-        Self { load_restrictor, ..self }
+        Self { load_restrictor, made: Arc::default(), ..self }
     }
 
     /// Returns the program that it calls, or `None` if there is none.
@@ -65,8 +82,7 @@ impl External {
     /// As [`Renderer::render`].
     pub async fn render_dir(&self, dir: &Utf8Path) -> Result<Rendered, RenderError> {
         let yaml = self.build_dir(dir).await?;
-        let objects = Object::read_all(&yaml).map_err(|error| RenderError::failed(dir, &error))?;
-        Ok(Rendered { yaml, objects })
+        read(dir, yaml)
     }
 
     /// Returns what the program prints for the folder `dir` of the disk, byte for byte and unread.
@@ -141,17 +157,56 @@ impl Renderer for External {
         }
         let place = inside(dir).unwrap_or_default();
         let files = closure::needed(tree, dir, self.load_restrictor)?;
-        let mut printed = self.build_copy(&files, &place).await?;
+        let key = key(&files, &place);
+        let failed = |reason| RenderError::failed(dir, &reason);
+        if let Some(made) = self.made.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return made.map_err(failed);
+        }
+        let printed = self.build_copy(&files, &place).await?;
         // A field that names files in a way of its own needs them all.
         if printed.as_ref().is_err_and(|reason| reason.contains("no such file")) {
             let all = closure::everything(tree)?;
             if all != files {
-                printed = self.build_copy(&all, &place).await?;
+                let yaml = self.build_copy(&all, &place).await?.map_err(failed)?;
+                return read(dir, yaml);
             }
         }
-        let yaml = printed.map_err(|reason| RenderError::failed(dir, &reason))?;
-        let objects = Object::read_all(&yaml).map_err(|error| RenderError::failed(dir, &error))?;
-        Ok(Rendered { yaml, objects })
+        let made = match printed {
+            Ok(yaml) => Ok(read(dir, yaml)?),
+            Err(reason) => Err(reason),
+        };
+        self.made.lock().unwrap_or_else(PoisonError::into_inner).keep(key, &made);
+        made.map_err(failed)
+    }
+}
+
+fn read(dir: &Utf8Path, yaml: String) -> Result<Rendered, RenderError> {
+    let objects = Object::read_all(&yaml).map_err(|error| RenderError::failed(dir, &error))?;
+    Ok(Rendered { yaml, objects })
+}
+
+/// Returns what stands for a rendering of the folder `place` of `files`.
+fn key(files: &MemoryTree, place: &Utf8Path) -> Digest {
+    let mut text = format!("{place}\0").into_bytes();
+    for (path, bytes) in &files.0 {
+        text.extend_from_slice(format!("{path}\0{}\0", bytes.len()).as_bytes());
+        text.extend_from_slice(bytes);
+    }
+    Digest::of(&text)
+}
+
+impl Made {
+    fn get(&self, key: &Digest) -> Option<Result<Rendered, String>> {
+        self.renderings.get(key).cloned()
+    }
+
+    fn keep(&mut self, key: Digest, made: &Result<Rendered, String>) {
+        let bytes = made.as_ref().map_or(0, |rendered| rendered.yaml.len());
+        if self.bytes + bytes > MOST_KEPT {
+            *self = Self::default();
+        }
+        self.bytes += bytes;
+        self.renderings.insert(key, made.clone());
     }
 }
 

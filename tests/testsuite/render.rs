@@ -108,3 +108,32 @@ async fn a_folder_that_is_not_there_is_named() {
     let error = external.render_dir(Utf8Path::new("not/there")).await.unwrap_err();
     assert!(error.to_string().starts_with("no kustomization in `not/there`"), "{error}");
 }
+
+#[tokio::test]
+async fn an_overlay_is_rendered_again_only_if_one_of_its_files_has_changed() {
+    if peer("kubectl").is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let script = "#!/bin/sh\necho >> \"$COUNT\"\nexec kubectl kustomize .\n";
+    let program = folder.path().join("kustomize");
+    std::fs::write(&program, script).unwrap();
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&program, executable).unwrap();
+    let count = folder.path().join("count");
+    let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());
+    let environment =
+        [("PATH", path.as_str()), ("COUNT", count.to_str().unwrap()), ("HOME", "/nowhere")];
+    let external = External::new(&Environment::from_iter(environment));
+
+    let overlay = ("o/kustomization.yaml", "resources: [a.yaml]\n");
+    let object = "{apiVersion: v1, kind: ConfigMap, metadata: {name: a}}\n";
+    let first = tree(&[overlay, ("o/a.yaml", object), ("else", "1")]);
+    let other = tree(&[overlay, ("o/a.yaml", &object.replace("name: a", "name: b"))]);
+    let dir = Utf8Path::new("o");
+    let rendered = external.render(&first, dir).await.unwrap();
+    let again = tree(&[overlay, ("o/a.yaml", object), ("else", "2")]);
+    assert_eq!(external.clone().render(&again, dir).await.unwrap(), rendered);
+    assert_ne!(external.render(&other, dir).await.unwrap(), rendered);
+    assert_eq!(std::fs::read_to_string(count).unwrap(), "\n\n");
+}
