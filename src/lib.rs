@@ -27,6 +27,7 @@
 //! | [`rollout`] | a snapshot of a rollout to its progress and, if it fails, the cause |
 //! | [`promotion`] | what a promotion is on record as, and what is decided from that |
 //! | [`target`] | where an environment states an image: kustomization, Argo CD's source file, Helm values |
+//! | [`lint`] | what is wrong with overlays: rules, one file each |
 //! | [`pipeline`] | the pipeline file: steps and their order |
 //! | [`yaml`] | documents with byte spans, byte patches, scalar style |
 //! | [`system`] | environment variables, child processes, the clock |
@@ -53,6 +54,7 @@ pub mod health;
 pub mod image;
 pub mod k8s;
 pub mod kustomize;
+pub mod lint;
 pub mod ops;
 pub mod pipeline;
 pub mod promotion;

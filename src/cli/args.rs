@@ -93,6 +93,7 @@ pub(super) enum Command {
     Run(commands::run::RunArgs),
     Demo(commands::demo::DemoArgs),
     Edit(commands::edit::EditArgs),
+    Lint(commands::lint::LintArgs),
     Render(commands::render::RenderArgs),
     Health(commands::health::HealthArgs),
     Image(commands::image::ImageArgs),

@@ -60,10 +60,12 @@ impl CommandError {
 
     /// Returns whether there is no cluster to ask, rather than one that does not answer.
     pub(super) fn is_no_cluster(&self) -> bool {
-        let no_cluster = |error: &&(dyn Error + 'static)| {
-            matches!(found(*error), Some(ClusterError::NoCluster { .. }))
-        };
-        chain(&*self.error).iter().any(no_cluster)
+        self.is(|error| matches!(error, ClusterError::NoCluster { .. }))
+    }
+
+    /// Returns whether it is, or is caused by, an `E` of which `is` holds.
+    pub(super) fn is<E: Error + 'static>(&self, is: impl Fn(&E) -> bool) -> bool {
+        chain(&*self.error).iter().any(|error| found::<E>(*error).is_some_and(&is))
     }
 
     /// Returns the same error as that of a pipeline's step.

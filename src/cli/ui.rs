@@ -211,12 +211,22 @@ impl Ui {
 
     /// Shows an error at a place of a file under GitHub Actions; does nothing elsewhere.
     pub(crate) fn annotate_error(&self, message: &str, place: Option<(&Utf8Path, usize, usize)>) {
+        self.annotate(Level::Error, message, place);
+    }
+
+    /// Shows a message at a place of a file under GitHub Actions; does nothing elsewhere.
+    pub(crate) fn annotate(
+        &self,
+        level: Level,
+        message: &str,
+        place: Option<(&Utf8Path, usize, usize)>,
+    ) {
         if self.actions.is_none() {
             return;
         }
         let file = place.map(|(file, _, _)| self.in_workspace(file));
         let annotation = Annotation {
-            level: Level::Error,
+            level,
             file,
             line: place.map(|(_, line, _)| line),
             column: place.map(|(_, _, column)| column),

@@ -6,7 +6,7 @@ use super::file::{
     File, FileBuild, FileDigest, FileEngine, FileEnvironment, FileLayer, FileManifests,
     FileService, FileVia,
 };
-use super::{Author, Config, ConfigError, Environment, Manifests, Service, Via, write};
+use super::{Author, Config, ConfigError, Environment, Manifests, Service, Via};
 use crate::image::{
     DigestPolicy, Dockerfile, Engine, ImageReference, Layer, Method, Native, Recipe, RunConfig,
     TagPolicy, TagPolicyError,
@@ -64,7 +64,6 @@ fn config(path: &Utf8Path, file: File) -> Result<Config, Flaw> {
         services: services.collect::<Result<_, _>>()?,
     };
     check_promotions(&config)?;
-    write::check(&config)?;
     Ok(config)
 }
 
@@ -111,7 +110,6 @@ fn environment(name: &str, file: FileEnvironment) -> Result<Environment, Flaw> {
     check_name(name, &["environments", name])?;
     check_placeholders(&file.overlay, &path("overlay"))?;
     let overlay = relative(&file.overlay, &path("overlay"))?;
-    let write = write::write(name, &file)?;
     if let Some(application) = &file.application {
         check_placeholders(application, &path("application"))?;
     }
@@ -131,7 +129,6 @@ fn environment(name: &str, file: FileEnvironment) -> Result<Environment, Flaw> {
             FileDigest::Digest => DigestPolicy::Digest,
         },
         gates: super::gates::policy(name, via, file.gates)?,
-        write,
     })
 }
 
@@ -146,7 +143,7 @@ fn check_name(name: &str, path: &[&str]) -> Result<(), Flaw> {
 }
 
 /// Checks that only `{service}` and `{env}` stand in braces.
-pub(super) fn check_placeholders(text: &str, path: &[&str]) -> Result<(), Flaw> {
+fn check_placeholders(text: &str, path: &[&str]) -> Result<(), Flaw> {
     let rest = text.replace("{service}", "").replace("{env}", "");
     if !rest.contains(['{', '}']) {
         return Ok(());
@@ -156,7 +153,7 @@ pub(super) fn check_placeholders(text: &str, path: &[&str]) -> Result<(), Flaw> 
 }
 
 /// Returns `text` as a path that stays where it is joined to.
-pub(super) fn relative(text: &str, path: &[&str]) -> Result<Utf8PathBuf, Flaw> {
+fn relative(text: &str, path: &[&str]) -> Result<Utf8PathBuf, Flaw> {
     use camino::Utf8Component::{CurDir, Normal};
     let given = Utf8PathBuf::from(text);
     let inside = given.components().all(|part| matches!(part, Normal(_) | CurDir));
@@ -182,7 +179,6 @@ fn service(name: &str, file: FileService) -> Result<Service, Flaw> {
         name: name.to_owned(),
         image: image.name,
         image_in_manifests: file.image_in_manifests.unwrap_or(file.image),
-        helm: file.helm.map(|helm| write::keys(&path, &helm)).transpose()?,
         recipe: file.build.map(|build| recipe(name, build)).transpose()?,
         tag: file.tag.map_or(Ok(TagPolicy::default()), |text| tag(name, &text))?,
     })

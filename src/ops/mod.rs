@@ -11,6 +11,7 @@ mod gates;
 mod health_test;
 mod history;
 mod images;
+mod lint;
 mod manifests;
 mod promote;
 mod run;
@@ -28,6 +29,7 @@ pub use gates::{
 pub use health_test::{FailedCase, HealthTestError, HealthTestReport, health_test};
 pub use history::{Change, history};
 pub use images::{StatedImage, StatedImageError, stated_image};
+pub use lint::{LintError, LintOptions, LintReport, lint};
 pub use manifests::{CommitAncestry, Manifests};
 pub use promote::{PromoteError, Promotion, promote};
 pub use run::{RunError, RunReport, StepOutcome, StepRunner, run};

@@ -11,6 +11,7 @@ mod events;
 mod gates;
 mod health;
 pub mod json;
+mod lint;
 mod rollout;
 mod run;
 mod set;

@@ -15,6 +15,7 @@ const NOUNS: &[&str] = &[
     "image",
     "kustomize",
     "k8s",
+    "lint",
     "health",
     "argocd",
     "rollout",

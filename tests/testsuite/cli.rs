@@ -3,14 +3,12 @@
 mod actions;
 mod demo;
 mod effect;
-mod gates;
 mod interrupt;
 mod pipelines;
 mod refusals;
 mod secrets;
-mod shop;
+pub(crate) mod shop;
 mod stand_alone;
 mod stated;
-mod targets;
 mod together;
 mod usage;

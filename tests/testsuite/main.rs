@@ -18,6 +18,7 @@ mod git_local;
 mod github;
 mod health;
 mod kustomize;
+mod lint;
 mod readme;
 mod registry;
 mod render;

@@ -8,6 +8,7 @@ pub(super) mod edit;
 pub(super) mod health;
 pub(super) mod history;
 pub(super) mod image;
+pub(super) mod lint;
 pub(super) mod man;
 pub(super) mod promote;
 pub(super) mod render;
@@ -35,6 +36,7 @@ pub(super) fn run(command: Command, context: &Context, ui: &Ui) -> Result<Exit, 
         Command::History(args) => context.block_on(history::run(&args, context, ui)),
         Command::Run(args) => context.block_on(run::run(&args, context, ui)),
         Command::Demo(args) => context.block_on(demo::run(&args, context, ui)),
+        Command::Lint(args) => context.block_on(lint::run(&args, context, ui)),
         Command::Render(args) => context.block_on(render::run(&args, context, ui)),
         Command::Edit(args) => edit::run(&args, ui),
         Command::Health(args) => health::run(&args, ui),

@@ -6,13 +6,13 @@ use crate::support::World;
 use crate::support::git_server::GitServer;
 
 /// A digest that no image has.
-pub(super) const DIGEST: &str =
+pub(crate) const DIGEST: &str =
     "sha256:00000000000000000000000000000000000000000000000000000000000000aa";
 
 /// A world with `deployctl.yaml`, and a manifests repository beside it.
-pub(super) struct Shop {
-    pub(super) world: World,
-    pub(super) manifests: GitServer,
+pub(crate) struct Shop {
+    pub(crate) world: World,
+    pub(crate) manifests: GitServer,
 }
 
 const DEV: &str = "\
@@ -50,7 +50,7 @@ spec:
 ";
 
 impl Shop {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let manifests = GitServer::bare(&[
             ("apps/ranking/base/kustomization.yaml", BASE),
             ("apps/ranking/base/deployment.yaml", DEPLOYMENT),
@@ -64,7 +64,7 @@ impl Shop {
     }
 
     /// Writes `deployctl.yaml` for the manifests at `repo`, `prod` ending with the line `more`.
-    pub(super) fn configure(&self, repo: &str, more: &str) -> Utf8PathBuf {
+    pub(crate) fn configure(&self, repo: &str, more: &str) -> Utf8PathBuf {
         let text = format!(
             "version: 1\nmanifests: {{repo: '{repo}', branch: main}}\nenvironments:\n  dev:\n    overlay: apps/{{service}}/overlays/dev\n  prod:\n    overlay: apps/{{service}}/overlays/prod\n    from: dev\n{more}services:\n  ranking:\n    image: registry.example.com/shop/ranking\n"
         );
@@ -72,7 +72,7 @@ impl Shop {
     }
 
     /// Returns the overlay of an environment at the branch's tip.
-    pub(super) fn overlay(&self, environment: &str) -> String {
+    pub(crate) fn overlay(&self, environment: &str) -> String {
         self.manifests
             .file("main", &format!("apps/ranking/overlays/{environment}/kustomization.yaml"))
     }

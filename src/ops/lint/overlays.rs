@@ -1,0 +1,172 @@
+//! The overlays: what they say, what they are built on, and what they render to.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use futures_util::future::join_all;
+
+use super::{LintError, LintOptions};
+use crate::config::{Environment, Service};
+use crate::kustomize::{
+    ChangedTree, FILE_NAMES, FindError, Kustomization, MemoryTree, TreeError, below,
+    find_kustomization, images, inside, without_images,
+};
+use crate::lint::{Overlay, Rendering, Stage};
+use crate::promotion::Gate;
+use crate::render::RenderError;
+
+/// How many overlays are rendered at a time.
+const AT_A_TIME: usize = 4;
+
+/// Who writes into an overlay.
+#[derive(Default)]
+struct Writers {
+    stages: Vec<Stage>,
+    managed: BTreeSet<String>,
+}
+
+/// Returns the overlays in the order of their folders; says in `unchecked` which are not there.
+pub(super) async fn gather(
+    options: &LintOptions<'_>,
+    unchecked: &mut Vec<String>,
+) -> Result<Vec<Overlay>, LintError> {
+    let folders = match &options.overlays {
+        Some(overlays) => configured(overlays),
+        None => roots(options)?.into_iter().map(|folder| (folder, Writers::default())).collect(),
+    };
+    let mut overlays = Vec::new();
+    for (dir, writers) in folders {
+        match read(options, &dir, writers) {
+            Ok(overlay) => overlays.push(overlay),
+            // A service need not be in every environment.
+            Err(FindError::Missing { .. }) => {
+                unchecked.push(format!("no overlay in `{dir}`, so nothing is checked there"));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    for some in overlays.chunks_mut(AT_A_TIME) {
+        let rendered =
+            join_all(some.iter().map(async |overlay| render(options, overlay).await)).await;
+        for (overlay, (rendering, incoming, reason)) in some.iter_mut().zip(rendered) {
+            (overlay.rendering, overlay.incoming) = (rendering, incoming);
+            unchecked.extend(reason.filter(|reason| !unchecked.contains(reason)));
+        }
+    }
+    Ok(overlays)
+}
+
+fn configured(overlays: &[(&Environment, &Service)]) -> BTreeMap<Utf8PathBuf, Writers> {
+    let mut folders: BTreeMap<Utf8PathBuf, Writers> = BTreeMap::new();
+    for (environment, service) in overlays {
+        let writers = folders.entry(environment.overlay(service)).or_default();
+        let stage = Stage {
+            name: environment.name.clone(),
+            is_promoted: environment.from.is_some(),
+            is_pinned: environment.gates.gates.contains(&Gate::DigestPinned),
+        };
+        if !writers.stages.contains(&stage) {
+            writers.stages.push(stage);
+        }
+        let names = [service.image_in_manifests.clone(), service.image.to_string()];
+        writers.managed.extend(names);
+        writers.managed.insert(service.image.familiar());
+    }
+    folders
+}
+
+/// Returns the folders of the tree with a kustomization that no other one is built on.
+fn roots(options: &LintOptions<'_>) -> Result<Vec<Utf8PathBuf>, LintError> {
+    let mut folders = BTreeSet::new();
+    let mut used = BTreeSet::new();
+    for file in options.tree.files(Utf8Path::new(""))? {
+        let dir = file.parent().unwrap_or(Utf8Path::new("")).to_owned();
+        if !file.file_name().is_some_and(|name| FILE_NAMES.contains(&name)) {
+            continue;
+        }
+        let Some(bytes) = options.tree.read(&file)? else { continue };
+        if let Ok(kustomization) = Kustomization::parse(&bytes) {
+            let lists =
+                [kustomization.resources(), kustomization.bases(), kustomization.components()];
+            used.extend(lists.concat().into_iter().filter_map(|path| inside(&dir.join(path))));
+            let kind = kustomization.document().root().get("kind");
+            if kind.and_then(|kind| kind.value.as_str()) == Some("Component") {
+                continue;
+            }
+        }
+        folders.insert(dir);
+    }
+    Ok(folders.into_iter().filter(|folder| !used.contains(folder)).collect())
+}
+
+fn read(options: &LintOptions<'_>, dir: &Utf8Path, writers: Writers) -> Result<Overlay, FindError> {
+    let (file, bytes) = find_kustomization(options.tree, dir)?;
+    let broken =
+        |error: &dyn std::fmt::Display| TreeError { path: file.clone(), reason: error.to_string() };
+    let kustomization = Kustomization::parse(&bytes).map_err(|error| broken(&error))?;
+    Ok(Overlay {
+        dir: dir.to_owned(),
+        below: below(options.tree, dir, &kustomization),
+        file,
+        kustomization,
+        stages: writers.stages,
+        managed: writers.managed,
+        rendering: Rendering::Unknown,
+        incoming: None,
+        registry: BTreeMap::new(),
+    })
+}
+
+/// Returns what the overlay renders to, the images that its entries are looked up among, and why
+/// that is not known.
+async fn render(
+    options: &LintOptions<'_>,
+    overlay: &Overlay,
+) -> (Rendering, Option<Vec<String>>, Option<String>) {
+    let bare = async {
+        let text = without_images(&overlay.kustomization)?;
+        let changes = MemoryTree([(overlay.file.clone(), text.into_bytes())].into());
+        let tree = ChangedTree { base: options.tree, changes: &changes };
+        let rendered = options.renderer.render(&tree, &overlay.dir).await.ok()?;
+        Some(images(&rendered.objects))
+    };
+    let (rendered, incoming) =
+        tokio::join!(options.renderer.render(options.tree, &overlay.dir), bare);
+    match rendered {
+        Ok(rendered) => {
+            let has_entries = !overlay.kustomization.images().is_empty();
+            let incoming = if has_entries { incoming } else { Some(images(&rendered.objects)) };
+            (Rendering::Objects(rendered.objects), incoming, None)
+        }
+        Err(RenderError::Failed { reason, .. }) if !is_out_of_reach(overlay, &reason) => {
+            (Rendering::Broken(reason), incoming, None)
+        }
+        Err(RenderError::NoRenderer { .. }) => {
+            let reason =
+                "what renders is not checked: neither `kustomize` nor `kubectl` is on PATH";
+            (Rendering::Unknown, None, Some(reason.to_owned()))
+        }
+        Err(error) => {
+            let text = error.to_string();
+            let first = text.lines().next().unwrap_or_default();
+            let reason = format!("what `{}` renders to is not checked: {first}", overlay.dir);
+            (Rendering::Unknown, incoming, Some(reason))
+        }
+    }
+}
+
+/// Returns whether the overlay needs what is not in the repository: a remote base, or a Helm chart.
+fn is_out_of_reach(overlay: &Overlay, reason: &str) -> bool {
+    let below = overlay.below.iter().map(|below| &below.kustomization);
+    let mut all = below.chain([&overlay.kustomization]);
+    all.any(|kustomization| {
+        let lists = [kustomization.resources(), kustomization.bases(), kustomization.components()];
+        let is_remote = |text: &&str| {
+            text.contains("://")
+                || text.starts_with("git@")
+                || text.contains("?ref=")
+                || text.starts_with("github.com/")
+        };
+        lists.concat().iter().any(is_remote)
+    }) || reason.contains("--enable-helm")
+}

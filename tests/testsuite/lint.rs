@@ -1,0 +1,247 @@
+//! What `lint` finds, by the cases in `tests/data/lint`, rendered for real.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use async_trait::async_trait;
+use camino::Utf8Path;
+use deployctl::config::Config;
+use deployctl::image::{Blob, Digest, ImageName, ImageReference, Manifest, Tag};
+use deployctl::kustomize::MemoryTree;
+use deployctl::lint::Branch;
+use deployctl::ops::{Event, LintOptions, LintReport, lint};
+use deployctl::registry::{BlobReader, Registry, RegistryError};
+use deployctl::render::External;
+use deployctl::report::{Report as _, json};
+use deployctl::system::Environment;
+use serde::Deserialize;
+
+use crate::cli::shop::Shop;
+use crate::support::{World, peer};
+
+/// A case: a repository, what the registry knows, and what is found.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Case {
+    files: BTreeMap<String, String>,
+    /// `environments.*.application`
+    application: Option<String>,
+    /// `environments.prod.gates`
+    gates: Option<serde_json::Value>,
+    /// Digests by reference; not asked if there are none.
+    registry: Option<BTreeMap<String, String>>,
+    /// A line each: severity, rule, place, message.
+    findings: String,
+}
+
+impl Case {
+    fn config(&self) -> Config {
+        let application = self.application.as_ref();
+        let application = application.map(|name| format!("    application: '{name}'\n"));
+        let application = application.unwrap_or_default();
+        let gates = self.gates.as_ref().map(|gates| format!("    gates: {gates}\n"));
+        let text = format!(
+            "version: 1\nenvironments:\n  dev:\n    overlay: '{{env}}'\n{application}  prod:\n    overlay: '{{env}}'\n    from: dev\n{}services:\n  web:\n    image: registry.example.com/shop/web\n",
+            gates.unwrap_or_default()
+        );
+        Config::parse(Utf8Path::new("deployctl.yaml"), &text).unwrap()
+    }
+}
+
+/// A registry that knows a few digests and nothing else.
+struct Digests(BTreeMap<String, String>);
+
+#[async_trait]
+impl Registry for Digests {
+    async fn resolve(&self, reference: &ImageReference) -> Result<Option<Digest>, RegistryError> {
+        Ok(self.0.get(&reference.to_string()).map(|digest| digest.parse().unwrap()))
+    }
+
+    async fn manifest(&self, _: &ImageReference) -> Result<Option<Manifest>, RegistryError> {
+        panic!("a digest is enough")
+    }
+
+    async fn has_blob(&self, _: &ImageName, _: &Digest) -> Result<bool, RegistryError> {
+        panic!("a digest is enough")
+    }
+
+    async fn blob(&self, _: &ImageName, _: &Digest) -> Result<BlobReader, RegistryError> {
+        panic!("a digest is enough")
+    }
+
+    async fn push_blob(&self, _: &ImageName, _: &Blob) -> Result<(), RegistryError> {
+        panic!("lint writes nothing")
+    }
+
+    async fn mount_blob(
+        &self,
+        _: &ImageName,
+        _: &Digest,
+        _: &ImageName,
+    ) -> Result<bool, RegistryError> {
+        panic!("lint writes nothing")
+    }
+
+    async fn push_manifest(
+        &self,
+        _: &ImageName,
+        _: &Manifest,
+        _: Option<&Tag>,
+    ) -> Result<(), RegistryError> {
+        panic!("lint writes nothing")
+    }
+}
+
+async fn report(case: &Case, renderer: &External) -> LintReport {
+    let files = case.files.iter().map(|(path, text)| (path.into(), text.clone().into_bytes()));
+    let tree = MemoryTree(files.collect());
+    let config = case.config();
+    let service = &config.services["web"];
+    let registry = case.registry.clone().map(Digests);
+    let options = LintOptions {
+        tree: &tree,
+        branch: Some(Branch {
+            remote: "https://git.example.com/shop/manifests".to_owned(),
+            name: "main".to_owned(),
+        }),
+        manifests: None,
+        overlays: Some(config.environments.values().map(|it| (it, service)).collect()),
+        renderer,
+        registry: registry.as_ref().map(|registry| registry as &dyn Registry),
+    };
+    lint(&options, &|event| assert!(matches!(event, Event::Warning(_)))).await.unwrap()
+}
+
+fn cases() -> Vec<(String, Case)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/lint");
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let read = files.map(|path| {
+        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
+        let case = serde_yaml::from_str(&std::fs::read_to_string(path).unwrap());
+        (name.clone(), case.unwrap_or_else(|error| panic!("{name}: {error}")))
+    });
+    read.collect()
+}
+
+fn lines(report: &LintReport) -> String {
+    let lines = report.findings.iter().map(|finding| {
+        let place = format!("{}:{}", finding.file, finding.line);
+        format!("{} {} {place} {}", finding.severity, finding.rule, finding.message)
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[tokio::test]
+async fn each_rule_finds_what_it_is_for_and_nothing_else() {
+    if peer("kubectl").is_none() {
+        return;
+    }
+    let renderer = External::new(&Environment::of_process());
+    let mut told = String::new();
+    for (name, case) in cases() {
+        let report = report(&case, &renderer).await;
+        let found = lines(&report);
+        if found != case.findings {
+            told.push_str(&format!("== {name}\n{found}\n-- expected\n{}\n", case.findings));
+        }
+        sarif_holds(&report);
+    }
+    assert!(told.is_empty(), "{told}");
+}
+
+/// Checks the properties that SARIF 2.1.0 requires, and those that code scanning reads.
+fn sarif_holds(report: &LintReport) {
+    let log = json::sarif(report);
+    assert_eq!(log["version"], "2.1.0");
+    let run = &log["runs"][0];
+    let driver = &run["tool"]["driver"];
+    assert_eq!(driver["name"], "deployctl");
+    let rules = driver["rules"].as_array().unwrap();
+    assert!(rules.iter().all(|rule| rule["shortDescription"]["text"].is_string()));
+    assert_eq!(run["invocations"][0]["executionSuccessful"], true);
+    let results = run["results"].as_array().unwrap();
+    assert_eq!(results.len(), report.findings.len());
+    for (result, finding) in results.iter().zip(&report.findings) {
+        let index = usize::try_from(result["ruleIndex"].as_u64().unwrap()).unwrap();
+        assert_eq!(rules[index]["id"], result["ruleId"]);
+        assert!(["error", "warning"].contains(&result["level"].as_str().unwrap()));
+        assert!(result["message"]["text"].as_str().unwrap().starts_with(&finding.message));
+        let place = &result["locations"][0]["physicalLocation"];
+        assert_eq!(place["artifactLocation"]["uri"], finding.file.as_str());
+        assert!(place["region"]["startLine"].as_u64().unwrap() >= 1);
+    }
+}
+
+#[tokio::test]
+async fn without_a_renderer_the_file_alone_is_looked_at_and_that_is_said() {
+    let renderer = External::new(&Environment::from_iter([("PATH", "/nowhere")]));
+    let (_, case) = cases().into_iter().find(|(name, _)| name == "duplicateName").unwrap();
+    let report = report(&case, &renderer).await;
+    assert_eq!(lines(&report), case.findings);
+    let said = "what renders is not checked: neither `kustomize` nor `kubectl` is on PATH";
+    assert!(report.unchecked.iter().any(|text| text == said), "{:?}", report.unchecked);
+    assert!(report.json()["unchecked"].as_array().unwrap().iter().any(|text| text == said));
+}
+
+#[test]
+fn a_folder_is_looked_at_without_a_configuration() {
+    if peer("kubectl").is_none() {
+        return;
+    }
+    let world = World::new();
+    world.write("m/base/kustomization.yaml", "resources: [pod.yaml]\n");
+    world.write(
+        "m/base/pod.yaml",
+        "apiVersion: v1\nkind: Pod\nmetadata: {name: web, namespace: default}\nspec:\n  containers:\n  - {name: web, image: web:1}\n",
+    );
+    let overlay = world.write(
+        "m/dev/kustomization.yaml",
+        "resources: [../base]\nimages:\n- name: wbe # the one\n  newTag: '2'\n",
+    );
+    let ran = world.run(&["lint", "--offline", "-C", "m", "--sarif", "found.sarif"]);
+    assert_eq!(ran.code, 1, "{ran:#?}");
+    insta::assert_snapshot!(ran.stdout, @"
+    error[no-effect]: the entry `wbe` changes nothing: no container has this image; the overlay has `web`
+     --> m/dev/kustomization.yaml:3:1
+      |
+    3 | - name: wbe # the one
+      | ^^^^^^^^^^^^^^^^^^^^^
+      |
+      = help: write the entry for `web`; in deployctl.yaml that is `imageInManifests: web` of the service
+
+    1 error in 1 overlay
+    ");
+    let sarif: serde_json::Value = serde_json::from_str(&world.read("found.sarif")).unwrap();
+    assert_eq!(sarif["runs"][0]["results"][0]["ruleId"], "no-effect");
+
+    let ran = world.run(&["lint", "--offline", "-C", "m", "--output", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(json["schema"], "deployctl.dev/lint/v1");
+    assert_eq!((&json["errors"], &json["overlays"]), (&1.into(), &1.into()));
+    assert_eq!(json["findings"][0]["line"], 3);
+
+    let text = std::fs::read_to_string(&overlay).unwrap().replace("wbe", "web");
+    std::fs::write(&overlay, text).unwrap();
+    let ran = world.run(&["lint", "--offline", "-C", "m"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (0, "nothing found in 1 overlay\n"), "{ran:#?}");
+}
+
+#[test]
+fn the_branch_is_looked_at_and_github_is_told() {
+    if peer("kubectl").is_none() {
+        return;
+    }
+    let shop = Shop::new();
+    let redis = "resources: [deployment.yaml]\nimages:\n- {name: redis, newTag: '7'}\n";
+    shop.manifests.commit("main", &[("apps/ranking/base/kustomization.yaml", redis)]);
+    let overlay = shop.overlay("dev").replace("  - name: registry", "  - name: registy");
+    shop.manifests.commit("main", &[("apps/ranking/overlays/dev/kustomization.yaml", &overlay)]);
+    let world = shop.world.with("GITHUB_ACTIONS", "true");
+    let ran = world.run(&["lint", "--offline", "--env", "dev"]);
+    assert_eq!(ran.code, 1, "{ran:#?}");
+    assert!(ran.stdout.contains("error[no-effect]"), "{ran:#?}");
+    let annotation = "::error file=apps/ranking/overlays/dev/kustomization.yaml,line=4";
+    assert!(ran.stderr.contains(annotation), "{ran:#?}");
+    assert_eq!(world.run(&["lint", "--offline", "--env", "prod"]).code, 0);
+    assert_eq!(world.run(&["lint", "--offline", "--env", "nowhere"]).code, 2);
+}
