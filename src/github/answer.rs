@@ -1,8 +1,11 @@
 //! What GitHub answers, read within bounds.
 
+use std::error::Error;
+
 use bytes::Bytes;
-use reqwest::Response;
-use reqwest::header::HeaderMap;
+use http::{HeaderMap, Response};
+use http_body_util::BodyExt as _;
+use http_body_util::combinators::BoxBody;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -23,16 +26,20 @@ pub(super) struct Answer {
 
 impl Answer {
     /// Returns the whole answer, or why it broke off.
-    pub(super) async fn read(mut response: Response) -> Result<Self, String> {
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    pub(super) async fn read(
+        response: Response<BoxBody<Bytes, octocrab::Error>>,
+    ) -> Result<Self, String> {
+        let (parts, mut stream) = response.into_parts();
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| cause(&error))? {
+        while let Some(frame) = stream.frame().await {
+            let frame = frame.map_err(|error| cause(&error))?;
+            let Ok(chunk) = frame.into_data() else { continue };
             if body.len() + chunk.len() > MAX_BYTES {
                 return Err(format!("GitHub's answer is larger than {} MiB", MAX_BYTES >> 20));
             }
             body.extend_from_slice(&chunk);
         }
-        Ok(Self { status, headers, body: body.into() })
+        Ok(Self { status: parts.status.as_u16(), headers: parts.headers, body: body.into() })
     }
 
     pub(super) fn is_success(&self) -> bool {
@@ -91,19 +98,30 @@ pub(super) fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_MESSAGE).collect()
 }
 
+/// Returns whether the connection was never made, so that nothing can have been carried out.
+pub(super) fn is_unsent(error: &(dyn Error + 'static)) -> bool {
+    transport(error).is_some_and(reqwest::Error::is_connect)
+}
+
 /// Returns the innermost cause, which alone says what happened and has no URL in it.
-pub(super) fn cause(error: &reqwest::Error) -> String {
-    if error.is_timeout() {
+pub(super) fn cause(error: &(dyn Error + 'static)) -> String {
+    if transport(error).is_some_and(reqwest::Error::is_timeout) {
         return "GitHub gave no answer in time".to_owned();
     }
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
+    let innermost = causes(error).last().map(ToString::to_string).unwrap_or_default();
+    let text = one_line(innermost.split(" for url").next().unwrap_or_default());
+    match is_unsent(error) {
+        true => format!("can't connect: {text}"),
+        false => text,
     }
-    let text = cause.to_string();
-    let text = text.split(" for url").next().unwrap_or_default();
-    match error.is_connect() {
-        true => format!("can't connect: {}", one_line(text)),
-        false => one_line(text),
-    }
+}
+
+/// Returns the error of the connection that is behind `error`, if one is.
+fn transport<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a reqwest::Error> {
+    causes(error).find_map(|cause| cause.downcast_ref())
+}
+
+/// Returns `error` and what is behind it, outermost first.
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |&error| error.source())
 }

@@ -4,14 +4,17 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::{Method, NoProxy, Proxy};
+use http::{Method, Request, header};
+use octocrab::{OctoBody, Octocrab};
+use reqwest::{NoProxy, Proxy};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use tokio::sync::OnceCell;
 use url::Url;
 
 use super::GithubError;
-use super::answer::{Answer, cause};
+use super::answer::{Answer, cause, is_unsent};
 use super::app::Installation;
 use super::credentials::Credentials;
 use super::slug::{Slug, is_served_by, repository_of};
@@ -36,6 +39,8 @@ pub struct Client {
     graphql: Url,
     credentials: Credentials,
     http: reqwest::Client,
+    /// Made at the first request: octocrab starts a task of its own, which needs a runtime.
+    octocrab: OnceCell<Octocrab>,
     patience: Duration,
     tell: Arc<Tell>,
 }
@@ -67,6 +72,7 @@ impl Client {
             graphql,
             credentials: Credentials::find(environment)?,
             http: http(environment)?,
+            octocrab: OnceCell::new(),
             base,
             patience: PATIENCE,
             tell: Arc::new(|_, _| {}),
@@ -246,19 +252,43 @@ impl Client {
     }
 
     async fn once(&self, token: &SecretString, url: Url, call: &Call<'_>) -> Result<Answer, Lost> {
-        let mut request = self
-            .http
-            .request(call.method.clone(), url)
-            .bearer_auth(token.expose_secret())
-            .header("Accept", "application/vnd.github+json")
-            .header("X-GitHub-Api-Version", API_VERSION);
-        if let Some(body) = &call.body {
-            request = request.header("Content-Type", "application/json").body(body.to_string());
-        }
         let lost =
-            |error: reqwest::Error| Lost { unsent: error.is_connect(), reason: cause(&error) };
-        let response = request.send().await.map_err(lost)?;
+            |error: octocrab::Error| Lost { unsent: is_unsent(&error), reason: cause(&error) };
+        let octocrab =
+            self.octocrab.get_or_try_init(async || self.connect()).await.map_err(lost)?;
+        let request = request(token, url, call)
+            .map_err(|error| Lost { unsent: true, reason: error.to_string() })?;
+        let response = octocrab.send(request).await.map_err(lost)?;
         Answer::read(response).await.map_err(|reason| Lost { unsent: false, reason })
+    }
+
+    /// Returns octocrab on our own connection, which goes through a proxy where one is set. Who asks
+    /// is said with each request, as an App has a token for each repository.
+    fn connect(&self) -> octocrab::Result<Octocrab> {
+        let origin = self.base.origin().ascii_serialization();
+        Octocrab::builder().base_uri(origin)?.build_with_reqwest(self.http.clone())
+    }
+}
+
+fn request(
+    token: &SecretString,
+    url: Url,
+    call: &Call<'_>,
+) -> Result<Request<OctoBody>, http::Error> {
+    let mut bearer: header::HeaderValue = format!("Bearer {}", token.expose_secret()).parse()?;
+    bearer.set_sensitive(true);
+    let request = Request::builder()
+        .method(call.method.clone())
+        .uri(String::from(url))
+        .header(header::AUTHORIZATION, bearer)
+        .header(header::ACCEPT, "application/vnd.github+json")
+        .header("X-GitHub-Api-Version", API_VERSION);
+    match &call.body {
+        Some(body) => {
+            let request = request.header(header::CONTENT_TYPE, "application/json");
+            request.body(OctoBody::from(body.to_string()))
+        }
+        None => request.body(OctoBody::empty()),
     }
 }
 

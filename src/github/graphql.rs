@@ -1,6 +1,6 @@
 //! GraphQL: a query or a mutation, and the errors that come in an answer that is fine otherwise.
 
-use reqwest::Method;
+use http::Method;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
