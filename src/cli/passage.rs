@@ -36,7 +36,8 @@ impl OverrideArgs {
         }
         if self.reasons.len() > 1 && self.reasons.len() != self.gates.len() {
             let (gates, reasons) = (self.gates.len(), self.reasons.len());
-            let message = format!("{gates} gates are overridden for {reasons} reasons");
+            let s = if gates == 1 { "" } else { "s" };
+            let message = format!("there are {reasons} reasons for {gates} override{s}");
             return Err(CommandError::usage(message, hint));
         }
         let reasons = self.reasons.iter().chain(self.reasons.last().into_iter().cycle());

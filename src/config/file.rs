@@ -48,7 +48,8 @@ pub(super) struct FileManifests {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub(super) struct FileEnvironment {
-    /// Folder of a service's overlay in the manifests repository; `{service}` and `{env}` are filled in.
+    /// Folder of a service's overlay in the manifests repository, or of its Helm chart; `{service}`
+    /// and `{env}` are filled in.
     pub(super) overlay: String,
     /// The service's Argo CD Application, `name` (in the namespace argocd) or `namespace/name`;
     /// `{service}` and `{env}` are filled in. Left out: no Argo CD, workloads are watched directly.
@@ -69,6 +70,15 @@ pub(super) struct FileEnvironment {
     /// and the commit says so.
     #[serde(default, deserialize_with = "serde_yaml::with::singleton_map_recursive::deserialize")]
     pub(super) gates: Vec<FileGate>,
+    /// Which file states the images.
+    #[serde(default)]
+    pub(super) write: FileWrite,
+    /// Values file in the manifests repository, for `write: helm-values`; `{service}` and `{env}` are
+    /// filled in. It must be there.
+    pub(super) values: Option<String>,
+    /// Where in the values file a service's image is, unless the service says so itself;
+    /// `{service}` and `{env}` are filled in.
+    pub(super) helm: Option<FileHelm>,
 }
 
 /// A gate.
@@ -130,6 +140,36 @@ pub(super) struct FileApproval {
     pub(super) count: Option<usize>,
 }
 
+/// Which file states the images.
+#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum FileWrite {
+    /// The overlay's kustomization, in `images:`.
+    #[default]
+    Kustomize,
+    /// Argo CD's `.argocd-source-APPLICATION.yaml` in the overlay's folder, in `kustomize.images`,
+    /// which overrides the kustomization. It is created if it is not there. Without an
+    /// `application` it is `.argocd-source.yaml`.
+    ArgocdSource,
+    /// The values file of a Helm chart, at the paths that `helm` names.
+    HelmValues,
+}
+
+/// Where the parts of an image are in a Helm values file: paths such as `image.tag`; a dot inside of a
+/// key is written `\.`, an item of a list `[0]`. Keys that are missing in the file are added.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct FileHelm {
+    /// The image's name, or where there is neither `tag` nor `digest`, the whole reference.
+    pub(super) image: Option<String>,
+    /// The registry's name, where `image` is only the repository in it.
+    pub(super) registry: Option<String>,
+    /// The tag. Without a `digest` it gets both, as `TAG@DIGEST`.
+    pub(super) tag: Option<String>,
+    /// The digest, as `sha256:…`.
+    pub(super) digest: Option<String>,
+}
+
 /// Whether an image is written with its tag.
 #[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -161,6 +201,8 @@ pub(super) struct FileService {
     pub(super) image: String,
     /// What the manifests call the image (`name` in a kustomization's `images:`). Left out: `image`.
     pub(super) image_in_manifests: Option<String>,
+    /// Where the image is in a Helm values file, for environments with `write: helm-values`.
+    pub(super) helm: Option<FileHelm>,
     /// How the image is made. Left out: somebody else makes it, and it is only set and promoted.
     pub(super) build: Option<FileBuild>,
     /// How the image is tagged: `commit` (12 characters of the source commit, the default), `content`

@@ -7,6 +7,7 @@ mod error;
 mod file;
 mod gates;
 mod read;
+mod write;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use indexmap::IndexMap;
@@ -14,7 +15,7 @@ use indexmap::IndexMap;
 use crate::argocd::ApplicationName;
 use crate::image::{DigestPolicy, ImageName, Recipe, TagPolicy};
 use crate::promotion::Policy;
-use crate::target::{Place, Target};
+use crate::target::{HelmKeys, Place, Target};
 
 pub use error::{ConfigError, UnknownName};
 pub use file::schema;
@@ -74,6 +75,8 @@ pub struct Environment {
     pub digest: DigestPolicy,
     /// What must hold before it is changed.
     pub gates: Policy,
+    /// Which file states the images.
+    write: Write,
 }
 
 /// How a change gets into the branch.
@@ -86,6 +89,19 @@ pub enum Via {
     PullRequest,
 }
 
+/// Which file states the images of an environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Write {
+    Kustomize,
+    ArgocdSource,
+    HelmValues {
+        /// The file, with `{service}` in it.
+        values: String,
+        /// Where in it an image is, unless the service says so.
+        keys: Option<HelmKeys>,
+    },
+}
+
 /// A service: its image, and how that is made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Service {
@@ -95,6 +111,8 @@ pub struct Service {
     pub image: ImageName,
     /// What the manifests call the image: the `name` of its entry in `images:`.
     pub image_in_manifests: String,
+    /// Where it is in a Helm values file.
+    helm: Option<HelmKeys>,
     /// How it is made; `None` for an image that somebody else makes.
     pub recipe: Option<Recipe>,
     /// How it is tagged.
@@ -177,8 +195,28 @@ impl Environment {
             name: service.image_in_manifests.clone(),
             registry: service.image.clone(),
             digest: self.digest,
-            place: Place::Kustomization { overlay: self.overlay(service) },
+            place: self.place(service),
         }
+    }
+
+    fn place(&self, service: &Service) -> Place {
+        let overlay = self.overlay(service);
+        match &self.write {
+            Write::Kustomize => Place::Kustomization { overlay },
+            Write::ArgocdSource => {
+                Place::ArgocdSource { overlay, application: self.application(service) }
+            }
+            Write::HelmValues { values, keys } => {
+                let keys = service.helm.as_ref().or(keys.as_ref()).cloned().unwrap_or_default();
+                let keys = keys.map_keys(|key| self.fill(key, service));
+                Place::HelmValues { file: self.fill(values, service).into(), keys }
+            }
+        }
+    }
+
+    /// Returns the branch of deployctl's own on which changes of the environment are proposed.
+    pub fn proposal_branch(&self) -> String {
+        format!("deployctl/{}", self.name)
     }
 
     /// Returns the service's Argo CD Application, if the environment has Applications.

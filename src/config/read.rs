@@ -6,7 +6,7 @@ use super::file::{
     File, FileBuild, FileDigest, FileEngine, FileEnvironment, FileLayer, FileManifests,
     FileService, FileVia,
 };
-use super::{Author, Config, ConfigError, Environment, Manifests, Service, Via};
+use super::{Author, Config, ConfigError, Environment, Manifests, Service, Via, write};
 use crate::image::{
     DigestPolicy, Dockerfile, Engine, ImageReference, Layer, Method, Native, Recipe, RunConfig,
     TagPolicy, TagPolicyError,
@@ -64,6 +64,7 @@ fn config(path: &Utf8Path, file: File) -> Result<Config, Flaw> {
         services: services.collect::<Result<_, _>>()?,
     };
     check_promotions(&config)?;
+    write::check(&config)?;
     Ok(config)
 }
 
@@ -110,6 +111,7 @@ fn environment(name: &str, file: FileEnvironment) -> Result<Environment, Flaw> {
     check_name(name, &["environments", name])?;
     check_placeholders(&file.overlay, &path("overlay"))?;
     let overlay = relative(&file.overlay, &path("overlay"))?;
+    let write = write::write(name, &file)?;
     if let Some(application) = &file.application {
         check_placeholders(application, &path("application"))?;
     }
@@ -129,6 +131,7 @@ fn environment(name: &str, file: FileEnvironment) -> Result<Environment, Flaw> {
             FileDigest::Digest => DigestPolicy::Digest,
         },
         gates: super::gates::policy(name, via, file.gates)?,
+        write,
     })
 }
 
@@ -143,7 +146,7 @@ fn check_name(name: &str, path: &[&str]) -> Result<(), Flaw> {
 }
 
 /// Checks that only `{service}` and `{env}` stand in braces.
-fn check_placeholders(text: &str, path: &[&str]) -> Result<(), Flaw> {
+pub(super) fn check_placeholders(text: &str, path: &[&str]) -> Result<(), Flaw> {
     let rest = text.replace("{service}", "").replace("{env}", "");
     if !rest.contains(['{', '}']) {
         return Ok(());
@@ -153,7 +156,7 @@ fn check_placeholders(text: &str, path: &[&str]) -> Result<(), Flaw> {
 }
 
 /// Returns `text` as a path that stays where it is joined to.
-fn relative(text: &str, path: &[&str]) -> Result<Utf8PathBuf, Flaw> {
+pub(super) fn relative(text: &str, path: &[&str]) -> Result<Utf8PathBuf, Flaw> {
     use camino::Utf8Component::{CurDir, Normal};
     let given = Utf8PathBuf::from(text);
     let inside = given.components().all(|part| matches!(part, Normal(_) | CurDir));
@@ -179,6 +182,7 @@ fn service(name: &str, file: FileService) -> Result<Service, Flaw> {
         name: name.to_owned(),
         image: image.name,
         image_in_manifests: file.image_in_manifests.unwrap_or(file.image),
+        helm: file.helm.map(|helm| write::keys(&path, &helm)).transpose()?,
         recipe: file.build.map(|build| recipe(name, build)).transpose()?,
         tag: file.tag.map_or(Ok(TagPolicy::default()), |text| tag(name, &text))?,
     })

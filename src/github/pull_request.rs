@@ -60,13 +60,38 @@ impl Client {
         }
     }
 
+    /// Returns the open pull request from the branch `head` of the repository, or `None`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if there is no token, or if GitHub is out of reach or refuses.
+    pub async fn open_pull_request(
+        &self,
+        owner: &str,
+        repository: &str,
+        head: &str,
+    ) -> Result<Option<Opened>, GithubError> {
+        let slug = Slug::new(owner, repository)?;
+        let action = format!("list the pull requests from `{head}` in `{slug}`");
+        let open = self.find_from(&slug, &action, &format!("{owner}:{head}")).await?;
+        Ok(open.map(|open| Opened { number: open.number, url: open.html_url, created: false }))
+    }
+
     async fn find(&self, slug: &Slug, wanted: &PullRequest) -> Result<Option<Pull>, GithubError> {
         let head = format!("{}:{}", wanted.owner, wanted.head);
-        let query = [("state", "open"), ("head", head.as_str()), ("per_page", "100")];
-        let action = action("list the pull requests", wanted);
-        let pulls: Vec<Pull> = self.get(slug, &action, &pulls(slug), &query).await?;
+        self.find_from(slug, &action("list the pull requests", wanted), &head).await
+    }
+
+    async fn find_from(
+        &self,
+        slug: &Slug,
+        action: &str,
+        head: &str,
+    ) -> Result<Option<Pull>, GithubError> {
+        let query = [("state", "open"), ("head", head), ("per_page", "100")];
+        let pulls: Vec<Pull> = self.get(slug, action, &pulls(slug), &query).await?;
         // GitHub ignores a filter that it can't read, and then lists all.
-        Ok(pulls.into_iter().find(|pull| pull.head.label.eq_ignore_ascii_case(&head)))
+        Ok(pulls.into_iter().find(|pull| pull.head.label.eq_ignore_ascii_case(head)))
     }
 
     async fn open(&self, slug: &Slug, wanted: &PullRequest) -> Result<Opened, GithubError> {

@@ -215,7 +215,7 @@ impl ImageEntry {
 }
 
 /// Whether `text` names the same repository as `registry`, Docker Hub's short forms included.
-pub(super) fn is_name(text: &str, registry: &ImageName) -> bool {
+pub(crate) fn is_name(text: &str, registry: &ImageName) -> bool {
     text.parse::<ImageName>().is_ok_and(|name| name == *registry)
 }
 

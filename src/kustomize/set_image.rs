@@ -35,35 +35,40 @@ pub fn set_image<S: AsRef<str>>(
     if arguments.is_empty() {
         return Err(EditError::NoArguments);
     }
-    let arguments = arguments.iter().map(|argument| Argument::parse(argument.as_ref()));
+    let arguments = arguments.iter().map(|argument| ImageArgument::parse(argument.as_ref()));
     let arguments = arguments.collect::<Result<Vec<_>, _>>()?;
     match rules {
         Rules::Careful => {
-            let changes: Vec<_> = arguments.iter().map(Argument::careful).collect();
+            let changes: Vec<_> = arguments.iter().map(ImageArgument::careful).collect();
             set_images(text, &changes)
         }
         Rules::Kustomize => edit(text, |file| Ok(as_kustomize(file, &arguments))),
     }
 }
 
-/// An argument, taken apart.
+/// An argument, taken apart. `*` stands for what the file says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Argument {
+pub struct ImageArgument {
     /// The entry's name.
-    name: String,
+    pub name: String,
     /// `None` without `=`.
-    new_name: Option<String>,
+    pub new_name: Option<String>,
     /// `None` without `:`.
-    tag: Option<String>,
+    pub tag: Option<String>,
     /// `None` without `@`.
-    digest: Option<String>,
+    pub digest: Option<String>,
 }
 
 /// Stands for what the file says.
 const KEEP: &str = "*";
 
-impl Argument {
-    fn parse(argument: &str) -> Result<Self, EditError> {
+impl ImageArgument {
+    /// Returns what `argument` says.
+    ///
+    /// # Errors
+    ///
+    /// Fails if it is a bare name, which changes nothing.
+    pub fn parse(argument: &str) -> Result<Self, EditError> {
         let (key, value) = argument.split_once('=').unwrap_or(("", argument));
         let (name, tag, digest) = split(value);
         if name == argument {
@@ -99,7 +104,7 @@ impl Argument {
     }
 
     /// Returns the entry that kustomize writes over `old`.
-    fn over(&self, old: Option<&ImageEntry>) -> ImageEntry {
+    pub fn over(&self, old: Option<&ImageEntry>) -> ImageEntry {
         let value = |new: &Option<String>, old: Option<&String>| match new.as_deref() {
             Some(KEEP) => old.cloned(),
             Some("") | None => None,
@@ -118,7 +123,7 @@ impl Argument {
 
 /// Returns name, tag and digest of an image as kustomize splits it: the first `:` or `@` behind the
 /// first `/` decides, so a registry's port is passed over only where a path follows.
-pub(super) fn split(image: &str) -> (&str, Option<&str>, Option<&str>) {
+pub(crate) fn split(image: &str) -> (&str, Option<&str>, Option<&str>) {
     let offset = image.find('/').unwrap_or(0);
     let rest = &image[offset..];
     let (colon, at) = (rest.find(':'), rest.find('@'));
@@ -132,7 +137,7 @@ pub(super) fn split(image: &str) -> (&str, Option<&str>, Option<&str>) {
     }
 }
 
-fn as_kustomize(file: &Kustomization, arguments: &[Argument]) -> Plan {
+fn as_kustomize(file: &Kustomization, arguments: &[ImageArgument]) -> Plan {
     let mut entries: Vec<ImageEntry> = Vec::new();
     for argument in arguments.iter().rev() {
         if entries.iter().all(|entry| entry.name != argument.name) {

@@ -14,7 +14,7 @@ pub use gates::{
     UnknownTimeZone, Window, time_zone,
 };
 pub use policy::{
-    Check, CheckState, Fact, Facts, Policy, Proof, Review, Reviews, ServiceFacts, Since, Standing,
+    Check, CheckState, Fact, Facts, Policy, Proof, Reviews, ServiceFacts, Since, Standing,
     UnknownGate, Verdict, checklist, closed, minute, overridden, overrides,
 };
 pub use record::{Override, Record, RecordedSource, change_ids, key};

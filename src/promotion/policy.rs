@@ -106,17 +106,8 @@ pub struct Reviews {
     pub url: Option<String>,
     /// Whether its last commit states the images of the change.
     pub is_current: bool,
-    /// Each person's last word about its last commit.
-    pub reviews: Vec<Review>,
-}
-
-/// What a person says about a pull request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Review {
-    /// The person's account.
-    pub by: String,
-    /// Yes, or changes are asked for.
-    pub approves: bool,
+    /// The accounts of those who approve its last commit.
+    pub approved_by: Vec<String>,
 }
 
 /// What a gate says.

@@ -5,14 +5,23 @@
 //! wants to know an image goes through [`Target`]. Committing the changed file is the caller's
 //! business.
 
+mod argocd_source;
+mod helm_values;
 mod kustomization;
 mod stated;
 
+#[cfg(test)]
+mod tests;
+
 use camino::{Utf8Path, Utf8PathBuf};
 
+use crate::argocd::ApplicationName;
 use crate::image::{DigestPolicy, ImageName, PinnedImage};
-use crate::kustomize::{EditError, FileTree, FindError, TreeError};
+use crate::kustomize::{EditError, FileTree, FindError, MemoryTree, TreeError};
+use crate::yaml;
+use argocd_source::Folder;
 
+pub use helm_values::HelmKeys;
 pub use stated::{StatedImage, StatedImageError};
 
 /// A place that states a service's image.
@@ -35,6 +44,20 @@ pub enum Place {
     Kustomization {
         /// The folder, from the root of the manifests repository.
         overlay: Utf8PathBuf,
+    },
+    /// Argo CD's source file in an overlay's folder, whose images override the kustomization's.
+    ArgocdSource {
+        /// The folder.
+        overlay: Utf8PathBuf,
+        /// The Application that the file is for; all that have this folder if `None`.
+        application: Option<ApplicationName>,
+    },
+    /// The values file of a Helm chart.
+    HelmValues {
+        /// The file.
+        file: Utf8PathBuf,
+        /// Where in it the image is.
+        keys: HelmKeys,
     },
 }
 
@@ -67,6 +90,37 @@ pub enum TargetError {
         #[source]
         source: EditError,
     },
+    /// The file can't be edited safely.
+    #[error("can't edit `{file}`")]
+    Yaml {
+        /// The file.
+        file: Utf8PathBuf,
+        /// The cause.
+        #[source]
+        source: yaml::EditError,
+    },
+    /// There is no such file.
+    #[error("there is no file `{file}`")]
+    NoFile {
+        /// The file.
+        file: Utf8PathBuf,
+    },
+    /// The configured paths have no place for a part of the image.
+    #[error("can't edit `{file}`: `helm` has {reason}")]
+    Keys {
+        /// The file.
+        file: Utf8PathBuf,
+        /// What is missing.
+        reason: String,
+    },
+    /// It is not known which file Argo CD reads.
+    #[error("Argo CD reads `{own}` if it runs in the Application's namespace, else `{named}`")]
+    Unclear {
+        /// The file without a namespace in its name.
+        own: Utf8PathBuf,
+        /// The file with it.
+        named: Utf8PathBuf,
+    },
 }
 
 impl TargetEdit {
@@ -85,6 +139,10 @@ impl Target {
     pub fn read(&self, tree: &dyn FileTree) -> Result<StatedImage, StatedImageError> {
         match &self.place {
             Place::Kustomization { overlay } => kustomization::read(self, overlay, tree),
+            Place::ArgocdSource { overlay, application } => {
+                Folder { overlay, application: application.as_ref() }.read(self, tree)
+            }
+            Place::HelmValues { file, keys } => helm_values::read(self, (file, keys), tree),
         }
     }
 
@@ -102,13 +160,41 @@ impl Target {
         let image = self.digest.written(image);
         match &self.place {
             Place::Kustomization { overlay } => kustomization::edit(self, overlay, tree, image),
+            Place::ArgocdSource { overlay, application } => {
+                Folder { overlay, application: application.as_ref() }.edit(self, tree, &image)
+            }
+            Place::HelmValues { file, keys } => helm_values::edit(self, (file, keys), tree, &image),
+        }
+    }
+
+    /// Returns the files of `tree` as whoever renders it sees them: for Argo CD's source file the
+    /// kustomization with the file's images set. Laid over `tree`, the overlay renders to what runs.
+    ///
+    /// # Errors
+    ///
+    /// Fails if a file can't be read, or the images can't be set in the kustomization.
+    pub fn effective(&self, tree: &dyn FileTree) -> Result<MemoryTree, TargetError> {
+        match &self.place {
+            Place::ArgocdSource { overlay, application } => {
+                Folder { overlay, application: application.as_ref() }.effective(tree)
+            }
+            Place::Kustomization { .. } | Place::HelmValues { .. } => Ok(MemoryTree::default()),
+        }
+    }
+
+    /// Returns the folder that kustomize renders, or `None` where Helm does.
+    pub fn overlay(&self) -> Option<&Utf8Path> {
+        match &self.place {
+            Place::Kustomization { overlay } | Place::ArgocdSource { overlay, .. } => Some(overlay),
+            Place::HelmValues { .. } => None,
         }
     }
 
     /// Returns the file or folder whose commits are the history of what it states.
     pub fn path(&self) -> &Utf8Path {
         match &self.place {
-            Place::Kustomization { overlay } => overlay,
+            Place::Kustomization { overlay } | Place::ArgocdSource { overlay, .. } => overlay,
+            Place::HelmValues { file, .. } => file,
         }
     }
 }

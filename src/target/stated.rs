@@ -5,22 +5,23 @@ use std::fmt;
 use camino::Utf8PathBuf;
 
 use crate::image::{ImageReference, PinnedImage};
-use crate::kustomize::{FindError, KustomizationError};
+use crate::kustomize::{FindError, KustomizationError, TreeError};
+use crate::yaml;
 
-/// The image that an overlay states for a service: the entry of its `images:`.
+/// The image that a target's file states for a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StatedImage {
-    /// The kustomization file, from the root of the manifests repository.
+    /// The file, from the root of the manifests repository.
     pub file: Utf8PathBuf,
     /// The image's name as the file spells it.
     pub name: String,
-    /// `newTag`.
+    /// The tag.
     pub tag: Option<String>,
-    /// `digest`.
+    /// The digest.
     pub digest: Option<String>,
 }
 
-/// Why an overlay does not state a service's image.
+/// Why a target does not state a service's image.
 #[derive(Debug, thiserror::Error)]
 pub enum StatedImageError {
     /// There is no kustomization file, or more than one.
@@ -44,6 +45,32 @@ pub enum StatedImageError {
         image: String,
         /// The names that do have entries.
         entries: Vec<String>,
+    },
+    /// There is no such file.
+    #[error("there is no file `{file}`")]
+    NoFile {
+        /// The file.
+        file: Utf8PathBuf,
+    },
+    /// The file can't be had.
+    #[error("{0}")]
+    Tree(#[from] TreeError),
+    /// The file is broken, or not what such a file is.
+    #[error("`{file}` can't be read: {source}")]
+    Broken {
+        /// The file.
+        file: Utf8PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: yaml::EditError,
+    },
+    /// None of the paths that the image is at leads anywhere.
+    #[error("`{file}` has no value at {paths}")]
+    NoValue {
+        /// The file.
+        file: Utf8PathBuf,
+        /// The paths.
+        paths: String,
     },
     /// The entry has no digest.
     #[error("`{file}` states `{image}` without a digest")]
@@ -77,7 +104,7 @@ impl StatedImage {
     ///
     /// # Errors
     ///
-    /// Fails if the overlay states no digest, or something that is no image reference.
+    /// Fails if no digest is stated, or something that is no image reference.
     pub fn pinned(&self) -> Result<PinnedImage, StatedImageError> {
         let (file, image) = (self.file.clone(), self.to_string());
         let no_reference = |reason: String| StatedImageError::NoReference {
@@ -94,7 +121,7 @@ impl StatedImage {
 }
 
 impl fmt::Display for StatedImage {
-    /// Writes what kustomize renders the container's image to.
+    /// Writes what the container's image is rendered to.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)?;
         if let Some(tag) = &self.tag {

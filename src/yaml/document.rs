@@ -3,7 +3,11 @@
 use std::collections::HashMap;
 
 use super::node::{Entry, Node, Span, Value};
+use super::path::{Path, Step};
 use super::read::{self, ParseError};
+
+/// How many merge keys are followed one behind the other.
+const MERGES: usize = 4;
 
 /// One YAML document and the text it was read from.
 #[derive(Debug, Clone)]
@@ -99,6 +103,36 @@ impl Document {
         Some(Location { key, value: node.span.clone() })
     }
 
+    /// Returns the value at `path`, or `None` if there is none: aliases and merge keys are followed,
+    /// and where a key is there twice, the last one counts.
+    pub fn get(&self, path: &Path) -> Option<&Node> {
+        let mut node = self.resolve(&self.root);
+        for step in path.steps() {
+            let next = match step {
+                _ if !node.items().is_empty() => node.items().get(step.index()?)?,
+                Step::Key(key) => self.lookup(node, key, 0)?,
+                Step::Index(_) => return None,
+            };
+            node = self.resolve(next);
+        }
+        Some(node)
+    }
+
+    /// Returns the value of `key`, also if a merge key (`<<`) brings it.
+    fn lookup<'a>(&'a self, mapping: &'a Node, key: &str, depth: usize) -> Option<&'a Node> {
+        let named = |name: &str| {
+            let is_named = |entry: &&Entry| entry.key.as_str() == Some(name);
+            mapping.entries().iter().rev().find(is_named).map(|entry| &entry.value)
+        };
+        if let Some(value) = named(key) {
+            return Some(value);
+        }
+        let merged = self.resolve(named("<<").filter(|_| depth < MERGES)?);
+        let sources =
+            if merged.items().is_empty() { std::slice::from_ref(merged) } else { merged.items() };
+        sources.iter().find_map(|source| self.lookup(self.resolve(source), key, depth + 1))
+    }
+
     /// Returns the line and column of the byte at `offset`.
     pub fn position(&self, offset: usize) -> Position {
         position(&self.text, offset)
@@ -168,6 +202,20 @@ mod tests {
         assert_eq!((error.line, error.column), (2, 1));
         assert!(Document::parse("").unwrap().root().is_null());
         assert!(Document::parse("# only a comment").unwrap().root().is_null());
+    }
+
+    #[test]
+    fn a_path_leads_through_aliases_and_merge_keys() {
+        let text = "x: &x {a: 1, b: {c: [2, &y 3]}}\nz: {<<: [{d: 4}, *x], a: 5}\ny: *y\n";
+        let document = Document::parse(text).unwrap();
+        let get = |path: &str| document.get(&path.parse().unwrap()).and_then(Node::as_str);
+        assert_eq!(get("z.a"), Some("5"));
+        assert_eq!(get("z.b.c[1]"), Some("3"));
+        assert_eq!(get("z.b.c.0"), Some("2"));
+        assert_eq!(
+            (get("z.d"), get("y"), get("z.e"), get("x[0]")),
+            (Some("4"), Some("3"), None, None)
+        );
     }
 
     #[test]

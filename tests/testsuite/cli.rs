@@ -3,6 +3,7 @@
 mod actions;
 mod demo;
 mod effect;
+mod gates;
 mod interrupt;
 mod pipelines;
 mod refusals;
@@ -10,5 +11,6 @@ mod secrets;
 pub(crate) mod shop;
 mod stand_alone;
 mod stated;
+mod targets;
 mod together;
 mod usage;

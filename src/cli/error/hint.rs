@@ -117,9 +117,18 @@ fn find(error: &FindError) -> Option<&'static str> {
 fn stated(error: &StatedImageError) -> Option<&'static str> {
     match error {
         StatedImageError::Find(error) => find(error),
-        StatedImageError::Read { .. } | StatedImageError::NoReference { .. } => {
+        StatedImageError::Read { .. }
+        | StatedImageError::Broken { .. }
+        | StatedImageError::NoReference { .. } => {
             Some("correct the file in the manifests repository, then run it again")
         }
+        StatedImageError::NoFile { .. } => Some(
+            "check the environment's `values` in deployctl.yaml; the file must be in the manifests repository",
+        ),
+        StatedImageError::NoValue { .. } => {
+            Some("check `helm` in deployctl.yaml, or set the image once")
+        }
+        StatedImageError::Tree(_) => None,
         StatedImageError::NoEntry { .. } => Some(
             "let the overlay use the image, or say in deployctl.yaml what the manifests call it (`imageInManifests`)",
         ),

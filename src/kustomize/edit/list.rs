@@ -1,9 +1,12 @@
 //! Entries of `images`: added, removed, moved; and `images` itself, where it is not there yet.
 
 use super::super::kustomization::{Field, ImageEntry, Kustomization, find};
-use super::fields::{insert_line, is_flow, quotes, remove_from_flow, remove_lines, separator};
-use super::{EditError, Step, lines, refuse_shared, refused};
-use crate::yaml::{self, Document, Node, Patch, ScalarStyle, StructureStyle, Value, write_scalar};
+use super::{EditError, Step, refuse_shared, refused};
+use crate::yaml::splice::{
+    append_to_root, dash, dash_indent, fill, fill_in_flow, insert_line, is_flow, lines, quotes,
+    remove_from_flow, remove_lines, separator,
+};
+use crate::yaml::{self, Document, Node, Patch, ScalarStyle, write_scalar};
 
 /// How many columns the first key of an entry is from its dash, where there is no other to follow.
 const OFFSET: usize = 2;
@@ -32,7 +35,7 @@ pub(super) fn insert(
         ));
     }
     if node.items().is_empty() {
-        return fill(document, images, entry);
+        return fill_list(document, images, entry);
     }
     match is_flow(node) {
         true => Ok(vec![vec![insert_into_flow(document, node, index, entry)]]),
@@ -103,28 +106,6 @@ fn shareless_items(file: &Kustomization) -> Result<(&yaml::Entry, &[Node]), Edit
     Ok((images, images.value.items()))
 }
 
-/// Returns where the dash of the item at `index` of the block sequence under `parent` is.
-fn dash(text: &str, parent: &yaml::Entry, index: usize) -> Option<usize> {
-    let items = parent.value.items();
-    let from = match index.checked_sub(1) {
-        Some(previous) => items[previous].span.end,
-        None => parent.key.span.end,
-    };
-    let mut at = lines::below(text, from);
-    while at < items[index].span.end {
-        let line = &text[at..lines::end(text, at)];
-        let content = line.trim_start_matches([' ', '\t']);
-        if content.starts_with('-') {
-            return Some(at + line.len() - content.len());
-        }
-        if !(content.is_empty() || content.starts_with('#')) {
-            return None;
-        }
-        at = lines::next(text, at);
-    }
-    None
-}
-
 fn insert_into_block(
     document: &Document,
     images: &yaml::Entry,
@@ -169,26 +150,18 @@ fn insert_into_flow(document: &Document, list: &Node, index: usize, entry: &Imag
 }
 
 /// Returns how to write the first entry below an `images` that says `[]`, `null` or nothing.
-fn fill(document: &Document, images: &yaml::Entry, entry: &ImageEntry) -> Result<Step, EditError> {
-    let (text, node) = (document.text(), &images.value);
-    let end = images.value.span.end;
+fn fill_list(
+    document: &Document,
+    images: &yaml::Entry,
+    entry: &ImageEntry,
+) -> Result<Step, EditError> {
+    let model = document.root().entries().first().map(|entry| &entry.key);
     if is_flow(document.root()) {
-        let list =
-            format!("[{}]", flow_entry(entry, document.root().entries().first().map(|e| &e.key)));
-        return Ok(vec![vec![match node.span.is_empty() {
-            true => Patch::insert(end, format!(" {list}")),
-            false => Patch::replace(node.span.clone(), list),
-        }]]);
+        let list = format!("[{}]", flow_entry(entry, model));
+        return Ok(vec![vec![fill_in_flow(images, &list)]]);
     }
-    let mut patches = Vec::new();
-    if !node.span.is_empty() {
-        let kept = text[..node.span.start].trim_end_matches([' ', '\t']).len();
-        patches.push(Patch::remove(kept..node.span.end));
-    }
-    let indent = lines::before(text, images.key.start());
-    let written = block_list(document, entry, indent);
-    patches.push(insert_line(document, end, &written)?);
-    Ok(vec![patches])
+    let indent = lines::before(document.text(), images.key.start());
+    Ok(fill(document, images, &block_list(document, entry, indent))?)
 }
 
 /// Returns how to write `images` with its first entry, at the end of the document if possible.
@@ -197,35 +170,10 @@ fn create(document: &Document, entry: &ImageEntry) -> Result<Step, EditError> {
     if is_flow(root) {
         return Ok(vec![vec![create_in_flow(text, root, entry)]]);
     }
-    let first = root.entries().first().map(|entry| entry.key.start());
-    let indent = first.map_or("", |at| lines::before(text, at));
-    if !lines::is_blank(indent) {
-        return Err(refused(document, root.start(), "expected the first key on a line of its own"));
-    }
     let line_break = lines::line_break(text);
-    let empty = if separates_by_empty_lines(text, root) { line_break } else { "" };
-    let list = block_list(document, entry, indent);
-    let written = format!("{indent}images:{line_break}{list}");
-    let limit = document_end(document);
-    let last_word = text[..limit].trim_end().len();
-    let mut ways = Vec::new();
-    if text[..last_word].trim_start_matches('\u{feff}').is_empty() {
-        ways.push(vec![Patch::insert(last_word, format!("{written}{line_break}"))]);
-    } else {
-        let at = lines::end(text, last_word);
-        ways.push(vec![Patch::insert(at, format!("{line_break}{empty}{written}"))]);
-    }
-    // Blank lines at the end may be part of a block scalar, so the next best is behind them.
-    ways.push(vec![match lines::is_start(text, limit) {
-        true => Patch::insert(limit, format!("{written}{line_break}")),
-        false => Patch::insert(limit, format!("{line_break}{written}")),
-    }]);
-    // A block scalar that ends without a line break would get one, so the last is before it.
-    ways.extend(root.entries().last().map(|last| {
-        let at = lines::start(text, last.key.start());
-        vec![Patch::insert(at, format!("{written}{line_break}"))]
-    }));
-    Ok(ways)
+    Ok(append_to_root(document, |indent| {
+        format!("{indent}images:{line_break}{}", block_list(document, entry, indent))
+    })?)
 }
 
 fn create_in_flow(text: &str, root: &Node, entry: &ImageEntry) -> Patch {
@@ -240,37 +188,11 @@ fn create_in_flow(text: &str, root: &Node, entry: &ImageEntry) -> Patch {
     Patch::insert(end, format!("{separator}{key}: [{list}]"))
 }
 
-/// Returns where the document ends: before `...` or another document, or with the text.
-fn document_end(document: &Document) -> usize {
-    let text = document.text();
-    let mut at = lines::below(text, document.root().span.end);
-    while at < text.len() {
-        let line = &text[at..];
-        if line.starts_with("...") || line.starts_with("---") {
-            return at;
-        }
-        at = lines::next(text, at);
-    }
-    text.len()
-}
-
-fn separates_by_empty_lines(text: &str, root: &Node) -> bool {
-    let pairs = root.entries().windows(2);
-    let is_spaced = |pair: &&[yaml::Entry]| {
-        lines::has_empty_line(text, pair[0].value.span.end, pair[1].key.start())
-    };
-    let spaced = pairs.clone().filter(is_spaced);
-    pairs.len() > 0 && spaced.count() * 2 > pairs.len()
-}
-
 /// Returns a list with one entry below a key that is indented by `indent`, its dash as far to the
 /// right as in the document's other lists.
 fn block_list(document: &Document, entry: &ImageEntry, indent: &str) -> String {
-    let text = document.text();
-    let is_block = |parent: &&yaml::Entry| matches!(&parent.value.value, Value::Sequence(items, StructureStyle::Block) if !items.is_empty());
-    let mut others = document.root().entries().iter().filter(is_block);
-    let dash_indent = others.find_map(|parent| Some(lines::before(text, dash(text, parent, 0)?)));
-    block_entry(text, entry, dash_indent.unwrap_or(indent), OFFSET, ScalarStyle::Plain)
+    let dash_indent = dash_indent(document).unwrap_or(indent);
+    block_entry(document.text(), entry, dash_indent, OFFSET, ScalarStyle::Plain)
 }
 
 /// Returns the lines of an entry, without the last line break.

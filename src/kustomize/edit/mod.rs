@@ -6,7 +6,6 @@
 //! changed, or the edit is refused. Reading and writing the file is the caller's business.
 
 mod fields;
-mod lines;
 mod list;
 mod prove;
 
@@ -17,7 +16,7 @@ use std::collections::HashSet;
 
 use super::kustomization::{Field, ImageEntry, Kustomization, KustomizationError, is_key, is_name};
 use crate::image::PinnedImage;
-use crate::yaml::{self, Document, Node, Patch, Value};
+use crate::yaml::{self, Document, Node, Patch, Refusal, Value};
 
 /// Every step reads the whole file again, so there is a limit to how long that may go on.
 const MOST_IMAGES: usize = 2000;
@@ -110,6 +109,12 @@ impl ImageChange {
     /// Returns the change that states `image` for what the resources call `name`.
     pub fn pin(name: impl Into<String>, image: PinnedImage) -> Self {
         Self::Pin { name: name.into(), image }
+    }
+}
+
+impl From<Refusal> for EditError {
+    fn from(Refusal { line, reason }: Refusal) -> Self {
+        Self::Refused { line, reason }
     }
 }
 

@@ -6,12 +6,13 @@ use std::error::Error;
 use super::Passage;
 use super::lineage::{Lineage, lineage};
 use crate::config::Service;
-use crate::git::{CommitId, CommitTree};
+use crate::git::{CommitId, CommitTree, GitError};
+use crate::github;
 use crate::image::PinnedImage;
 use crate::k8s::pod_images;
-use crate::ops::SetOptions;
+use crate::ops::{SameDigest, SetOptions};
 use crate::promotion::{
-    Check, Fact, Facts, Gate, Policy, Proof, RecordedSource, Reviews, ServiceFacts,
+    Check, CheckState, Fact, Facts, Gate, Policy, Proof, RecordedSource, Reviews, ServiceFacts,
 };
 
 /// Where the facts about a change come from.
@@ -96,12 +97,44 @@ impl Asked<'_> {
         let client = self.passage.github.clone()?;
         let found = client.repository_of(address);
         let (owner, name) = found.ok_or_else(|| format!("{address} is not on GitHub"))?;
-        Err(format!("{owner}/{name} was not asked"))
+        let checks = client.checks(&owner, &name, &source.commit).await;
+        let checks = checks.map_err(|error| reason(&error))?;
+        Ok(checks.into_iter().map(check).collect())
     }
 
     /// Returns the reviews of the environment's pull request.
-    async fn reviews(&self, _: &[(&Service, PinnedImage)]) -> Fact<Reviews> {
-        Err("GitHub was not asked".to_owned())
+    async fn reviews(&self, changed: &[(&Service, PinnedImage)]) -> Fact<Reviews> {
+        let client = self.passage.github.clone()?;
+        let remote = &self.options.manifests.remote;
+        let found = client.repository_of(remote);
+        let (owner, name) = found.ok_or_else(|| format!("{remote} is not on GitHub"))?;
+        let head = self.options.environment.proposal_branch();
+        let open = client.open_pull_request(&owner, &name, &head).await;
+        let Some(open) = open.map_err(|error| reason(&error))? else {
+            return Ok(Reviews::default());
+        };
+        let is_current = self.proposes(&head, changed).await.map_err(|error| reason(&error))?;
+        let approvals = client.approvals(&owner, &name, open.number).await;
+        let approvals = approvals.map_err(|error| reason(&error))?;
+        let approved_by = approvals.into_iter().map(|approval| approval.login).collect();
+        Ok(Reviews { url: Some(open.url), is_current, approved_by })
+    }
+
+    /// Returns whether the branch `head` states the images.
+    async fn proposes(
+        &self,
+        head: &str,
+        changed: &[(&Service, PinnedImage)],
+    ) -> Result<bool, GitError> {
+        let repository = &self.options.manifests.repository;
+        let tip = match repository.fetch(Some(head)).await {
+            Ok(tip) => tip,
+            Err(GitError::NoBranch { .. }) => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        let tree = repository.tree(&tip)?;
+        let environment = self.options.environment;
+        Ok(super::changed(environment, SameDigest::Leave, changed, &tree).is_empty())
     }
 
     /// Returns the images of the overlay's pods that have no digest, other than the one that gets one.
@@ -123,6 +156,15 @@ impl Asked<'_> {
         unpinned.dedup();
         Ok(unpinned)
     }
+}
+
+fn check(check: github::Check) -> Check {
+    let state = match check.state {
+        github::CheckState::Success => CheckState::Passed,
+        github::CheckState::Pending => CheckState::Pending,
+        github::CheckState::Failure => CheckState::Failed,
+    };
+    Check { name: check.name, state }
 }
 
 /// Returns the error and its causes in one line.

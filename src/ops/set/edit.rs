@@ -8,7 +8,7 @@ use crate::config::Service;
 use crate::image::PinnedImage;
 use crate::k8s::pod_images;
 use crate::kustomize::{ChangedTree, FileTree, MemoryTree};
-use crate::ops::{Emit, StatedImage, StatedImageError, between, stated_image};
+use crate::ops::{Emit, Event, StatedImage, StatedImageError, between, stated_image};
 use crate::target::TargetEdit;
 
 /// What a change does to the file that states one service's image.
@@ -65,8 +65,13 @@ async fn attach_effect(
     emit: Emit<'_>,
 ) -> Result<(), SetError> {
     let after = ChangedTree { base: tree, changes: files };
+    let places = [effective(options, tree)?, effective(options, &after)?];
+    let before = ChangedTree { base: tree, changes: &places[0] };
+    let after = ChangedTree { base: &after, changes: &places[1] };
     let allowed = options.allow_other_changes;
-    let rendered = effect::check(options.renderer, tree, &after, edits, allowed, emit).await;
+    let kustomized = kustomized(options, edits, emit);
+    let rendered =
+        effect::check(options.renderer, &before, &after, &kustomized, allowed, emit).await;
     let failed =
         |source| SetError::Effect { environment: options.environment.name.clone(), source };
     for change in rendered.map_err(failed)? {
@@ -77,6 +82,27 @@ async fn attach_effect(
         }
     }
     Ok(())
+}
+
+/// Returns the files of `tree` that Argo CD renders with other images than they say.
+fn effective(options: &SetOptions<'_>, tree: &dyn FileTree) -> Result<MemoryTree, SetError> {
+    let mut files = MemoryTree::default();
+    for (service, _) in &options.images {
+        files.0.extend(options.environment.target(service).effective(tree)?.0);
+    }
+    Ok(files)
+}
+
+/// Returns the edits that kustomize renders; that others are not checked is told.
+fn kustomized(options: &SetOptions<'_>, edits: &[Edited], emit: Emit<'_>) -> Vec<Edited> {
+    let is_rendered = |service: &Service| options.environment.target(service).overlay().is_some();
+    let (rendered, others): (Vec<_>, Vec<_>) =
+        edits.iter().zip(&options.images).partition(|(_, (service, _))| is_rendered(service));
+    if others.iter().any(|(edit, _)| !edit.diff.is_empty()) {
+        let text = "what the change does to the rendered manifests is not checked: charts are not rendered";
+        emit(Event::Warning(text.to_owned()));
+    }
+    rendered.into_iter().map(|(edit, _)| edit.clone()).collect()
 }
 
 /// Returns what the change does for `service`, and the file's new bytes if it changes the file.
@@ -131,6 +157,8 @@ async fn stated_before(
         Err(StatedImageError::NoEntry { .. }) if uses_image(options, tree, service).await => {
             Ok(None)
         }
+        // A values file says only what differs from the chart's, so its first image is as good.
+        Err(StatedImageError::NoValue { .. }) => Ok(None),
         Err(error) => Err(unstated(options, service, error)),
     }
 }

@@ -22,7 +22,7 @@ pub(super) async fn land(
         remote: options.manifests.remote.clone(),
     };
     let PullRequests { client, owner, repository } = options.pull_requests.ok_or_else(no_github)?;
-    let head = format!("deployctl/{}", options.environment.name);
+    let head = options.environment.proposal_branch();
     let expected = match options.manifests.repository.fetch(Some(&head)).await {
         Ok(tip) => Some(tip),
         Err(GitError::NoBranch { .. }) => None,

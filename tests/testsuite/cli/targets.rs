@@ -1,0 +1,111 @@
+//! `write: argocd-source` and `write: helm-values`: other files than a kustomization.
+
+use super::shop::DIGEST;
+use crate::support::World;
+use crate::support::git_server::GitServer;
+
+const KUSTOMIZATION: &str = "\
+resources: [deployment.yaml]
+images:
+- name: web
+  newName: registry.example.com/shop/web
+  newTag: old
+";
+
+const DEPLOYMENT: &str = "\
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: web}
+spec:
+  template:
+    spec: {containers: [{name: web, image: web}]}
+";
+
+const VALUES: &str = "\
+# Values of the shop's web, in prod.
+replicas: 3
+image:
+    repository: registry.example.com/shop/web
+    tag: 'old'   # what runs
+    pullPolicy: IfNotPresent
+";
+
+const CONFIG: &str = "\
+version: 1
+manifests: {repo: 'REPO', branch: main}
+environments:
+  dev:
+    overlay: apps/{service}/overlays/{env}
+    application: '{service}-{env}'
+    write: argocd-source
+  prod:
+    overlay: charts/{service}
+    from: dev
+    write: helm-values
+    values: apps/{service}/values-{env}.yaml
+services:
+  web:
+    image: registry.example.com/shop/web
+    imageInManifests: web
+    helm: {image: image.repository, tag: image.tag, digest: image.digest}
+";
+
+#[test]
+fn argo_cds_source_file_and_helm_values_are_set_promoted_and_read() {
+    let manifests = GitServer::bare(&[
+        ("apps/web/overlays/dev/kustomization.yaml", KUSTOMIZATION),
+        ("apps/web/overlays/dev/deployment.yaml", DEPLOYMENT),
+        ("apps/web/values-prod.yaml", VALUES),
+    ]);
+    let world = World::new();
+    world.write("deployctl.yaml", &CONFIG.replace("REPO", manifests.path().as_str()));
+    let status = world.ok(&["status"]);
+    assert!(status.contains("web      dev          registry.example.com/shop/web:old"), "{status}");
+    assert!(status.contains("web      prod         registry.example.com/shop/web:old"), "{status}");
+
+    world.ok(&["set", "--env", "dev", &format!("web=:1.4@{DIGEST}")]);
+    assert_eq!(
+        manifests.file("main", "apps/web/overlays/dev/.argocd-source-web-dev.yaml"),
+        format!("kustomize:\n  images:\n  - web=registry.example.com/shop/web:1.4@{DIGEST}\n")
+    );
+    world.ok(&["promote", "--to", "prod"]);
+    assert_eq!(
+        manifests.file("main", "apps/web/values-prod.yaml"),
+        VALUES.replace(
+            "'old'   # what runs",
+            &format!("'1.4'   # what runs\n    digest: '{DIGEST}'")
+        )
+    );
+    let status = world.ok(&["status"]);
+    for environment in ["dev ", "prod"] {
+        let row = format!(
+            "web      {environment}         registry.example.com/shop/web:1.4  000000000000"
+        );
+        assert!(status.contains(&row), "{status}");
+    }
+    let history = world.ok(&["history", "web", "--env", "prod"]);
+    assert!(history.contains("Promote web 1.4 from dev to prod"), "{history}");
+    let said = world.ok(&["set", "--env", "prod", &format!("web=:1.4@{DIGEST}")]);
+    assert!(said.starts_with("unchanged: prod already states"), "{said}");
+}
+
+#[test]
+fn a_values_file_that_is_not_there_or_can_not_be_edited_is_told() {
+    let manifests = GitServer::bare(&[
+        ("apps/web/overlays/dev/kustomization.yaml", KUSTOMIZATION),
+        ("apps/web/values-prod.yaml", "image: &image\n  tag: old\nother: *image\n"),
+    ]);
+    let world = World::new();
+    let config = CONFIG.replace("REPO", manifests.path().as_str());
+    world.write("deployctl.yaml", &config);
+    let image = format!("web=:1.4@{DIGEST}");
+    let ran = world.run(&["set", "--env", "prod", &image]);
+    assert!(ran.stderr.contains("can't edit `apps/web/values-prod.yaml`"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("line 1: an anchor is in the way"), "{}", ran.stderr);
+    world.write("deployctl.yaml", &config.replace("values-{env}", "none"));
+    let ran = world.run(&["set", "--env", "prod", &image]);
+    assert!(ran.stderr.contains("there is no file `apps/web/none.yaml`"), "{}", ran.stderr);
+    world.write("deployctl.yaml", &config.replace("    helm: {", "    x: {"));
+    let ran = world.run(&["status"]);
+    assert_eq!(ran.code, 2, "{}", ran.stderr);
+}
