@@ -28,6 +28,15 @@ pub(super) fn parents(commit: &git2::Commit<'_>) -> Vec<Oid> {
     lines.filter_map(|line| Oid::from_str(line.strip_prefix("parent ")?).ok()).collect()
 }
 
+/// Which parents of a merge a walk follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Follow {
+    /// All of them.
+    All,
+    /// The first: what a merge brings is a change of its own, made when it was merged.
+    First,
+}
+
 /// Returns up to `limit` commits from `tip` backwards that changed something at or below `path`,
 /// newest first. As `git log -- PATH` does, it follows only the parent of a merge that has the
 /// same content there, if one has.
@@ -36,6 +45,7 @@ pub(super) fn log(
     tip: &CommitId,
     path: &Utf8Path,
     limit: usize,
+    follow: Follow,
 ) -> Result<Walked<Vec<Commit>>, GitError> {
     let mut log = Walked { found: Vec::new(), complete: true };
     let mut seen = HashSet::from([tip.oid()]);
@@ -46,7 +56,7 @@ pub(super) fn log(
             break;
         }
         let commit = read(repository, id)?;
-        let Some(step) = step(repository, &commit, path)? else {
+        let Some(step) = step(repository, &commit, path, follow)? else {
             log.complete = false;
             continue;
         };
@@ -74,9 +84,13 @@ fn step<'a>(
     repository: &'a Repository,
     commit: &git2::Commit<'_>,
     path: &Utf8Path,
+    which: Follow,
 ) -> Result<Option<Step<'a>>, GitError> {
     let here = entry(commit, path)?;
-    let stated = parents(commit);
+    let mut stated = parents(commit);
+    if which == Follow::First {
+        stated.truncate(1);
+    }
     let mut follow = Vec::with_capacity(stated.len());
     for id in stated {
         let Ok(parent) = repository.find_commit(id) else {

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 
 use super::answer::Pushed;
 use super::cache::{Cache, Lock};
+use super::history::Follow;
 use super::partial::Lazy;
 use super::remote::Remote;
 use super::transport::{Depth, Fetch, Transport};
@@ -200,9 +201,34 @@ impl Repository {
         path: &Utf8Path,
         limit: usize,
     ) -> Result<Vec<Commit>, GitError> {
+        self.log_along(tip, path, limit, Follow::All).await
+    }
+
+    /// Returns what [`Repository::log`] does, but along the branch itself: what a merge brought is told
+    /// as the merge, with its time.
+    ///
+    /// # Errors
+    ///
+    /// As [`Repository::fetch`].
+    pub async fn landings(
+        &self,
+        tip: &CommitId,
+        path: &Utf8Path,
+        limit: usize,
+    ) -> Result<Vec<Commit>, GitError> {
+        self.log_along(tip, path, limit, Follow::First).await
+    }
+
+    async fn log_along(
+        &self,
+        tip: &CommitId,
+        path: &Utf8Path,
+        limit: usize,
+        follow: Follow,
+    ) -> Result<Vec<Commit>, GitError> {
         let (walked_tip, path) = (tip.clone(), path.to_owned());
         let walk = move |cache: &git2::Repository| {
-            let log = history::log(cache, &walked_tip, &path, limit)?;
+            let log = history::log(cache, &walked_tip, &path, limit, follow)?;
             let complete = log.complete || log.found.len() >= limit;
             Ok(history::Walked { found: log.found, complete })
         };

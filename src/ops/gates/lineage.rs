@@ -1,6 +1,8 @@
 //! Since when an environment has an image, and which commit that was built from: read from the
 //! history of the file that states it.
 
+use jiff::Timestamp;
+
 use super::facts::reason;
 use crate::config::{Environment, Service};
 use crate::git::{Commit, CommitId, GitError};
@@ -20,6 +22,15 @@ pub(super) struct Lineage {
 /// may have to be fetched.
 const CHANGES: &[usize] = &[1, 8, 64];
 
+/// An image of a service in an environment, and the repository that says so.
+struct Stated<'a> {
+    manifests: &'a Manifests,
+    tip: &'a CommitId,
+    environment: &'a Environment,
+    service: &'a Service,
+    image: &'a PinnedImage,
+}
+
 /// Returns where `image`, which `environment` states at `tip`, comes from; how long it has been
 /// there is found out only if `soaks`.
 pub(super) async fn lineage(
@@ -30,85 +41,70 @@ pub(super) async fn lineage(
     image: &PinnedImage,
     soaks: bool,
 ) -> Lineage {
-    let mut known = Known::default();
-    for &limit in CHANGES {
-        known = match known_from(manifests, tip, environment, service, image, limit).await {
-            Ok(known) => known,
-            Err(error) => {
-                let why = reason(&error);
-                return Lineage { since: Err(why.clone()), source: Err(why) };
-            }
-        };
-        if known.has_begin || (!soaks && known.source.is_some()) {
-            break;
-        }
-    }
+    let stated = Stated { manifests, tip, environment, service, image };
     let from = &environment.name;
-    // Without its beginning, what is known is the least: it has been there at least so long.
-    let since = known.since.ok_or_else(|| format!("no commit puts it into {from}"));
-    let source = known
-        .source
-        .ok_or_else(|| format!("{from} has not on record which commit it was built from"));
+    let source = stated.source().await.map_err(|error| reason(&error)).and_then(|source| {
+        source.ok_or_else(|| format!("{from} has not on record which commit it was built from"))
+    });
+    if !soaks {
+        return Lineage { since: Err("nobody asked".to_owned()), source };
+    }
+    let since = stated.since().await.map_err(|error| reason(&error));
+    let since = since.and_then(|at| at.ok_or_else(|| format!("no commit puts it into {from}")));
     Lineage { since: since.map(|at| Since { at, is_verified: false }), source }
 }
 
-/// What the last changes of a file tell about an image.
-#[derive(Default)]
-struct Known {
-    since: Option<jiff::Timestamp>,
-    source: Option<RecordedSource>,
-    /// Whether the change that put the image there is among them.
-    has_begin: bool,
-}
-
-async fn known_from(
-    manifests: &Manifests,
-    tip: &CommitId,
-    environment: &Environment,
-    service: &Service,
-    image: &PinnedImage,
-    limit: usize,
-) -> Result<Known, GitError> {
-    let target = environment.target(service);
-    let changes = manifests.repository.log(tip, target.path(), limit).await?;
-    let mut known = Known { has_begin: changes.len() < limit, ..Known::default() };
-    for change in &changes {
-        if !states(manifests, change, environment, service, image) {
-            known.has_begin = true;
-            break;
+impl Stated<'_> {
+    /// Returns the commit that the image was built from, as the changes that state it have it on record.
+    async fn source(&self) -> Result<Option<RecordedSource>, GitError> {
+        let (repository, target) =
+            (&self.manifests.repository, self.environment.target(self.service));
+        for &limit in CHANGES {
+            let changes = repository.log(self.tip, target.path(), limit).await?;
+            let of_image = changes.iter().take_while(|change| self.is_stated_at(change));
+            let states: Vec<&Commit> = of_image.collect();
+            let source = states.iter().find_map(|change| self.recorded_by(change));
+            if source.is_some() || states.len() < limit {
+                return Ok(source);
+            }
         }
-        known.since = Some(change.time);
-        known.source = known.source.or_else(|| source(change, environment, service, image));
+        Ok(None)
     }
-    Ok(known)
-}
 
-/// Returns whether the environment states the digest at `change`. Where that can't be read it counts
-/// as another one: the image has then been there for a shorter time, not for a longer.
-fn states(
-    manifests: &Manifests,
-    change: &Commit,
-    environment: &Environment,
-    service: &Service,
-    image: &PinnedImage,
-) -> bool {
-    let Ok(tree) = manifests.repository.tree(&change.id) else { return false };
-    let stated = stated_image(&tree, environment, service);
-    let stated = stated.ok().and_then(|stated| stated.pinned().ok());
-    stated.is_some_and(|stated| stated.digest == image.digest)
-}
+    /// Returns since when the branch has stated the image without a break. Where the beginning is too
+    /// far back it is the oldest change that was looked at: the image has been there at least so long.
+    async fn since(&self) -> Result<Option<Timestamp>, GitError> {
+        let (repository, target) =
+            (&self.manifests.repository, self.environment.target(self.service));
+        let mut since = None;
+        for &limit in CHANGES {
+            let changes = repository.landings(self.tip, target.path(), limit).await?;
+            let of_image = changes.iter().take_while(|change| self.is_stated_at(change));
+            let states: Vec<&Commit> = of_image.collect();
+            since = states.last().map(|change| change.time);
+            if states.len() < limit {
+                break;
+            }
+        }
+        Ok(since)
+    }
 
-/// Returns the source commit that `change` has on record for the image.
-fn source(
-    change: &Commit,
-    environment: &Environment,
-    service: &Service,
-    image: &PinnedImage,
-) -> Option<RecordedSource> {
-    let records = Record::read(&change.trailers()).into_iter().rev();
-    let is_meant = |record: &Record| {
-        (&record.service, &record.environment) == (&service.name, &environment.name)
-            && record.image.ends_with(image.digest.as_str())
-    };
-    records.filter(is_meant).find_map(|record| record.source)
+    /// Returns whether the environment states the digest at `change`. Where that can't be read it
+    /// counts as another one: the image has then been there for a shorter time, not for a longer.
+    fn is_stated_at(&self, change: &Commit) -> bool {
+        let Ok(tree) = self.manifests.repository.tree(&change.id) else { return false };
+        let stated = stated_image(&tree, self.environment, self.service);
+        let stated = stated.ok().and_then(|stated| stated.pinned().ok());
+        stated.is_some_and(|stated| stated.digest == self.image.digest)
+    }
+
+    /// Returns the source commit that `change` has on record for the image.
+    fn recorded_by(&self, change: &Commit) -> Option<RecordedSource> {
+        let records = Record::read(&change.trailers()).into_iter().rev();
+        let is_meant = |record: &Record| {
+            (&record.service, &record.environment) == (&self.service.name, &self.environment.name)
+                && record.image.ends_with(self.image.digest.as_str())
+        };
+        records.filter(is_meant).find_map(|record| record.source)
+    }
 }

@@ -204,6 +204,21 @@ fn an_image_soaks_from_the_commit_that_brought_it_last() {
 }
 
 #[test]
+fn what_a_merge_brings_soaks_from_the_merge() {
+    let shop = shop("[soak: 30m]");
+    let work = tempfile::TempDir::new().unwrap();
+    let work = Utf8Path::from_path(work.path()).unwrap();
+    git(work, &["clone", "-q", "-b", "main", shop.manifests.path().as_str(), "."]);
+    git(work, &["checkout", "-q", "-b", "change"]);
+    std::fs::write(work.join(OVERLAY), dev('a', "")).unwrap();
+    git_at(work, "2020-01-01T10:00:00Z", &["commit", "-q", "-a", "-m", "a"]);
+    git(work, &["checkout", "-q", "main"]);
+    git_at(work, "2037-01-01T00:00:00Z", &["merge", "-q", "--no-ff", "-m", "Merge", "change"]);
+    git(work, &["push", "-q", "origin", "main"]);
+    is(&said(&shop.promote(3, &[]), "soak"), "closed", "0s of 30m stated in dev");
+}
+
+#[test]
 fn a_commit_that_is_not_on_the_branch_is_not_promoted() {
     let source = GitServer::bare(&[("README.md", "ranking\n")]);
     let shop = shop("[branch: main]");
