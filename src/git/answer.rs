@@ -11,7 +11,10 @@ pub(super) fn failure(action: &'static str, remote: &str, stderr: &str) -> GitEr
     match kind(stderr) {
         Kind::Authentication => GitError::Authentication { remote, message },
         Kind::Forbidden => GitError::Forbidden { remote, message },
-        Kind::HostKey => GitError::HostKey { remote },
+        Kind::HostKey => {
+            let changed = stderr.contains("HAS CHANGED") || stderr.contains("REVOKED HOST KEY");
+            GitError::HostKey { remote, changed }
+        }
         Kind::NoRepository => GitError::NoRepository { remote, message },
         Kind::NoReference => {
             GitError::NoBranch { remote, branch: missing_reference(stderr), known: Vec::new() }
@@ -198,6 +201,68 @@ pub(super) fn pushed(
     }
 }
 
+/// Returns the error that libgit2's failure of `action` stands for; `printed` is what the remote
+/// printed.
+#[cfg(any(feature = "git-https", feature = "git-ssh"))]
+pub(super) fn library_failure(
+    action: &'static str,
+    remote: &str,
+    error: &git2::Error,
+    printed: &[u8],
+) -> GitError {
+    use git2::{ErrorClass, ErrorCode};
+    let text = error.message();
+    let (remote, message) = (remote.to_owned(), summary(&as_remote(printed, text)));
+    // libgit2's `git_http_...` has the status in words of its own.
+    let status = text.split("status code: ").nth(1).and_then(|rest| rest.get(..3));
+    match (status, error.code(), error.class()) {
+        (Some("401"), ..) | (_, ErrorCode::Auth, _) => GitError::Authentication { remote, message },
+        (Some("403"), ..) => GitError::Forbidden { remote, message },
+        (Some("404"), ..) => GitError::NoRepository { remote, message },
+        (Some(_), ..) => GitError::Unreachable { remote, message },
+        (None, code, class) => match kind(&message) {
+            Kind::Other => match (code, class) {
+                (ErrorCode::Eof | ErrorCode::Certificate | ErrorCode::Timeout, _)
+                | (
+                    _,
+                    ErrorClass::Net
+                    | ErrorClass::Os
+                    | ErrorClass::Ssl
+                    | ErrorClass::Ssh
+                    | ErrorClass::Http,
+                ) => GitError::Unreachable { remote, message },
+                _ => GitError::Git { action, remote, message },
+            },
+            _ => failure(action, &remote, &message),
+        },
+    }
+}
+
+/// Returns what came of a push by libgit2 that the remote has answered with `reason`.
+#[cfg(any(feature = "git-https", feature = "git-ssh"))]
+pub(super) fn not_moved(
+    remote: &str,
+    reference: &str,
+    reason: &str,
+    printed: &[u8],
+) -> Result<Pushed, GitError> {
+    match is_race(reason) {
+        true => Ok(Pushed::Told(Push::Raced)),
+        false => {
+            let branch = reference.strip_prefix("refs/heads/").unwrap_or(reference);
+            Err(refused(remote, branch, printable(reason), &as_remote(printed, "")))
+        }
+    }
+}
+
+/// Returns what a remote printed as `git` shows it, and `rest` behind it.
+#[cfg(any(feature = "git-https", feature = "git-ssh"))]
+fn as_remote(printed: &[u8], rest: &str) -> String {
+    let printed = String::from_utf8_lossy(printed);
+    let lines: String = printed.lines().map(|line| format!("remote: {line}\n")).collect();
+    lines + rest
+}
+
 fn refused(remote: &str, branch: &str, reason: String, stderr: &str) -> GitError {
     let remote = remote.to_owned();
     let text = remote_text(stderr);
@@ -300,7 +365,10 @@ mod tests {
                 "fatal: unable to access 'http://h/': Could not resolve host: h",
                 "can't reach `r`: unable to access 'http://h/': Could not resolve host: h",
             ),
-            ("Host key verification failed.", "the SSH host key of `r` could not be verified"),
+            (
+                "Host key verification failed.",
+                "the SSH host key of `r` could not be verified: it is not in `known_hosts`",
+            ),
             ("", "`git fetch` failed for `r`: git gave no reason"),
         ];
         for (stderr, message) in told {

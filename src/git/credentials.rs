@@ -46,6 +46,12 @@ impl Credentials {
         Ok(Some(Self { username, token: token.to_owned().into() }))
     }
 
+    /// Returns the name and the token.
+    #[cfg(any(feature = "git-https", feature = "git-ssh"))]
+    pub(super) fn pair(&self) -> (&str, &SecretString) {
+        (&self.username, &self.token)
+    }
+
     /// Returns the value of the HTTP header that carries them (RFC 7617).
     fn header(&self) -> SecretString {
         format!("Authorization: Basic {}", self.encoded().expose_secret()).into()

@@ -10,6 +10,16 @@ pub enum GitError {
     /// There is no `git` on `PATH`.
     #[error("`git` is not installed or not on PATH")]
     NotInstalled,
+    /// There is no `git` on `PATH`, and this build does not reach such a remote by itself.
+    #[error(
+        "`git` is not installed, and this build of deployctl can't reach `{remote}` without it"
+    )]
+    NoTransport {
+        /// The remote.
+        remote: String,
+        /// The cargo feature that such a build has.
+        feature: &'static str,
+    },
     /// The address of the remote can't be used.
     #[error("can't use `{remote}` as a git remote: {reason}")]
     Remote {
@@ -38,10 +48,12 @@ pub enum GitError {
         message: String,
     },
     /// The host key of the remote is not known or has changed.
-    #[error("the SSH host key of `{remote}` could not be verified")]
+    #[error("the SSH host key of `{remote}` {}", host_key(*.changed))]
     HostKey {
         /// The remote.
         remote: String,
+        /// Whether another key is known of the host.
+        changed: bool,
     },
     /// A hook, or the protection of a branch, refused the push.
     #[error("`{remote}` refused the push to `{branch}`: {reason}{}", indented(.text))]
@@ -168,6 +180,12 @@ impl GitError {
     pub fn advice(&self) -> Option<&'static str> {
         Some(match self {
             Self::NotInstalled => "install `git`; deployctl uses it to reach the remote",
+            Self::NoTransport { feature: "git-ssh", .. } => {
+                "install `git`, or take a release of deployctl, which has the feature `git-ssh`"
+            }
+            Self::NoTransport { .. } => {
+                "install `git`, or take a release of deployctl, which has the feature `git-https`"
+            }
             Self::Authentication { .. } => {
                 "set `DEPLOYCTL_GIT_TOKEN` for HTTP remotes, or set up a git credential helper; \
                  for SSH, load the key into ssh-agent and check with `git ls-remote`"
@@ -175,6 +193,10 @@ impl GitError {
             Self::Forbidden { .. } => {
                 "give the token or user write access to the repository \
                  (in GitHub Actions: `permissions: contents: write`)"
+            }
+            Self::HostKey { changed: true, .. } => {
+                "somebody may be listening in; if the host was really given a new key, check its \
+                 fingerprint and replace the old one: `ssh-keygen -R HOST`"
             }
             Self::HostKey { .. } => {
                 "add the host's key to `~/.ssh/known_hosts` after checking its fingerprint"
@@ -214,6 +236,13 @@ impl GitError {
 
     pub(super) fn object(action: impl Into<String>) -> impl FnOnce(git2::Error) -> Self {
         |source| Self::Object { action: action.into(), source }
+    }
+}
+
+fn host_key(changed: bool) -> &'static str {
+    match changed {
+        true => "is not the one in `known_hosts`",
+        false => "could not be verified: it is not in `known_hosts`",
     }
 }
 

@@ -12,9 +12,14 @@ mod history;
 mod identity;
 mod init;
 mod join;
+#[cfg(any(feature = "git-https", feature = "git-ssh"))]
+mod known_hosts;
 mod ledger;
+mod library;
 mod local;
 mod message;
+#[cfg(any(feature = "git-https", feature = "git-ssh"))]
+mod network;
 mod partial;
 mod remote;
 mod repository;

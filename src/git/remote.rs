@@ -99,6 +99,12 @@ impl Remote {
         (self.kind == Kind::Other && path.starts_with('/')).then(|| path.into())
     }
 
+    /// Returns the port of an SSH remote.
+    #[cfg(any(feature = "git-https", feature = "git-ssh"))]
+    pub(super) fn port(&self) -> u16 {
+        Url::parse(&self.address).ok().and_then(|url| url.port()).unwrap_or(22)
+    }
+
     pub(super) fn is_ssh(&self) -> bool {
         self.kind == Kind::Ssh
     }

@@ -8,7 +8,7 @@ use secrecy::ExposeSecret as _;
 use super::answer::{self, Pushed};
 use super::cache::Cache;
 use super::credentials::{Credentials, Settings, redact_tokens};
-use super::local::Local;
+use super::library::Library;
 use super::partial::{Filter, Want};
 use super::remote::Remote;
 use super::{CommitId, GitError};
@@ -26,7 +26,7 @@ pub(super) struct Transport {
     program: String,
     ssh: Option<&'static str>,
     /// Does the work where there is no `git` program.
-    local: Option<Local>,
+    library: Option<Library>,
 }
 
 /// What to fetch.
@@ -129,22 +129,25 @@ impl Transport {
         environment: &Environment,
     ) -> Result<Self, GitError> {
         let program = environment.find_program("git");
-        let local = match (&program, remote.path()) {
-            (Some(_), _) => None,
-            (None, Some(path)) => Some(Local::new(path)),
-            (None, None) => return Err(GitError::NotInstalled),
+        let credentials = Credentials::find(&remote, environment)?;
+        let library = match &program {
+            Some(_) => None,
+            None => Some(Library::find(&remote, credentials.as_ref(), environment)?),
         };
         let program = program.unwrap_or_default();
         let mut transport = Self {
-            credentials: Credentials::find(&remote, environment)?,
+            credentials,
             remote,
             cache: cache.clone(),
             environment: environment.clone(),
             program: program.into_string(),
             ssh: None,
-            local,
+            library,
         };
-        if transport.remote.is_ssh() && !transport.has_own_ssh().await? {
+        if transport.library.is_none()
+            && transport.remote.is_ssh()
+            && !transport.has_own_ssh().await?
+        {
             // There is nobody to answer a question about a passphrase or a host key.
             transport.ssh = Some("ssh -o BatchMode=yes -o ConnectTimeout=30");
         }
@@ -175,8 +178,8 @@ impl Transport {
 
     /// Fetches into the cache, without what the cache can do without where the server allows that.
     pub(super) async fn fetch(&self, fetch: &Fetch<'_>) -> Result<(), GitError> {
-        if let Some(local) = &self.local {
-            return local.fetch(self.cache.dir(), fetch.refspecs);
+        if let Some(library) = &self.library {
+            return library.fetch(self.cache.dir(), fetch).await;
         }
         loop {
             let filter = self.cache.filter();
@@ -212,7 +215,7 @@ impl Transport {
     /// Fetches objects that an earlier fetch left out, in one round trip. Files of more than `limit`
     /// bytes are left out again where they are wanted by their folder.
     pub(super) async fn fetch_objects(&self, wants: &[Want], limit: u64) -> Result<(), GitError> {
-        if self.local.is_some() {
+        if self.library.is_some() {
             return Ok(());
         }
         tracing::debug!(remote = self.remote(), wants = wants.len(), "git fetch of objects");
@@ -263,8 +266,8 @@ impl Transport {
         patterns: &[String],
         local: impl Fn(&str) -> String,
     ) -> Result<(), GitError> {
-        if let Some(remote) = &self.local {
-            return remote.fetch_matching(self.cache.dir(), patterns, local);
+        if let Some(library) = &self.library {
+            return library.fetch_matching(self.cache.dir(), patterns, local).await;
         }
         tracing::debug!(remote = self.remote(), ?patterns, "git fetch");
         let command = self.command(&[]).args([
@@ -290,8 +293,8 @@ impl Transport {
 
     /// Returns the remote's references that match `patterns`; tags are resolved to their commits.
     pub(super) async fn list(&self, patterns: &[&str]) -> Result<Vec<Reference>, GitError> {
-        if let Some(local) = &self.local {
-            return local.list(patterns);
+        if let Some(library) = &self.library {
+            return library.list(patterns).await;
         }
         let command = self.command(&[]).args(["ls-remote", "--quiet", "--", self.remote()]);
         let output = self.run("ls-remote", command.args(patterns)).await?;
@@ -300,8 +303,8 @@ impl Transport {
 
     /// Returns the name of the branch that the remote's `HEAD` points at.
     pub(super) async fn head(&self) -> Result<Option<String>, GitError> {
-        if let Some(local) = &self.local {
-            return local.head();
+        if let Some(library) = &self.library {
+            return library.head().await;
         }
         let command = self.command(&[]).args(["ls-remote", "--quiet", "--symref", "--"]);
         let output = self.run("ls-remote", command.args([self.remote(), "HEAD"])).await?;
@@ -330,8 +333,8 @@ impl Transport {
         &self,
         moves: &[Move],
     ) -> Result<Vec<Result<Pushed, GitError>>, GitError> {
-        if let Some(local) = &self.local {
-            return Ok(moves.iter().map(|m| local.push(self.cache.dir(), m)).collect());
+        if let Some(library) = &self.library {
+            return Ok(library.push_all(self.cache.dir(), moves).await);
         }
         let expected = |m: &Move| m.expected.as_ref().map_or("", CommitId::as_str).to_owned();
         let leases =
@@ -441,7 +444,8 @@ pub(super) fn program(path: &str, environment: &Environment) -> Command {
     redact_tokens(command, environment)
 }
 
-fn references(listing: &str) -> Vec<Reference> {
+/// Returns the references in what `git ls-remote` prints.
+pub(super) fn references(listing: &str) -> Vec<Reference> {
     let mut references: Vec<Reference> = Vec::new();
     for (id, name) in listing.lines().filter_map(|line| line.split_once('\t')) {
         let Ok(id) = id.parse() else { continue };

@@ -13,4 +13,5 @@ mod stand_alone;
 mod stated;
 mod targets;
 mod together;
+mod transports;
 mod usage;

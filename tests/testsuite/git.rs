@@ -5,6 +5,8 @@ mod faults;
 mod history;
 mod join;
 mod ledger;
+#[cfg(all(feature = "git-https", feature = "git-ssh"))]
+mod network;
 mod race;
 mod signing;
 mod source;

@@ -26,6 +26,7 @@ pub(super) enum Failure {
     Authentication,
     Forbidden,
     HostKey,
+    ChangedHostKey,
     NoRepository,
     Unreachable,
     Stuck,
@@ -40,7 +41,8 @@ impl Answer {
             LandError::Git(error) => match error {
                 GitError::Authentication { message, .. } => (Failure::Authentication, &**message),
                 GitError::Forbidden { message, .. } => (Failure::Forbidden, &**message),
-                GitError::HostKey { .. } => (Failure::HostKey, ""),
+                GitError::HostKey { changed: false, .. } => (Failure::HostKey, ""),
+                GitError::HostKey { changed: true, .. } => (Failure::ChangedHostKey, ""),
                 GitError::NoRepository { message, .. } => (Failure::NoRepository, &**message),
                 GitError::Unreachable { message, .. } => (Failure::Unreachable, &**message),
                 _ => return None,
@@ -83,7 +85,8 @@ impl Failure {
             Self::Stuck => return LandError::Stuck,
             Self::Authentication => GitError::Authentication { remote, message },
             Self::Forbidden => GitError::Forbidden { remote, message },
-            Self::HostKey => GitError::HostKey { remote },
+            Self::HostKey => GitError::HostKey { remote, changed: false },
+            Self::ChangedHostKey => GitError::HostKey { remote, changed: true },
             Self::NoRepository => GitError::NoRepository { remote, message },
             Self::Unreachable => GitError::Unreachable { remote, message },
         })

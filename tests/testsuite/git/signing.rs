@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use super::{Client, files};
 use crate::support::git_server::{GitServer, world};
-use crate::support::peer;
+use crate::support::{SshAgent, peer};
 
 /// A home folder in which somebody has set git up, and a manifests repository.
 struct Signing {
@@ -111,15 +111,10 @@ async fn an_ssh_key_in_a_file_signs() {
 #[tokio::test]
 async fn an_ssh_key_in_the_agent_signs() {
     let signing = Signing::new("").await;
-    let (Some(key), Some(agent)) = (signing.ssh_key("id", ""), peer("ssh-agent")) else { return };
-    let socket = signing.path("agent");
-    let mut command = Command::new(agent);
-    command.args(["-D", "-a", socket.as_str()]);
-    let _agent = crate::support::Server::start(&mut command, signing.path("log").as_std_path());
-    crate::support::wait_until("ssh-agent", || socket.exists());
+    let Some(key) = signing.ssh_key("id", "") else { return };
+    let Some(agent) = SshAgent::start(&key) else { return };
+    let socket = agent.socket();
     let variables = [("SSH_AUTH_SOCK", socket.as_str())];
-    let added = Command::new("ssh-add").arg("-q").arg(&key).envs(variables).status();
-    assert!(added.unwrap().success());
     std::fs::remove_file(&key).unwrap();
     let public = std::fs::read_to_string(key.with_extension("pub")).unwrap();
     let settings = [

@@ -118,6 +118,7 @@ pub(crate) struct HttpGitServer {
     /// The repository.
     pub(crate) repository: GitServer,
     port: u16,
+    tls: bool,
     _servers: [Server; 2],
 }
 
@@ -125,13 +126,33 @@ impl HttpGitServer {
     /// Starts one that lets `user` in with `password`, or returns `None` where nginx or fcgiwrap is
     /// not installed.
     pub(crate) fn start(user: &str, password: &str) -> Option<Self> {
+        Self::start_with(user, password, false)
+    }
+
+    /// As [`HttpGitServer::start`], over TLS, with a certificate of its own; see
+    /// [`HttpGitServer::certificate`].
+    pub(crate) fn start_tls(user: &str, password: &str) -> Option<Self> {
+        Self::start_with(user, password, true)
+    }
+
+    fn start_with(user: &str, password: &str, tls: bool) -> Option<Self> {
         let (nginx, fcgiwrap) = (peer("nginx")?, peer("fcgiwrap")?);
         let repository = GitServer::bare(&[("README.md", "manifests\n")]);
         let dir = repository.dir.path();
         let port = free_port();
         let socket = dir.join("fcgi.socket");
         std::fs::write(dir.join("htpasswd"), format!("{user}:{{PLAIN}}{password}\n")).unwrap();
-        std::fs::write(dir.join("nginx.conf"), nginx_conf(dir, port)).unwrap();
+        let mut conf = nginx_conf(dir, port);
+        if tls {
+            let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+            std::fs::write(dir.join("tls.crt"), made.cert.pem()).unwrap();
+            std::fs::write(dir.join("tls.key"), made.signing_key.serialize_pem()).unwrap();
+            let at = dir.display();
+            let ssl =
+                format!(" ssl; ssl_certificate {at}/tls.crt; ssl_certificate_key {at}/tls.key;");
+            conf = conf.replacen(&format!(":{port};"), &format!(":{port}{ssl}"), 1);
+        }
+        std::fs::write(dir.join("nginx.conf"), conf).unwrap();
         let address = format!("unix:{}", socket.display());
         let mut fcgi = Command::new(fcgiwrap);
         let fcgi = Server::start(fcgi.args(["-f", "-s", &address]), &dir.join("fcgi.log"));
@@ -141,12 +162,18 @@ impl HttpGitServer {
         web.args(["-p", prefix, "-c", "nginx.conf", "-e", "error.log"]);
         let web = Server::start(&mut web, &dir.join("nginx.log"));
         wait_until("nginx", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
-        Some(Self { repository, port, _servers: [web, fcgi] })
+        Some(Self { repository, port, tls, _servers: [web, fcgi] })
     }
 
     /// Returns its URL, without credentials.
     pub(crate) fn url(&self) -> String {
-        format!("http://127.0.0.1:{}/manifests.git", self.port)
+        let scheme = if self.tls { "https" } else { "http" };
+        format!("{scheme}://127.0.0.1:{}/manifests.git", self.port)
+    }
+
+    /// Returns the file with the certificate of a server with TLS.
+    pub(crate) fn certificate(&self) -> Utf8PathBuf {
+        self.repository.folder().join("tls.crt")
     }
 }
 
@@ -233,6 +260,16 @@ impl SshGitServer {
         let user = String::from_utf8(Command::new("id").arg("-un").output().unwrap().stdout);
         let path = self.repository.path();
         format!("ssh://{}@127.0.0.1:{}{path}", user.unwrap().trim(), self.port)
+    }
+
+    /// Returns the file of the key that gets in.
+    pub(crate) fn key(&self) -> Utf8PathBuf {
+        self.repository.folder().join("user")
+    }
+
+    /// Returns the line of `known_hosts` that the server's host key makes.
+    pub(crate) fn known_host(&self) -> String {
+        std::fs::read_to_string(self.repository.folder().join("known_hosts")).unwrap()
     }
 
     /// Returns the `GIT_SSH_COMMAND` of the one who has the key.

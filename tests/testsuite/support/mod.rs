@@ -7,10 +7,12 @@ pub(crate) mod kubernetes;
 mod peer;
 mod registry;
 pub(crate) mod road;
+mod ssh_agent;
 pub(crate) mod world;
 
 pub(crate) use peer::{Server, free_port, peer, skip, wait_until};
 pub(crate) use registry::RegistryServer;
+pub(crate) use ssh_agent::SshAgent;
 pub(crate) use world::{Ran, World};
 
 /// Writes the script `text` to `path`, to be run.
