@@ -190,4 +190,28 @@ mod tests {
             assert!(error.contains(expected), "{gate}: {error}");
         }
     }
+
+    #[test]
+    fn editors_know_what_a_gate_may_be() {
+        let validator = jsonschema::validator_for(&crate::config::schema()).unwrap();
+        let is_valid = |gates: &str| {
+            let text = format!(
+                "{{version: 1, services: {{}}, environments: {{prod: {{overlay: a, gates: {gates}}}}}}}"
+            );
+            let document: serde_json::Value = serde_yaml::from_str(&text).unwrap();
+            validator.is_valid(&document)
+        };
+        for gates in [
+            "[healthy, digest-pinned, soak: 30m, checks: [], branch: main]",
+            "[freeze: {timeZone: UTC, deny: [{schedule: '0 0 * * *', duration: 1h}]}]",
+            "[approval: {by: [ada], count: 1}]",
+        ] {
+            assert!(is_valid(gates), "{gates}");
+        }
+        for gates in
+            ["[helthy]", "[soak]", "[soak: {}]", "[{soak: 1h, branch: main}]", "{soak: 1h}"]
+        {
+            assert!(!is_valid(gates), "{gates}");
+        }
+    }
 }

@@ -173,3 +173,6 @@ pub fn proof(rollout: &RolloutReport) -> Proof {
         why: rollout.reason.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests;
