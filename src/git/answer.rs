@@ -37,6 +37,23 @@ pub(super) fn is_about_a_filter(error: &GitError) -> bool {
     }
 }
 
+/// What the system says where a disk, a quota or a limit leaves no room; see errno(3).
+const NO_ROOM: &[&str] = &[
+    "No space left on device",
+    "Disk quota exceeded",
+    "File too large",
+    "file size limit exceeded",
+];
+
+/// Returns what `text`, which is no remote's, says about a disk that is full.
+pub(super) fn no_room(text: &str) -> Option<&'static str> {
+    let own = |reason: &&&str| {
+        let mut lines = text.lines().filter(|line| !line.starts_with("remote:"));
+        lines.any(|line| line.contains(**reason))
+    };
+    NO_ROOM.iter().find(own).copied()
+}
+
 /// Returns whether `error` says that this `git` is too old for an option.
 pub(super) fn is_unknown_option(error: &GitError) -> bool {
     matches!(error, GitError::Git { message, .. } if message.contains("unknown option"))
@@ -121,7 +138,7 @@ fn missing_reference(stderr: &str) -> String {
 }
 
 /// Returns the lines of `stderr` that say what went wrong, in one line.
-fn summary(stderr: &str) -> String {
+pub(super) fn summary(stderr: &str) -> String {
     let told: Vec<&str> = stderr.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let strong = |line: &&&str| line.starts_with("fatal:") || line.starts_with("error:");
     let remote = |line: &&&str| line.starts_with("remote:") && line.len() > "remote:".len();

@@ -4,18 +4,26 @@
 //! reading, writing objects and pushing need none, as objects never change. It holds nothing that
 //! can't be fetched again, so a damaged one is thrown away and made anew.
 
+use std::collections::BTreeMap;
 use std::fs::{DirBuilder, File, TryLockError};
+use std::io::ErrorKind;
 use std::os::unix::fs::DirBuilderExt as _;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use tempfile::TempDir;
 
-use super::GitError;
 use super::partial::Filter;
+use super::{CommitId, GitError, answer};
 
 #[derive(Debug, Clone)]
 pub(super) struct Cache {
     dir: Utf8PathBuf,
+    /// Held, shared, by whoever works with the cache: it is not tidied up under their hands.
+    in_use: Arc<OnceLock<File>>,
+    /// Holds it where nobody may write to its proper place.
+    _temporary: Option<Arc<TempDir>>,
 }
 
 /// The right to fetch into the cache; it ends when the value is dropped, or the process.
@@ -29,22 +37,127 @@ const PATIENCE: Duration = Duration::from_secs(600);
 
 /// The file in the cache that says that its remote knows no filters.
 const WHOLE: &str = "deployctl-whole";
+/// The file in the cache whose lock says that somebody works with it.
+const IN_USE: &str = "deployctl-in-use";
+
+/// A cache with more packs (a fetch adds one or two), with more files in one of the 256 folders of
+/// single objects, or with a longer list of where history ends, is made anew: that is one fetch,
+/// while each of them slows all runs down.
+const MAX_PACKS: usize = 100;
+const MAX_OBJECTS: usize = 64;
+const MAX_SHALLOW: u64 = 64 << 10;
 
 impl Cache {
-    pub(super) fn new(dir: Utf8PathBuf) -> Self {
-        Self { dir }
+    /// Opens the cache in the folder `dir`, made where it is not there or can't be opened; where
+    /// nobody may write there, one in a temporary folder.
+    pub(super) async fn open_in(dir: Utf8PathBuf) -> Result<Self, GitError> {
+        let mut cache = Self { dir, in_use: Arc::default(), _temporary: None };
+        match cache.ensure().await {
+            Err(error) if cache.is_read_only() => {
+                let temporary = tempfile::Builder::new().prefix("deployctl-").tempdir();
+                let Ok(temporary) = temporary else { return Err(error) };
+                let Some(folder) = Utf8Path::from_path(temporary.path()) else { return Err(error) };
+                tracing::warn!(
+                    "`{}` can't be written; each run fetches anew into a temporary folder",
+                    cache.dir
+                );
+                let name = cache.dir.file_name().unwrap_or("cache").to_owned();
+                cache.dir = folder.join(name);
+                cache._temporary = Some(Arc::new(temporary));
+                cache.ensure().await?;
+                Ok(cache)
+            }
+            result => result.map(|()| cache),
+        }
+    }
+
+    /// Returns another cache beside this one, which is made when it is locked.
+    pub(super) fn beside(&self, suffix: &str) -> Self {
+        let dir = Utf8PathBuf::from(format!("{}-{suffix}", self.dir));
+        Self { dir, in_use: Arc::default(), _temporary: self._temporary.clone() }
     }
 
     pub(super) fn dir(&self) -> &Utf8Path {
         &self.dir
     }
 
-    /// Makes it where it is not there or can't be opened.
-    pub(super) async fn ensure(&self) -> Result<(), GitError> {
-        match self.open() {
-            Ok(_) => Ok(()),
-            Err(_) => self.lock().await.map(drop),
+    /// Makes it where it is not there or can't be opened, and anew where it has grown.
+    async fn ensure(&self) -> Result<(), GitError> {
+        if self.open().is_err() || !self.settle()? {
+            drop(self.lock().await?);
         }
+        Ok(())
+    }
+
+    /// Has the cache spared from being made anew as long as this value lives. Returns `false` if it
+    /// should be made anew first.
+    fn settle(&self) -> Result<bool, GitError> {
+        let file = self.use_file()?;
+        if file.try_lock().is_ok() && self.has_grown() {
+            return Ok(false);
+        }
+        // Not waited for: who has it alone is about to let it go.
+        if file.try_lock_shared().is_ok() {
+            let _ = self.in_use.set(file);
+        }
+        Ok(true)
+    }
+
+    fn use_file(&self) -> Result<File, GitError> {
+        let mut options = File::options();
+        let options = options.create(true).truncate(false).write(true);
+        options.open(self.dir.join(IN_USE)).map_err(|error| self.failed(&error))
+    }
+
+    /// Returns whether a new one would be faster. Half-written packs of processes that died go.
+    fn has_grown(&self) -> bool {
+        self.sweep();
+        let count = |folder: &str| {
+            self.dir.join(folder).read_dir_utf8().map_or(0, |entries| entries.flatten().count())
+        };
+        // A pack is three or four files.
+        let shallow = self.dir.join("shallow").metadata().map_or(0, |file| file.len());
+        count("objects/pack") > 3 * MAX_PACKS
+            || count("objects/17") > MAX_OBJECTS
+            || shallow > MAX_SHALLOW
+    }
+
+    /// Removes the packs that are only half there.
+    pub(super) fn sweep(&self) {
+        let Ok(entries) = self.dir.join("objects/pack").read_dir_utf8() else { return };
+        for entry in entries.flatten().filter(|entry| entry.file_name().starts_with("tmp_")) {
+            // One that can't be removed is in nobody's way but the disk's.
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+
+    /// Returns whether nobody may write where it is.
+    fn is_read_only(&self) -> bool {
+        let Some(folder) = self.dir.ancestors().find(|folder| folder.is_dir()) else {
+            return false;
+        };
+        matches!(
+            tempfile::tempfile_in(folder).map_err(|error| error.kind()),
+            Err(ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem)
+        )
+    }
+
+    /// Adds the references that match `pattern` to `found`, by their names at the remote.
+    pub(super) fn references(
+        &self,
+        pattern: &str,
+        found: &mut BTreeMap<String, CommitId>,
+    ) -> Result<(), GitError> {
+        let read = || GitError::object("read the references");
+        let repository = self.open()?;
+        for reference in repository.references_glob(pattern).map_err(read())? {
+            let reference = reference.map_err(read())?;
+            let name = reference.name().ok().and_then(|name| name.strip_prefix("refs/deployctl/"));
+            if let (Some(name), Ok(commit)) = (name, reference.peel_to_commit()) {
+                found.insert(format!("refs/{name}"), commit.id().into());
+            }
+        }
+        Ok(())
     }
 
     /// Waits until nobody else fetches into the cache, and makes it where it is not there or
@@ -52,33 +165,40 @@ impl Cache {
     pub(super) async fn lock(&self) -> Result<Lock, GitError> {
         let lock = Lock { _file: self.wait().await? };
         match self.open() {
-            Ok(_) => Ok(lock),
-            Err(error @ GitError::Ownership { .. }) => Err(error),
-            Err(_) => {
-                self.renew(&lock)?;
-                Ok(lock)
-            }
+            Ok(_) => {}
+            Err(error @ GitError::Ownership { .. }) => return Err(error),
+            Err(_) => self.renew(&lock)?,
         }
+        if self.in_use.get().is_none() && !self.settle()? {
+            self.renew(&lock)?;
+            self.settle()?;
+        }
+        Ok(lock)
     }
 
     /// Throws the cache away and makes it anew.
     pub(super) fn renew(&self, _lock: &Lock) -> Result<(), GitError> {
-        let failed = |error: std::io::Error| self.error(error.to_string());
+        let failed = |error: std::io::Error| self.failed(&error);
         let aside = tempfile::Builder::new().prefix(".old-").tempdir_in(self.parent());
         let aside = aside.map_err(failed)?;
-        match std::fs::rename(&self.dir, aside.path().join("cache")) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(failed(error));
-            }
-            _ => {}
-        }
         // A repository that is only half made is never seen under its name.
         let new = aside.path().join("new");
         let mut options = git2::RepositoryInitOptions::new();
         options.bare(true).external_template(false).no_reinit(true);
         git2::Repository::init_opts(&new, &options)
-            .map_err(|error| self.error(error.message().to_owned()))?;
-        std::fs::rename(&new, &self.dir).map_err(failed)
+            .map_err(|error| self.or_full(self.error(error.message().to_owned())))?;
+        for attempt in 0.. {
+            match std::fs::rename(&self.dir, aside.path().join(format!("old-{attempt}"))) {
+                Err(error) if error.kind() != ErrorKind::NotFound => return Err(failed(error)),
+                _ => {}
+            }
+            match std::fs::rename(&new, &self.dir) {
+                // Whoever was writing an object has made its folder meanwhile.
+                Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty && attempt < 10 => {}
+                result => return result.map_err(failed),
+            }
+        }
+        unreachable!("the last attempt returns")
     }
 
     /// Returns what to leave out of it, as far as the remote has not refused that.
@@ -93,8 +213,9 @@ impl Cache {
     pub(super) fn set_filter(&self, filter: Filter) -> Result<(), GitError> {
         match filter {
             Filter::Files => Ok(()),
-            Filter::Nothing => std::fs::write(self.dir.join(WHOLE), "")
-                .map_err(|error| self.error(error.to_string())),
+            Filter::Nothing => {
+                std::fs::write(self.dir.join(WHOLE), "").map_err(|error| self.failed(&error))
+            }
         }
     }
 
@@ -108,7 +229,7 @@ impl Cache {
     }
 
     async fn wait(&self) -> Result<File, GitError> {
-        let failed = |error: std::io::Error| self.error(error.to_string());
+        let failed = |error: std::io::Error| self.failed(&error);
         // What is cached may be as private as its remote.
         let mut folders = DirBuilder::new();
         folders.recursive(true).mode(0o700).create(self.parent()).map_err(failed)?;
@@ -134,6 +255,20 @@ impl Cache {
 
     fn parent(&self) -> &Utf8Path {
         self.dir.parent().expect("the cache has a folder of its own below the caches' folder")
+    }
+
+    /// Returns the error for a disk that is full.
+    pub(super) fn full(&self, reason: &str) -> GitError {
+        GitError::Full { path: self.dir.clone(), reason: reason.to_owned() }
+    }
+
+    /// Returns `error`, or what it means if the disk is full.
+    pub(super) fn or_full(&self, error: GitError) -> GitError {
+        answer::no_room(&error.to_string()).map_or(error, |reason| self.full(reason))
+    }
+
+    fn failed(&self, error: &std::io::Error) -> GitError {
+        self.or_full(self.error(error.to_string()))
     }
 
     fn error(&self, reason: impl Into<String>) -> GitError {

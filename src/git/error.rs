@@ -152,6 +152,22 @@ pub enum GitError {
         /// Why not.
         reason: String,
     },
+    /// What the cache holds is not what was fetched, and making it anew did not help.
+    #[error("the git cache `{path}` is damaged: {reason}")]
+    Damaged {
+        /// The folder.
+        path: Utf8PathBuf,
+        /// What git said.
+        reason: String,
+    },
+    /// The disk that the cache is on has no room.
+    #[error("there is no room for the git cache `{path}`: {reason}")]
+    Full {
+        /// The folder.
+        path: Utf8PathBuf,
+        /// What the system said.
+        reason: String,
+    },
     /// An object of the repository can't be read or written.
     #[error("can't {action}: {}", .source.message())]
     Object {
@@ -229,6 +245,10 @@ impl GitError {
                 "nothing was committed; let `git commit -S` work here without a question (the key \
                  in ssh-agent or gpg-agent), or turn signing off: `git config commit.gpgSign false`"
             }
+            Self::Full { .. } => {
+                "free some space, or choose a folder on another disk with `DEPLOYCTL_CACHE_DIR`"
+            }
+            Self::Damaged { .. } => "check the disk, or choose another with `DEPLOYCTL_CACHE_DIR`",
             Self::Cache { .. } => "choose another folder with `DEPLOYCTL_CACHE_DIR`",
             _ => return None,
         })

@@ -72,6 +72,22 @@ pub(super) fn log(
     Ok(log)
 }
 
+/// Returns up to `limit` commits from `tip` backwards, as long as the cache has the first parent.
+pub(super) fn recent(
+    repository: &Repository,
+    tip: &CommitId,
+    limit: usize,
+) -> Result<Vec<Commit>, GitError> {
+    let mut next = Some(read(repository, tip.oid())?);
+    let mut commits = Vec::new();
+    while let Some(commit) = next.filter(|_| commits.len() < limit) {
+        commits.push(Commit::read(&commit));
+        let parent = parents(&commit).first().copied();
+        next = parent.and_then(|id| repository.find_commit(id).ok());
+    }
+    Ok(commits)
+}
+
 /// What a commit means for the log of a path.
 struct Step<'a> {
     changed: bool,

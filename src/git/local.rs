@@ -41,6 +41,8 @@ impl Local {
         let mut remote = cache.remote_anonymous(self.path.as_str()).map_err(failed())?;
         let refspecs: Vec<&str> = refspecs.iter().map(AsRef::as_ref).collect();
         remote.download(&refspecs, Some(&mut options)).map_err(failed())?;
+        // What the remote does not have any more is not to be found any more.
+        remote.prune(None).map_err(failed())?;
         remote
             .update_tips(None, RemoteUpdateFlags::empty(), AutotagOption::None, None)
             .map_err(failed())
@@ -88,6 +90,9 @@ impl Local {
     /// Checks that the remote has the source side of `+source:destination`.
     fn check_source(&self, remote: &git2::Repository, refspec: &str) -> Result<(), GitError> {
         let source = refspec.trim_start_matches('+').split(':').next().unwrap_or_default();
+        if source.ends_with('*') {
+            return Ok(());
+        }
         let address = || self.path.to_string();
         if let Ok(id) = source.parse::<CommitId>() {
             // libgit2 fetches references only; a whole history brings every commit along.

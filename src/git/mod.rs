@@ -37,7 +37,7 @@ pub use init::init_bare;
 pub use join::{LandError, Landing, Pace, PendingChange};
 pub use ledger::{Ledgers, NextEntry};
 pub use message::message;
-pub use repository::{OWN_BRANCHES, Repository};
+pub use repository::{Fetched, OWN_BRANCHES, Repository};
 pub use signer::Signer;
 pub use source::Source;
 pub use tree::CommitTree;

@@ -76,14 +76,6 @@ impl Missing {
     pub(super) fn new(object: Oid, kind: ObjectType, folders: &[Oid]) -> Self {
         Self { object, kind, folders: folders.to_owned() }
     }
-
-    /// Returns why it is missing still, after it was asked for.
-    pub(super) fn reason(&self) -> String {
-        match self.kind {
-            ObjectType::Blob => format!("it has more than {LARGE} bytes, which are not read"),
-            _ => "the remote does not have it".to_owned(),
-        }
-    }
 }
 
 /// The remote as the source of what is missing.
@@ -112,37 +104,39 @@ impl Lazy {
         Self { transport, trips: AtomicU32::new(0) }
     }
 
-    /// Returns what to ask for so that `missing`, at its `attempt`th time in a row, is there.
+    /// Returns what to ask for so that `missing`, at its `attempt`th time in a row, is there; or why
+    /// it can't be.
     pub(super) fn plan(
         &self,
         repository: &Repository,
         missing: &Missing,
         attempt: u32,
-    ) -> Option<(Want, u64)> {
+    ) -> Result<(Want, u64), String> {
+        if self.trips.load(Ordering::Relaxed) >= MAX_TRIPS {
+            return Err(format!("what is needed lies in more than {MAX_TRIPS} places"));
+        }
         if missing.kind == ObjectType::Tree {
             let want = Want::Folder { tree: missing.object, files: Vec::new() };
-            return (attempt == 0).then_some((want, SMALL));
+            let gone = || "the remote does not have it".to_owned();
+            return (attempt == 0).then_some((want, SMALL)).ok_or_else(gone);
         }
         let neighbours = self.neighbours();
         match attempt {
-            0 => Some((neighbourhood(repository, missing, neighbours), SMALL)),
+            0 => Ok((neighbourhood(repository, missing, neighbours), SMALL)),
             // What is small is there now.
             1 => {
-                let folder = *missing.folders.last()?;
+                let folder = *missing.folders.last().expect("a file is in a folder");
                 let files = absent(repository, folder, neighbours).filter(|f| f.len() <= FEW);
                 let want = files.map(|files| Want::Folder { tree: folder, files });
-                Some((want.unwrap_or(Want::File(missing.object)), LARGE + 1))
+                Ok((want.unwrap_or(Want::File(missing.object)), LARGE + 1))
             }
-            _ => None,
+            _ => Err(format!("it has more than {LARGE} bytes, which are not read")),
         }
     }
 
     /// Asks for `wants` in one round trip.
     pub(super) async fn bring(&self, wants: &[Want], limit: u64) -> Result<(), GitError> {
-        if self.trips.fetch_add(1, Ordering::Relaxed) >= MAX_TRIPS {
-            let (remote, message) = (self.transport.remote().to_owned(), SCATTERED.to_owned());
-            return Err(GitError::Git { action: "fetch", remote, message });
-        }
+        self.trips.fetch_add(1, Ordering::Relaxed);
         self.transport.fetch_objects(wants, limit).await
     }
 
@@ -163,8 +157,6 @@ impl Lazy {
         (NEIGHBOURS << trips).min(MAX_NEIGHBOURS)
     }
 }
-
-const SCATTERED: &str = "the files that are needed lie in too many folders";
 
 /// Returns the largest folder around `missing` that has no more than `limit` files, or the file alone
 /// if its own folder has more.

@@ -1,12 +1,14 @@
 //! The manifests repository: its operations, made of the cache, the transport and the walks.
 
+use std::collections::BTreeMap;
+
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 
 use super::answer::Pushed;
 use super::cache::{Cache, Lock};
 use super::history::Follow;
-use super::partial::Lazy;
+use super::partial::{self, Lazy};
 use super::remote::Remote;
 use super::transport::{Depth, Fetch, Transport};
 use super::{
@@ -29,14 +31,25 @@ pub struct Repository {
     cache: Cache,
 }
 
+/// What a fetch found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fetched {
+    /// The branch.
+    pub branch: String,
+    /// Its tip.
+    pub tip: CommitId,
+    /// The other references that were asked for, by their names at the remote.
+    pub references: BTreeMap<String, CommitId>,
+}
+
 impl Repository {
     /// Returns the repository at `remote` (URL, `user@host:path`, or path). Its bare cache gets a
-    /// folder of its own in the folder `caches`, made where it is not there or damaged. Reaches no
-    /// network.
+    /// folder of its own in the folder `caches`, made where it is not there or damaged; where nobody
+    /// may write there, in a temporary folder, which lasts as long as the value. Reaches no network.
     ///
     /// # Errors
     ///
-    /// Fails if `git` is not installed, the remote is malformed, or the folder can't be written.
+    /// Fails if `git` is not installed, the remote is malformed, or the disk is full.
     pub async fn open(
         remote: &str,
         caches: &Utf8Path,
@@ -45,8 +58,7 @@ impl Repository {
         let remote = Remote::parse(remote)?;
         let folder = std::path::absolute(caches.join(remote.folder())).ok();
         let folder = folder.and_then(|path| Utf8PathBuf::from_path_buf(path).ok());
-        let cache = Cache::new(folder.unwrap_or_else(|| caches.join(remote.folder())));
-        cache.ensure().await?;
+        let cache = Cache::open_in(folder.unwrap_or_else(|| caches.join(remote.folder()))).await?;
         let transport = Transport::new(remote, &cache, environment).await?;
         Ok(Self { transport, cache })
     }
@@ -58,8 +70,7 @@ impl Repository {
 
     /// Returns what deployctl remembers in the remote beside its branches. Reaches no network.
     pub fn ledgers(&self) -> Ledgers {
-        let dir = Utf8PathBuf::from(format!("{}-ledgers", self.cache.dir()));
-        Ledgers::new(self.transport.with_cache(Cache::new(dir)))
+        Ledgers::new(self.transport.with_cache(self.cache.beside("ledgers")))
     }
 
     /// Returns the name of the remote's default branch.
@@ -78,12 +89,43 @@ impl Repository {
     ///
     /// Fails if the remote is out of reach, refuses the credentials, or has no such branch.
     pub async fn fetch(&self, branch: Option<&str>) -> Result<CommitId, GitError> {
-        let reference = branch.map_or(Ok("HEAD".to_owned()), full_name)?;
-        let lock = self.cache.lock().await?;
-        match self.fetch_reference(&reference, &lock).await {
-            Err(GitError::NoBranch { branch, .. }) => Err(self.no_branch(branch).await),
-            result => result,
+        self.fetch_all(&branch.map_or(Ok("HEAD".to_owned()), full_name)?, &[]).await
+    }
+
+    /// Fetches `branch` (the remote's default branch if `None`) and, in the same round trip, the
+    /// remote's references that match `patterns`, such as `refs/deployctl/holds/prod/*`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Repository::fetch`]. A pattern that matches nothing is no error.
+    pub async fn fetch_with(
+        &self,
+        branch: Option<&str>,
+        patterns: &[&str],
+    ) -> Result<Fetched, GitError> {
+        let patterns: Vec<String> = patterns.iter().map(|p| refspec(p)).collect();
+        let (branch, tip) = match branch {
+            Some(branch) => {
+                (branch.to_owned(), self.fetch_all(&full_name(branch)?, &patterns).await?)
+            }
+            // A fetch does not tell what `HEAD` is called.
+            None => tokio::try_join!(self.default_branch(), self.fetch_all("HEAD", &patterns))?,
+        };
+        let mut references = BTreeMap::new();
+        for local in patterns.iter().filter_map(|refspec| refspec.split_once(':')) {
+            self.cache.references(local.1, &mut references)?;
         }
+        Ok(Fetched { branch, tip, references })
+    }
+
+    /// Returns up to `limit` commits from `tip` backwards, newest first, following first parents: as
+    /// many of them as have been fetched, which are the last few dozen at least.
+    ///
+    /// # Errors
+    ///
+    /// Fails if `tip` has not been fetched.
+    pub fn recent(&self, tip: &CommitId, limit: usize) -> Result<Vec<Commit>, GitError> {
+        history::recent(&self.cache.open()?, tip, limit)
     }
 
     /// Returns the files of a fetched commit.
@@ -115,7 +157,7 @@ impl Repository {
             // `ls-remote` also matches names that only end so.
             let found = self.transport.list(&names).await?;
             if let Some(found) = found.iter().find(|found| names.contains(&found.name.as_str())) {
-                return self.fetch_reference(&found.name, &self.cache.lock().await?).await;
+                return self.fetch_reference(&found.name, &[], &self.cache.lock().await?).await;
             }
         }
         self.resolve_abbreviated(revision).await?.ok_or_else(unknown)
@@ -136,16 +178,27 @@ impl Repository {
         authorship: &Authorship,
         time: Timestamp,
     ) -> Result<Option<CommitId>, GitError> {
-        let text = {
+        let prepare = || {
             let cache = self.cache.open()?;
-            write::prepare(&cache, parent, changes, message, authorship, time)?
+            let text = write::prepare(&cache, parent, changes, message, authorship, time);
+            text.map_err(|error| self.cache.or_full(error))
+        };
+        let text = match prepare() {
+            // Nobody has read the files that are changed, or they are gone since.
+            Err(GitError::Object { source, .. }) if partial::is_missing(&source) => {
+                let paths: Vec<Utf8PathBuf> = changes.0.keys().cloned().collect();
+                self.tree(parent)?.prefetch(&paths).await?;
+                prepare()?
+            }
+            text => text?,
         };
         let Some(text) = text else { return Ok(None) };
         let signature = match &authorship.signer {
             Some(signer) => Some(signer.sign(text.as_bytes()).await?),
             None => None,
         };
-        write::store(&self.cache.open()?, &text, signature.as_deref()).map(Some)
+        let stored = write::store(&self.cache.open()?, &text, signature.as_deref());
+        stored.map(Some).map_err(|error| self.cache.or_full(error))
     }
 
     /// Moves `branch` of the remote from `expected` to `commit`; `None`: the branch must be new.
@@ -186,7 +239,15 @@ impl Repository {
         {
             return Err(GitError::NotFastForward { branch: branch.to_owned() });
         }
-        self.transport.push(commit, branch, expected).await
+        match self.transport.push(commit, branch, expected).await {
+            // The commit went with the cache: the change must be made anew.
+            Err(GitError::Damaged { .. }) => {
+                tracing::warn!(cache = %self.cache.dir(), "the git cache is damaged; made anew");
+                self.cache.renew(&self.cache.lock().await?)?;
+                Ok(Pushed::Told(Push::Raced))
+            }
+            result => result,
+        }
     }
 
     /// Returns up to `limit` commits from `tip` backwards that changed something below `path`,
@@ -260,26 +321,48 @@ impl Repository {
         self.deepen_until_complete(&both, walk).await
     }
 
-    /// Fetches `reference` (full name, `HEAD`, or commit id) alone and returns the commit. A cache
-    /// that fails for no reason of the remote's is made anew, once.
-    async fn fetch_reference(&self, reference: &str, lock: &Lock) -> Result<CommitId, GitError> {
-        match self.try_fetch(reference).await {
-            Err(GitError::Git { .. } | GitError::Object { .. } | GitError::Cache { .. }) => {
+    /// Fetches `reference` (`HEAD`, or the full name of a branch) and what `more` refspecs bring, and
+    /// returns the reference's commit.
+    async fn fetch_all(&self, reference: &str, more: &[String]) -> Result<CommitId, GitError> {
+        let lock = self.cache.lock().await?;
+        match self.fetch_reference(reference, more, &lock).await {
+            Err(GitError::NoBranch { branch, .. }) => Err(self.no_branch(branch).await),
+            result => result,
+        }
+    }
+
+    /// Fetches `reference` (full name, `HEAD`, or commit id) and returns the commit. A cache that
+    /// fails for no reason of the remote's is made anew, once.
+    async fn fetch_reference(
+        &self,
+        reference: &str,
+        more: &[String],
+        lock: &Lock,
+    ) -> Result<CommitId, GitError> {
+        match self.try_fetch(reference, more).await {
+            Err(
+                GitError::Git { .. }
+                | GitError::Object { .. }
+                | GitError::Cache { .. }
+                | GitError::Damaged { .. },
+            ) => {
                 tracing::warn!(cache = %self.cache.dir(), "the git cache is damaged; made anew");
                 self.cache.renew(lock)?;
-                self.try_fetch(reference).await
+                self.try_fetch(reference, more).await
             }
             result => result,
         }
     }
 
-    async fn try_fetch(&self, reference: &str) -> Result<CommitId, GitError> {
+    async fn try_fetch(&self, reference: &str, more: &[String]) -> Result<CommitId, GitError> {
         // A commit that was asked for by its id gets no reference: nobody would ever delete it, and
         // collection spares what has come lately.
         let id = reference.parse::<CommitId>().ok();
         let local = local_name(reference);
-        let refspec = id.as_ref().map_or(format!("+{reference}:{local}"), CommitId::to_string);
-        let fetch = Fetch { refspecs: &[refspec], depth: Depth::Recent, prune: false };
+        let mut refspecs = vec![id.as_ref().map_or(refspec(reference), CommitId::to_string)];
+        refspecs.extend_from_slice(more);
+        let prune = !more.is_empty();
+        let fetch = Fetch { refspecs: &refspecs, depth: Depth::Recent, prune };
         self.transport.fetch(&fetch).await?;
         let cache = self.cache.open()?;
         let read = || GitError::object(format!("read `{reference}` after the fetch"));
@@ -340,7 +423,7 @@ impl Repository {
             return Ok(true);
         }
         let lock = self.cache.lock().await?;
-        match self.fetch_reference(commit.as_str(), &lock).await {
+        match self.fetch_reference(commit.as_str(), &[], &lock).await {
             Ok(_) => Ok(true),
             Err(GitError::NoCommit { .. } | GitError::NoBranch { .. }) => Ok(false),
             Err(error) => Err(error),
@@ -457,7 +540,12 @@ fn full_name(branch: &str) -> Result<String, GitError> {
     }
 }
 
-/// Returns where the cache keeps `reference`, so that collection spares it.
+/// Returns what fetches the remote's `reference`, or those that match it.
+fn refspec(reference: &str) -> String {
+    format!("+{reference}:{}", local_name(reference))
+}
+
+/// Returns where the cache keeps `reference`.
 pub(super) fn local_name(reference: &str) -> String {
     format!("refs/deployctl/{}", reference.strip_prefix("refs/").unwrap_or(reference))
 }

@@ -360,6 +360,9 @@ impl Transport {
             }
             Err(error) => return Err(error),
         };
+        if let Some(damage) = self.damage(&output) {
+            return Err(damage);
+        }
         let stdout = String::from_utf8_lossy(&output.stdout);
         let success = output.status.success();
         let told = |m: &Move| {
@@ -375,10 +378,25 @@ impl Transport {
 
     async fn run(&self, action: &'static str, command: Command) -> Result<Output, GitError> {
         let output = self.start(command).await?;
-        match output.status.success() {
-            true => Ok(output),
-            false => Err(answer::failure(action, self.remote(), &output.stderr)),
+        match (output.status.success(), answer::no_room(&output.stderr)) {
+            (true, _) => Ok(output),
+            (false, Some(reason)) => {
+                self.cache.sweep();
+                Err(self.cache.full(reason))
+            }
+            (false, None) => Err(self
+                .damage(&output)
+                .unwrap_or_else(|| answer::failure(action, self.remote(), &output.stderr))),
         }
+    }
+
+    /// Returns the error of a `git` that stumbled over the cache, and hung up on the remote then.
+    fn damage(&self, output: &Output) -> Option<GitError> {
+        let cache = self.cache.dir();
+        let damaged =
+            !output.status.success() && output.stderr.contains(&format!("{cache}/objects"));
+        let reason = || answer::summary(&output.stderr);
+        damaged.then(|| GitError::Damaged { path: cache.to_owned(), reason: reason() })
     }
 
     async fn start(&self, command: Command) -> Result<Output, GitError> {

@@ -108,7 +108,7 @@ impl CommitTree {
         let repository = self.repository();
         let walk = Walk { repository: &repository, root: self.inner.root, path };
         match walk.first_missing(path) {
-            Err(Stop::Missing(missing)) => self.inner.lazy.plan(&repository, &missing, 0),
+            Err(Stop::Missing(missing)) => self.inner.lazy.plan(&repository, &missing, 0).ok(),
             _ => None,
         }
     }
@@ -120,7 +120,7 @@ impl CommitTree {
         look: impl Fn(&Walk<'_>) -> Result<T, Stop>,
     ) -> Result<T, TreeError> {
         let failed = |reason: String| TreeError { path: path.to_owned(), reason };
-        let Inner { root, lazy, commit, .. } = &*self.inner;
+        let Inner { root, lazy, .. } = &*self.inner;
         let (mut attempts, mut before, mut renewed) = (0, None, false);
         loop {
             let repository = self.repository();
@@ -133,20 +133,30 @@ impl CommitTree {
                     before = Some(missing.object);
                     let plan = lazy.plan(&repository, &missing, attempts);
                     drop(repository);
-                    let (want, limit) = plan.ok_or_else(|| failed(missing.reason()))?;
-                    let brought = partial::wait(lazy.bring(&[want], limit));
-                    brought.map_err(|error| failed(error.to_string()))?;
+                    let (want, limit) = plan.map_err(failed)?;
+                    match partial::wait(lazy.bring(&[want], limit)) {
+                        // `git` stumbles over what is damaged, too.
+                        Err(GitError::Damaged { .. }) if !renewed => {
+                            renewed = true;
+                            self.renew().map_err(|error| failed(error.to_string()))?;
+                        }
+                        result => result.map_err(|error| failed(error.to_string()))?,
+                    }
                 }
                 Err(Stop::Damaged(error)) if renewed => return Err(error),
                 Err(Stop::Damaged(_)) => {
                     renewed = true;
                     drop(repository);
-                    partial::wait(lazy.renew(commit)).map_err(|error| failed(error.to_string()))?;
-                    let opened = self.inner.cache.open();
-                    *self.repository() = opened.map_err(|error| failed(error.to_string()))?;
+                    self.renew().map_err(|error| failed(error.to_string()))?;
                 }
             }
         }
+    }
+
+    fn renew(&self) -> Result<(), GitError> {
+        partial::wait(self.inner.lazy.renew(&self.inner.commit))?;
+        *self.repository() = self.inner.cache.open()?;
+        Ok(())
     }
 
     fn repository(&self) -> MutexGuard<'_, git2::Repository> {

@@ -1,5 +1,6 @@
 //! The manifests repository on real remotes: a path, HTTP, SSH.
 
+mod cache;
 mod credentials;
 mod faults;
 mod history;
@@ -7,6 +8,7 @@ mod join;
 mod ledger;
 #[cfg(all(feature = "git-https", feature = "git-ssh"))]
 mod network;
+mod partial;
 mod race;
 mod signing;
 mod source;
@@ -48,7 +50,9 @@ impl Client {
     /// Writes `text` to `path` on `main`, once.
     async fn set(&self, path: &str, text: &str) -> Result<(CommitId, Push), GitError> {
         let tip = self.repository.fetch(Some("main")).await?;
-        let commit = change(&self.repository, &tip, path, text);
+        let (changes, time) = (files(&[(path, text)]), Timestamp::UNIX_EPOCH);
+        let commit =
+            self.repository.commit(&tip, &changes, "change\n", &me(), time).await?.unwrap();
         let push = self.repository.push(&commit, "main", Some(&tip)).await?;
         Ok((commit, push))
     }

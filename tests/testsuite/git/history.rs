@@ -141,3 +141,35 @@ async fn a_shallow_checkout_is_a_remote_with_as_much_history_as_it_has() {
     assert_eq!(tip, ids(&server, &["rev-parse", "main"])[0]);
     client.repository.log(&tip, Utf8Path::new(""), 100).await.unwrap();
 }
+
+#[tokio::test]
+async fn the_recent_commits_come_with_the_tip() {
+    let server = with_history();
+    server.git(&["config", "uploadpack.allowFilter", "true"]);
+    let client = Client::of(format!("file://{}", server.path())).await;
+    let tip = client.repository.fetch(Some("main")).await.unwrap();
+    let recent = client.repository.recent(&tip, 60).unwrap();
+    let found: Vec<_> = recent.into_iter().map(|commit| commit.id).collect();
+    assert_eq!(found, ids(&server, &["log", "--first-parent", "-60", "--format=%H", "main"]));
+    assert_eq!(client.repository.recent(&tip, 1000).unwrap().len(), 64);
+}
+
+#[tokio::test]
+async fn other_references_come_with_the_branch_and_go_with_the_remotes() {
+    let server = GitServer::bare(&[("a", "1\n")]);
+    let id = server.git(&["rev-parse", "main"]).trim().to_owned();
+    for name in ["holds/prod/web", "holds/prod/shop", "holds/dev/web"] {
+        server.git(&["update-ref", &format!("refs/deployctl/{name}"), "main"]);
+    }
+    let client = Client::of(server.path()).await;
+    let fetch = || client.repository.fetch_with(None, &["refs/deployctl/holds/prod/*"]);
+    let fetched = fetch().await.unwrap();
+    assert_eq!((fetched.branch.as_str(), fetched.tip.as_str()), ("main", id.as_str()));
+    let names: Vec<_> = fetched.references.keys().map(String::as_str).collect();
+    assert_eq!(names, ["refs/deployctl/holds/prod/shop", "refs/deployctl/holds/prod/web"]);
+    server.git(&["update-ref", "-d", "refs/deployctl/holds/prod/web"]);
+    assert_eq!(fetch().await.unwrap().references.len(), 1);
+    server.git(&["update-ref", "-d", "refs/deployctl/holds/prod/shop"]);
+    let fetched = client.repository.fetch_with(Some("main"), &["refs/deployctl/holds/prod/*"]);
+    assert!(fetched.await.unwrap().references.is_empty());
+}

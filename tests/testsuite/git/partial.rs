@@ -1,0 +1,246 @@
+//! What a cache does without: files that nobody reads, where the server allows it.
+
+use std::collections::BTreeSet;
+
+use camino::{Utf8Path, Utf8PathBuf};
+use deployctl::git::{CommitId, CommitTree, Push};
+use deployctl::kustomize::FileTree as _;
+use tempfile::TempDir;
+
+use super::{Client, change};
+use crate::support::git_server::GitServer;
+
+/// Returns a repository of `services` services, five files each, whose server knows filters.
+pub(super) fn partial(services: usize) -> GitServer {
+    let mut files = Vec::new();
+    for service in 0..services {
+        for file in ["base/a.yaml", "base/kustomization.yaml", "dev/b.yaml", "dev/c.yaml"] {
+            files.push((format!("apps/s{service}/{file}"), format!("{service} {file}\n")));
+        }
+        let overlay = format!("apps/s{service}/dev/kustomization.yaml");
+        files.push((overlay, format!("resources: [../base]\n# {service}\n")));
+    }
+    let files: Vec<_> = files.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
+    let server = GitServer::bare(&files);
+    server.git(&["config", "uploadpack.allowFilter", "true"]);
+    server
+}
+
+/// A client that notes each command it has `git` run, and the remote's part too.
+struct Watched {
+    client: Client,
+    trace: Utf8PathBuf,
+    _dir: TempDir,
+}
+
+impl Watched {
+    async fn of(remote: impl AsRef<str>) -> Self {
+        Self::with(remote, &[]).await
+    }
+
+    async fn with(remote: impl AsRef<str>, variables: &[(&str, &str)]) -> Self {
+        let dir = TempDir::new().unwrap();
+        let trace = Utf8Path::from_path(dir.path()).unwrap().join("trace");
+        let own = [("GIT_TRACE", trace.as_str())];
+        let variables: Vec<_> = own.into_iter().chain(variables.iter().copied()).collect();
+        let client = Client::with(remote, &variables).await.unwrap();
+        Self { client, trace, _dir: dir }
+    }
+
+    /// Returns how often `git ACTION` was run since the last time one asked.
+    fn runs(&self, action: &str) -> usize {
+        let trace = std::fs::read_to_string(&self.trace).unwrap_or_default();
+        let _ = std::fs::remove_file(&self.trace);
+        let run = format!("trace: built-in: git {action} ");
+        trace.lines().filter(|line| line.contains(&run)).count()
+    }
+
+    async fn tree(&self) -> (CommitId, CommitTree) {
+        let tip = self.client.repository.fetch(Some("main")).await.unwrap();
+        let tree = self.client.repository.tree(&tip).unwrap();
+        (tip, tree)
+    }
+
+    /// Returns how many files the cache has.
+    fn files(&self) -> usize {
+        let cache = git2::Repository::open_bare(self.client.cache()).unwrap();
+        let odb = cache.odb().unwrap();
+        let mut files = BTreeSet::new();
+        odb.foreach(|id| {
+            if odb.read_header(*id).unwrap().1 == git2::ObjectType::Blob {
+                files.insert(*id);
+            }
+            true
+        })
+        .unwrap();
+        files.len()
+    }
+}
+
+pub(super) fn file(server: &GitServer) -> String {
+    format!("file://{}", server.path())
+}
+
+#[tokio::test]
+async fn a_fetch_brings_no_files_and_a_read_those_of_one_service() {
+    let server = partial(30);
+    let watched = Watched::of(file(&server)).await;
+    let (tip, tree) = watched.tree().await;
+    assert_eq!((watched.files(), watched.runs("fetch")), (0, 1));
+    let read = |path: &str| tree.read(path.into()).unwrap();
+    assert_eq!(read("apps/s7/dev/c.yaml").unwrap(), b"7 dev/c.yaml\n");
+    assert_eq!(read("apps/s7/base/a.yaml").unwrap(), b"7 base/a.yaml\n");
+    assert_eq!(read("apps/s7/dev/none"), None);
+    assert_eq!(tree.files("apps/s7/base".into()).unwrap().len(), 2);
+    assert_eq!((watched.files(), watched.runs("fetch")), (5, 1));
+
+    let path = "apps/s7/dev/kustomization.yaml";
+    let commit = change(&watched.client.repository, &tip, path, "images: []\n");
+    let push = watched.client.repository.push(&commit, "main", Some(&tip)).await.unwrap();
+    assert_eq!((push, watched.runs("fetch")), (Push::Pushed, 0));
+    assert_eq!(server.file("main", path), "images: []\n");
+    server.git(&["fsck", "--strict"]);
+    // What one has written oneself is not fetched.
+    let (_, tree) = watched.tree().await;
+    assert_eq!(tree.read(path.into()).unwrap().unwrap(), b"images: []\n");
+    assert_eq!((watched.files(), watched.runs("fetch")), (6, 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_known_beforehand_comes_in_one_round_trip() {
+    let server = partial(200);
+    let watched = Watched::of(file(&server)).await;
+    let (_, tree) = watched.tree().await;
+    let overlays: Vec<Utf8PathBuf> = (0..40).map(|s| format!("apps/s{s}/dev").into()).collect();
+    let nothing = ["apps/none/dev".into(), "apps/s3/dev/none".into(), "".into()];
+    watched.runs("fetch");
+    tree.prefetch(&[&overlays[..], &nothing].concat()).await.unwrap();
+    assert_eq!((watched.files(), watched.runs("fetch")), (200, 1));
+    for overlay in &overlays {
+        assert!(tree.read(&overlay.join("kustomization.yaml")).unwrap().is_some());
+    }
+    tree.prefetch(&overlays).await.unwrap();
+    assert_eq!(watched.runs("fetch"), 0);
+}
+
+#[tokio::test]
+async fn who_reads_on_and_on_is_given_more_each_time() {
+    let server = partial(300);
+    let watched = Watched::of(file(&server)).await;
+    let (_, tree) = watched.tree().await;
+    watched.runs("fetch");
+    for path in tree.files("".into()).unwrap() {
+        assert!(tree.read(&path).unwrap().is_some());
+    }
+    assert_eq!(watched.files(), 1500);
+    let fetches = watched.runs("fetch");
+    assert!(fetches < 40, "{fetches}");
+}
+
+#[tokio::test]
+async fn a_server_without_filters_sends_everything_once() {
+    let server = partial(30);
+    server.git(&["config", "uploadpack.allowFilter", "false"]);
+    let watched = Watched::of(server.path()).await;
+    let (_, tree) = watched.tree().await;
+    assert_eq!(watched.files(), 150);
+    assert!(tree.read("apps/s7/dev/c.yaml".into()).unwrap().is_some());
+    assert_eq!(watched.runs("fetch"), 1);
+    watched.client.set("apps/s7/dev/c.yaml", "2\n").await.unwrap();
+    assert_eq!(watched.runs("fetch"), 1);
+}
+
+/// Makes a `git` in `dir` to which `script` happens before each fetch.
+pub(super) fn git_that_fetches(dir: &Utf8Path, script: &str) -> String {
+    use std::os::unix::fs::PermissionsExt as _;
+    let real = std::process::Command::new("sh").args(["-c", "command -v git"]).output().unwrap();
+    let real = String::from_utf8(real.stdout).unwrap();
+    let text = format!(
+        "#!/bin/sh\ngit={}\ncase \" $* \" in *' fetch '*)\n{script}\n;; esac\nexec $git \"$@\"\n",
+        real.trim()
+    );
+    std::fs::write(dir.join("git"), text).unwrap();
+    std::fs::set_permissions(dir.join("git"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    format!("{dir}:{}", std::env::var("PATH").unwrap())
+}
+
+#[tokio::test]
+async fn an_old_git_fetches_as_it_can() {
+    let dir = TempDir::new().unwrap();
+    let dir = Utf8Path::from_path(dir.path()).unwrap();
+    let old = |option: &str| {
+        format!(
+            "case \" $* \" in *' --{option}'*)\n\
+             echo \"error: unknown option \\`{option}'\" >&2; exit 129;; esac"
+        )
+    };
+    for (option, files) in [("filter=", 150), ("refetch", 0)] {
+        let server = partial(30);
+        let path = git_that_fetches(dir, &old(option));
+        let watched = Watched::with(file(&server), &[("PATH", &path)]).await;
+        let (_, tree) = watched.tree().await;
+        assert_eq!(watched.files(), files, "{option}");
+        let read = tree.read("apps/s7/dev/c.yaml".into()).unwrap();
+        assert_eq!(read.unwrap(), b"7 dev/c.yaml\n", "{option}");
+        assert_eq!(watched.files(), files.max(5), "{option}");
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_refuses_a_filter_is_asked_without() {
+    let server = partial(30);
+    server.git(&["config", "uploadpackfilter.allow", "false"]);
+    let watched = Watched::of(file(&server)).await;
+    let (_, tree) = watched.tree().await;
+    assert_eq!((watched.files(), watched.runs("fetch")), (150, 2));
+    assert!(tree.read("apps/s7/dev/c.yaml".into()).unwrap().is_some());
+    watched.tree().await;
+    assert_eq!(watched.runs("fetch"), 1);
+}
+
+#[tokio::test]
+async fn a_file_that_is_too_large_is_refused_before_it_is_fetched() {
+    let server = partial(3);
+    let large = format!(
+        "head -c {} /dev/zero | git hash-object -w --stdin >large; \
+         head -c 2000000 /dev/zero | git hash-object -w --stdin >medium; \
+         git read-tree main; git update-index --add \
+         --cacheinfo 100644,$(cat large),apps/s1/dev/large.yaml \
+         --cacheinfo 100644,$(cat medium),apps/s1/dev/medium.yaml; \
+         git update-ref refs/heads/main $(git -c user.name=x -c user.email=x commit-tree \
+         -p main -m large $(git write-tree))",
+        200 << 20
+    );
+    let mut made = std::process::Command::new("sh");
+    made.args(["-c", &large]).current_dir(server.path()).env("GIT_DIR", ".");
+    assert!(made.status().unwrap().success());
+    let watched = Watched::of(file(&server)).await;
+    let (_, tree) = watched.tree().await;
+    let small = tree.read("apps/s1/dev/kustomization.yaml".into()).unwrap();
+    assert!(small.unwrap().starts_with(b"resources"));
+    assert_eq!(watched.files(), 15);
+    let medium = tree.read("apps/s1/dev/medium.yaml".into()).unwrap();
+    assert_eq!(medium.unwrap().len(), 2_000_000);
+    let error = tree.read("apps/s1/dev/large.yaml".into()).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "can't read `apps/s1/dev/large.yaml`: it has more than 33554432 bytes, which are not read"
+    );
+    assert_eq!(watched.files(), 16);
+}
+
+#[tokio::test]
+async fn a_link_comes_before_what_it_leads_to() {
+    let server = partial(100);
+    let link = "git read-tree main; git update-index --add \
+         --cacheinfo 120000,$(printf ../s9/dev | git hash-object -w --stdin),apps/s1/link; \
+         git update-ref refs/heads/main $(git -c user.name=x -c user.email=x commit-tree \
+         -p main -m link $(git write-tree))";
+    let mut made = std::process::Command::new("sh");
+    made.args(["-c", link]).current_dir(server.path()).env("GIT_DIR", ".");
+    assert!(made.status().unwrap().success());
+    let watched = Watched::of(file(&server)).await;
+    let (_, tree) = watched.tree().await;
+    let read = tree.read("apps/s1/link/c.yaml".into()).unwrap();
+    assert_eq!(read.unwrap(), b"9 dev/c.yaml\n");
+}
