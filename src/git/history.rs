@@ -154,6 +154,40 @@ pub(super) fn relation(
     Ok(Walked { found, complete })
 }
 
+/// Returns up to `limit` commits in the history of `tip` that were made at `time` or later, newest
+/// first.
+/// Where a clock went wrong, one that hides behind an older one is not seen.
+pub(super) fn since(
+    repository: &Repository,
+    tip: &CommitId,
+    time: jiff::Timestamp,
+    limit: usize,
+) -> Result<Walked<Vec<Commit>>, GitError> {
+    let mut walked = Walked { found: Vec::new(), complete: true };
+    let mut seen = HashSet::from([tip.oid()]);
+    let tip = read(repository, tip.oid())?;
+    let mut next = BinaryHeap::from([(tip.time().seconds(), Reverse(0), tip.id())]);
+    while let Some((at, _, id)) = next.pop() {
+        if at < time.as_second() || walked.found.len() >= limit {
+            break;
+        }
+        let commit = read(repository, id)?;
+        let unseen: Vec<Oid> =
+            parents(&commit).into_iter().filter(|parent| seen.insert(*parent)).collect();
+        for parent in unseen {
+            match repository.find_commit(parent) {
+                Ok(parent) => {
+                    next.push((parent.time().seconds(), Reverse(seen.len()), parent.id()));
+                }
+                Err(_) => walked.complete = false,
+            }
+        }
+        walked.found.push(Commit::read(&commit));
+    }
+    walked.complete |= walked.found.len() >= limit;
+    Ok(walked)
+}
+
 /// Returns the commit whose trailers name the change `id`, of those that `tip` has in its history
 /// and `since` has not. It is complete where the change would have been seen.
 pub(super) fn with_change(

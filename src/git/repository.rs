@@ -375,6 +375,28 @@ impl Repository {
         Ok(commit.id().into())
     }
 
+    /// Returns up to `limit` commits in the history of `tip` that were made at `time` or later, newest
+    /// first; the cache is deepened as needed, within bounds.
+    ///
+    /// # Errors
+    ///
+    /// As [`Repository::fetch`].
+    pub async fn since(
+        &self,
+        tip: &CommitId,
+        time: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<Commit>, GitError> {
+        let from = tip.clone();
+        let walk = move |cache: &git2::Repository| history::since(cache, &from, time, limit);
+        self.deepen_until_complete(std::slice::from_ref(tip), walk).await
+    }
+
+    /// Returns whether the cache has `commit`, without asking the remote.
+    pub fn has_fetched(&self, commit: &CommitId) -> bool {
+        self.has_now(commit).unwrap_or(false)
+    }
+
     /// Returns the commit between `since` and `tip` that has the change `id`, or `None` if there is
     /// none.
     ///

@@ -25,7 +25,10 @@ impl Manifests {
     /// Fails if the remote is out of reach, refuses the credentials, or has no such branch.
     pub async fn fetch(&self, emit: Emit<'_>) -> Result<CommitId, GitError> {
         emit(Event::Fetching { remote: self.remote.clone() });
-        self.repository.fetch(self.branch.as_deref()).await
+        match &self.branch {
+            Some(branch) => self.repository.fetch_together(branch).await,
+            None => self.repository.fetch(None).await,
+        }
     }
 
     /// Fetches the branch and returns its files.

@@ -35,7 +35,7 @@ pub use promote::{PromoteError, Promotion, promote};
 pub use run::{RunError, RunReport, StepOutcome, StepRunner, run};
 pub use set::{
     Edited, EffectError, Outcome, PullRequests, RenderedChange, SameDigest, SetError, SetOptions,
-    SetReport, SourceCommit, check_effect, rendered_diff, set,
+    SetReport, SourceCommit, Superseded, check_effect, rendered_diff, set,
 };
 pub use status::{StatusReport, StatusRow, status};
 pub use verify::{

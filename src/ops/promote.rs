@@ -3,13 +3,15 @@
 use super::gates::{self, GatedError, GatedReport, Passage};
 use super::{Emit, Event, SetOptions, StatedImageError, stated_image};
 use crate::config::{Environment, Service};
-use crate::git::GitError;
+use crate::git::{CommitId, GitError};
 use crate::image::PinnedImage;
 
 /// What one environment states and the other does not.
 pub struct Promotion<'a> {
     /// The environment that the digests come from.
     pub from: &'a Environment,
+    /// The commit that states them.
+    pub tip: CommitId,
     /// The image of each service, in order.
     pub images: Vec<(&'a Service, PinnedImage)>,
     /// The services whose images the other environment does not state yet.
@@ -51,7 +53,7 @@ impl<'a> Promotion<'a> {
         options: &SetOptions<'a>,
         emit: Emit<'_>,
     ) -> Result<Self, PromoteError> {
-        let (_, tree) = options.manifests.tree(emit).await?;
+        let (tip, tree) = options.manifests.tree(emit).await?;
         let read = |service: &'a Service| {
             let stated = stated_image(&tree, from, service).and_then(|image| image.pinned());
             let failed = |source| PromoteError::Stated {
@@ -64,7 +66,7 @@ impl<'a> Promotion<'a> {
         let images: Vec<_> = services.into_iter().map(read).collect::<Result<_, PromoteError>>()?;
         let changed = gates::changed(options.environment, options.same_digest, &images, &tree);
         let changed = changed.into_iter().map(|(service, _)| service).collect();
-        Ok(Self { from, images, changed })
+        Ok(Self { from, tip, images, changed })
     }
 }
 
@@ -84,6 +86,7 @@ pub async fn promote<'a>(
         emit(Event::Promoting { service: service.name.clone(), image: image.to_string() });
     }
     let promoted_from = Some(promotion.from.name.clone());
-    let options = SetOptions { images: promotion.images, promoted_from, ..options };
+    let (tip, images) = (Some(promotion.tip), promotion.images);
+    let options = SetOptions { tip, images, promoted_from, ..options };
     Ok(gates::pass(passage, options, emit).await?)
 }

@@ -8,10 +8,13 @@ mod effect;
 mod land;
 mod message;
 mod pull_request;
+mod reads;
+mod superseded;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use camino::Utf8PathBuf;
 use jiff::Timestamp;
 
 use super::{Emit, Manifests, StatedImageError};
@@ -25,11 +28,15 @@ use crate::target::TargetError;
 
 pub use edit::Edited;
 pub use effect::{EffectError, RenderedChange, check as check_effect, rendered_diff};
+pub use superseded::Superseded;
 
 /// What to write where.
+#[derive(Clone)]
 pub struct SetOptions<'a> {
     /// The manifests repository.
     pub manifests: &'a Manifests,
+    /// The branch's tip, if it has been fetched for this change already.
+    pub tip: Option<CommitId>,
     /// The environment.
     pub environment: &'a Environment,
     /// The image of each service.
@@ -57,6 +64,8 @@ pub struct SetOptions<'a> {
     pub pull_requests: Option<PullRequests<'a>>,
     /// Whether the rendering may change in more than the images that are asked for.
     pub allow_other_changes: bool,
+    /// Whether an image may take the place of one that was built from a newer commit.
+    pub allow_older: bool,
     /// Whether to say what would be written, and write nothing.
     pub dry_run: bool,
     /// How long to go on when pushes lose races.
@@ -95,6 +104,8 @@ pub struct SourceCommit {
     pub subject: String,
     /// The repository it is in, without credentials.
     pub remote: Option<String>,
+    /// The root of its checkout on this machine.
+    pub root: Option<Utf8PathBuf>,
 }
 
 impl From<&SourceCommit> for RecordedSource {
@@ -111,6 +122,8 @@ pub struct SetReport {
     pub environment: String,
     /// One a service, in order.
     pub edits: Vec<Edited>,
+    /// The services that were left alone, as the branch has newer images of them.
+    pub superseded: Vec<Superseded>,
     /// What came of it.
     pub outcome: Outcome,
 }
@@ -123,6 +136,8 @@ pub enum Outcome {
         /// The branch's tip.
         tip: CommitId,
     },
+    /// The branch has newer images of all services.
+    Superseded,
     /// Nothing was written, as asked.
     DryRun,
     /// The branch is at the new commit.
@@ -158,7 +173,7 @@ impl SetReport {
     pub fn revision(&self) -> Option<&CommitId> {
         match &self.outcome {
             Outcome::Unchanged { tip: commit } | Outcome::Pushed { commit, .. } => Some(commit),
-            Outcome::DryRun | Outcome::PullRequest { .. } => None,
+            Outcome::Superseded | Outcome::DryRun | Outcome::PullRequest { .. } => None,
         }
     }
 }

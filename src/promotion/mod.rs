@@ -8,6 +8,7 @@ mod gates;
 mod policy;
 mod record;
 mod reference;
+mod supersede;
 
 pub use gates::{
     Approval, Branch, Checks, Freeze, Gate, Healthy, Schedule, ScheduleError, Soak,
@@ -19,3 +20,4 @@ pub use policy::{
 };
 pub use record::{Override, Record, RecordedSource, change_ids, key};
 pub use reference::ReferenceCommit;
+pub use supersede::{StandingRecord, is_superseded};

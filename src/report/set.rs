@@ -5,7 +5,7 @@ use std::io;
 use serde_json::Value;
 
 use super::{Report, diff, json};
-use crate::ops::{Outcome, SetReport, rendered_diff};
+use crate::ops::{Outcome, SetReport, Superseded, rendered_diff};
 
 /// How much of the rendered difference a step summary shows, in bytes; all of it may have 1 MiB.
 const MOST_IN_SUMMARY: usize = 128 << 10;
@@ -32,7 +32,10 @@ impl Report for SetReport {
             Outcome::Pushed { commit, .. } => outputs.push(("commit", commit.to_string())),
             Outcome::PullRequest { url, .. } => outputs.push(("pull-request", url.clone())),
             Outcome::Unchanged { tip } => outputs.push(("commit", tip.to_string())),
-            Outcome::DryRun => {}
+            Outcome::DryRun | Outcome::Superseded => {}
+        }
+        if !self.superseded.is_empty() {
+            outputs.push(("superseded", true.to_string()));
         }
         outputs
     }
@@ -51,8 +54,38 @@ pub(super) fn sentence(report: &SetReport) -> String {
     let environment = &report.environment;
     let images: Vec<_> = report.edits.iter().map(|edit| edit.image.to_string()).collect();
     let images = images.join(", ");
+    let newer: Vec<_> = report.superseded.iter().map(|left| newer(environment, left)).collect();
+    if report.outcome == Outcome::Superseded {
+        return format!("superseded: {}; nothing was written", newer.join("; "));
+    }
+    let written = written(report, &images);
+    match newer.as_slice() {
+        [] => written,
+        newer => format!("{written}; superseded: {}", newer.join("; ")),
+    }
+}
+
+/// Returns what a service has that was left alone.
+fn newer(environment: &str, left: &Superseded) -> String {
+    let by = &left.by;
+    let source = by.record.source.as_ref().map(|source| {
+        let short = source.commit.get(..12).unwrap_or(&source.commit);
+        format!(" from commit {short}")
+    });
+    format!(
+        "{environment} has the newer {}{} since {} by {}",
+        by.record.image,
+        source.unwrap_or_default(),
+        by.commit.get(..12).unwrap_or(&by.commit),
+        by.author,
+    )
+}
+
+fn written(report: &SetReport, images: &str) -> String {
+    let environment = &report.environment;
     match &report.outcome {
         Outcome::Unchanged { .. } => format!("unchanged: {environment} already states {images}"),
+        Outcome::Superseded => format!("superseded: {images}"),
         Outcome::DryRun => format!("dry run: {environment} would state {images}"),
         Outcome::Pushed { commit, branch } => {
             format!("{environment} states {images}: {} on {branch}", commit.short())

@@ -15,6 +15,7 @@ use crate::image::{Digest, ImageReference, PinnedImage};
 use crate::ops::{
     self, GatedReport, Manifests, PullRequests, SameDigest, SetOptions, SourceCommit,
 };
+use crate::pipeline::duration;
 use crate::promotion::Override;
 use crate::registry::Registry as _;
 use crate::system;
@@ -50,6 +51,17 @@ pub(crate) struct ChangeArgs {
     /// Write it also if more changes in the rendered manifests than the images that are asked for
     #[arg(long)]
     pub(super) allow_other_changes: bool,
+    /// Write it also over an image that was built from a newer commit
+    ///
+    /// Without this, a service whose image in the environment was built from a newer commit than
+    /// the one checked out here is left alone ("superseded", exit code 0). Which commit is newer the
+    /// source repository's history tells; where it does not have both, their times. Outside of a
+    /// repository nothing is superseded: somebody named the image himself.
+    #[arg(long)]
+    pub(super) allow_older: bool,
+    /// How long to go on when others push to the branch first [default: 2m]
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    pub(super) timeout: Option<Duration>,
 }
 
 /// What is to be written where.
@@ -109,8 +121,8 @@ pub(super) async fn set(
     .await
 }
 
-/// How long a push goes on when it loses races.
-const DEADLINE: Duration = Duration::from_secs(120);
+/// How long a push goes on when it loses races and nobody says how long.
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Calls `work` with the options of a change of `environment` that has no images yet.
 pub(super) async fn with_options<T>(
@@ -131,6 +143,7 @@ pub(super) async fn with_options<T>(
     work(SetOptions {
         manifests: &manifests,
         environment,
+        tip: None,
         images: Vec::new(),
         same_digest: SameDigest::Leave,
         promoted_from: None,
@@ -143,8 +156,9 @@ pub(super) async fn with_options<T>(
         renderer: &renderer,
         pull_requests,
         allow_other_changes: change.allow_other_changes,
+        allow_older: change.allow_older,
         dry_run: change.dry_run,
-        deadline: DEADLINE,
+        deadline: change.timeout.unwrap_or(TIMEOUT),
     })
     .await
 }
@@ -169,8 +183,8 @@ fn github(
 }
 
 fn source_commit(source: Source) -> SourceCommit {
-    let Source { commit, time, subject, remote, .. } = source;
-    SourceCommit { id: commit.to_string(), time, subject, remote }
+    let Source { root, commit, time, subject, remote, .. } = source;
+    SourceCommit { id: commit.to_string(), time, subject, remote, root: Some(root) }
 }
 
 /// Returns the service and the pinned image that `SERVICE=REF` says.

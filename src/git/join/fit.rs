@@ -1,6 +1,6 @@
 //! Which changes can go onto a tip together: plain functions over trees.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -8,8 +8,9 @@ use super::staged::{MAX_FILES, Staged};
 use crate::git::{CommitId, GitError};
 use crate::kustomize::MemoryTree;
 
-/// Returns for each of `changes` whether it goes onto `tip` beside those before it: its files are
-/// there what they are at its base, and none of them is replaced by another one with other bytes.
+/// Returns for each of `changes` whether it goes onto `tip` beside those before it: its files, and
+/// those that it was made from, are there what they are at its base, and none of the others replaces
+/// one of them by other bytes, or is made from what it replaces.
 pub(super) fn fitting(
     repository: &git2::Repository,
     tip: &CommitId,
@@ -17,30 +18,63 @@ pub(super) fn fitting(
 ) -> Result<Vec<bool>, GitError> {
     let missing = || GitError::object(format!("read commit `{tip}`"))(missing());
     let at_tip = root(repository, tip).ok_or_else(missing)?;
-    let mut replaced: BTreeMap<&Utf8Path, git2::Oid> = BTreeMap::new();
+    let mut joined = Joined::default();
     let mut fitting = Vec::with_capacity(changes.len());
     for change in changes {
-        let unmoved = || match root(repository, &change.base) {
-            _ if change.base == *tip => true,
-            Some(at_base) => {
-                change.files.keys().all(|path| entry(&at_base, path) == entry(&at_tip, path))
-            }
-            // Another process has thrown the cache away meanwhile.
-            None => false,
-        };
-        let agrees = |(path, blob): (&Utf8PathBuf, &git2::Oid)| {
-            replaced.get(path.as_path()).is_none_or(|other| other == blob)
-        };
-        let fits = change.files.iter().all(agrees)
-            && change.files.len() + replaced.len() <= MAX_FILES
+        let fits = joined.agrees(change)
             && has_blobs(repository, change)
-            && unmoved();
+            && is_unmoved(repository, change, tip, &at_tip);
         if fits {
-            replaced.extend(change.files.iter().map(|(path, blob)| (path.as_path(), *blob)));
+            joined.add(change);
         }
         fitting.push(fits);
     }
     Ok(fitting)
+}
+
+/// What the changes so far replace, and what they are made from.
+#[derive(Default)]
+struct Joined<'a> {
+    files: BTreeMap<&'a Utf8Path, git2::Oid>,
+    reads: BTreeSet<&'a Utf8Path>,
+}
+
+impl<'a> Joined<'a> {
+    fn agrees(&self, change: &Staged) -> bool {
+        let is_same = |path: &Utf8Path, blob: &git2::Oid| self.files.get(path) == Some(blob);
+        // What one reads may be the folder that another one's file is in.
+        let is_read = |path: &Utf8Path| path.ancestors().any(|path| self.reads.contains(path));
+        let replaces = |(path, blob): (&Utf8PathBuf, &git2::Oid)| {
+            is_same(path, blob) || !(self.files.contains_key(path.as_path()) || is_read(path))
+        };
+        let reads = |(path, blob): (&&Utf8Path, &git2::Oid)| {
+            let own = change.files.get(*path) == Some(blob);
+            own || !path.ancestors().any(|path| change.reads.contains(path))
+        };
+        self.files.len() + change.files.len() <= MAX_FILES
+            && change.files.iter().all(replaces)
+            && self.files.iter().all(reads)
+    }
+
+    fn add(&mut self, change: &'a Staged) {
+        self.files.extend(change.files.iter().map(|(path, blob)| (path.as_path(), *blob)));
+        self.reads.extend(change.reads.iter().map(Utf8PathBuf::as_path));
+    }
+}
+
+fn is_unmoved(
+    repository: &git2::Repository,
+    change: &Staged,
+    tip: &CommitId,
+    at_tip: &git2::Tree<'_>,
+) -> bool {
+    if change.base == *tip {
+        return true;
+    }
+    // Another process may have thrown the cache away meanwhile.
+    let Some(at_base) = root(repository, &change.base) else { return false };
+    let mut paths = change.files.keys().chain(&change.reads);
+    at_base.id() == at_tip.id() || paths.all(|path| entry(&at_base, path) == entry(at_tip, path))
 }
 
 /// Returns the files of all of `changes`.
@@ -67,8 +101,8 @@ pub(super) fn is_near_ancestor(
     ancestor: &CommitId,
     commit: &CommitId,
 ) -> bool {
-    let mut next = std::collections::VecDeque::from([commit.oid()]);
-    let mut seen = std::collections::HashSet::new();
+    let mut next = VecDeque::from([commit.oid()]);
+    let mut seen = HashSet::new();
     while let Some(id) = next.pop_front() {
         if id == ancestor.oid() {
             return true;
@@ -94,10 +128,44 @@ fn root<'a>(repository: &'a git2::Repository, commit: &CommitId) -> Option<git2:
 
 /// Returns what is at `path`: the object and its mode.
 fn entry(tree: &git2::Tree<'_>, path: &Utf8Path) -> Option<(git2::Oid, i32)> {
+    if path.as_str().is_empty() {
+        return Some((tree.id(), 0));
+    }
     let entry = tree.get_path(path.as_std_path()).ok()?;
     Some((entry.id(), entry.filemode()))
 }
 
 fn missing() -> git2::Error {
     git2::Error::from_str("it is not in the cache")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::staged::tests::staged;
+    use super::*;
+
+    /// Returns whether a change of `path` that is made from `reads` goes beside one of `web/dev`
+    /// that is made from `web/base`.
+    fn agrees(path: &str, reads: &[&str], bytes: char) -> bool {
+        let mut first = staged("1", "web/dev");
+        first.reads = ["web/dev".into(), "web/base".into()].into();
+        let mut second = staged("2", path);
+        second.reads = reads.iter().map(|path| Utf8PathBuf::from(*path)).collect();
+        let blob = git2::Oid::from_str(&bytes.to_string().repeat(40)).unwrap();
+        second.files.values_mut().for_each(|other| *other = blob);
+        let mut joined = Joined::default();
+        joined.add(&first);
+        joined.agrees(&second)
+    }
+
+    #[test]
+    fn those_go_together_that_do_not_meet() {
+        assert!(agrees("web/prod", &["web/prod", "web/base"], 'c'));
+        assert!(!agrees("web/dev", &["web/dev"], 'c'), "other bytes of the same file");
+        assert!(agrees("web/dev", &["web/dev"], 'b'), "the same bytes");
+        assert!(!agrees("web/base", &["web/base"], 'c'), "what the first is made from");
+        assert!(!agrees("web/base/x", &[], 'c'), "a file of a folder that the first has read");
+        assert!(!agrees("web/prod", &["web/dev"], 'c'), "made from what the first replaces");
+        assert!(!agrees("web/prod", &["web"], 'c'), "made from a folder that it is in");
+    }
 }

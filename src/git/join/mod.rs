@@ -19,8 +19,10 @@ mod queue;
 mod staged;
 mod words;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use camino::Utf8PathBuf;
 use jiff::Timestamp;
 
 use super::{Authorship, CommitId, Repository};
@@ -37,6 +39,8 @@ pub struct PendingChange {
     pub base: CommitId,
     /// The files that it replaces, whole.
     pub files: MemoryTree,
+    /// The files and folders that it was made from: where one of them has moved, it is made anew.
+    pub reads: BTreeSet<Utf8PathBuf>,
     /// What the commit says of it, if it is alone in there.
     pub subject: String,
     /// The paragraphs that follow.

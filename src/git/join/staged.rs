@@ -3,7 +3,7 @@
 //! Whoever reads one believes nothing: it is bounded, every field is parsed, and one that does not
 //! hold what it should is no change.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use camino::Utf8PathBuf;
 use jiff::Timestamp;
@@ -23,6 +23,8 @@ pub(super) struct Staged {
     pub(super) base: CommitId,
     /// The blobs of the files that it replaces.
     pub(super) files: BTreeMap<Utf8PathBuf, git2::Oid>,
+    /// What it was made from.
+    pub(super) reads: BTreeSet<Utf8PathBuf>,
     pub(super) subject: String,
     pub(super) body: String,
     pub(super) trailers: Vec<(String, String)>,
@@ -39,6 +41,7 @@ struct File {
     branch: String,
     base: String,
     files: BTreeMap<String, String>,
+    reads: BTreeSet<String>,
     subject: String,
     body: String,
     trailers: Vec<(String, String)>,
@@ -64,6 +67,7 @@ impl Staged {
             branch: branch.to_owned(),
             base: change.base.clone(),
             files: change.files.0.iter().map(blob).collect::<Result<_, GitError>>()?,
+            reads: change.reads.clone(),
             subject: change.subject.clone(),
             body: change.body.clone(),
             trailers: change.trailers.clone(),
@@ -80,6 +84,7 @@ impl Staged {
             branch: self.branch.clone(),
             base: self.base.to_string(),
             files: files.collect(),
+            reads: self.reads.iter().map(ToString::to_string).collect(),
             subject: self.subject.clone(),
             body: self.body.clone(),
             trailers: self.trailers.clone(),
@@ -107,6 +112,7 @@ impl Staged {
             branch: file.branch,
             base: file.base.parse().ok()?,
             files: file.files.into_iter().map(blob).collect::<Option<_>>()?,
+            reads: file.reads.into_iter().map(Into::into).collect(),
             subject: file.subject,
             body: file.body,
             trailers: file.trailers,
@@ -127,6 +133,7 @@ pub(super) mod tests {
             branch: "main".to_owned(),
             base: "a".repeat(40).parse().unwrap(),
             files: [(path.into(), git2::Oid::from_str(&"b".repeat(40)).unwrap())].into(),
+            reads: ["base".into()].into(),
             subject: format!("Deploy {path} to dev"),
             body: "was 1".to_owned(),
             trailers: vec![("Deployctl-Service".to_owned(), path.to_owned())],

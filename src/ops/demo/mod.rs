@@ -195,6 +195,7 @@ impl<'a> Stage<'a> {
         SetOptions {
             manifests: &self.manifests,
             environment: &self.config.environments[environment],
+            tip: None,
             images: Vec::new(),
             same_digest: SameDigest::Leave,
             promoted_from: None,
@@ -207,6 +208,7 @@ impl<'a> Stage<'a> {
             renderer: self.options.renderer,
             pull_requests: None,
             allow_other_changes: false,
+            allow_older: false,
             dry_run: false,
             deadline: std::time::Duration::from_secs(10),
         }

@@ -92,7 +92,12 @@ pub async fn pass(
 ) -> Result<GatedReport, GatedError> {
     let policy = policy(passage.from, options.environment);
     policy.check(&passage.overrides, &options.environment.name)?;
-    let (tip, tree) = options.manifests.tree(emit).await.map_err(SetError::from)?;
+    let tip = match &options.tip {
+        Some(tip) => tip.clone(),
+        None => options.manifests.fetch(emit).await.map_err(SetError::from)?,
+    };
+    let tree = options.manifests.repository.tree(&tip).map_err(SetError::from)?;
+    let options = SetOptions { tip: Some(tip.clone()), ..options };
     let (to, same_digest) = (options.environment, options.same_digest);
     let changed = changed(to, same_digest, &options.images, &tree);
     let options = if changed.is_empty() || policy.gates.is_empty() {

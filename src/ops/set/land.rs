@@ -1,10 +1,18 @@
 //! Getting a change into the branch: joined with those of other processes, in a push that goes on
 //! until it wins, or by a pull request.
 
+use std::collections::BTreeSet;
+
+use camino::Utf8PathBuf;
+
 use super::edit::{self, Change};
-use super::{Outcome, SetError, SetOptions, SetReport, message, pull_request};
+use super::reads::Reads;
+use super::{
+    Outcome, SetError, SetOptions, SetReport, Superseded, message, pull_request, superseded,
+};
 use crate::config::Via;
-use crate::git::{self, CommitId, LandError, Landing, Pace, PendingChange};
+use crate::git::{self, CommitId, GitError, LandError, Landing, Pace, PendingChange, Repository};
+use crate::kustomize::MemoryTree;
 use crate::ops::{Edited, Emit, Event};
 use crate::promotion::Record;
 
@@ -14,38 +22,98 @@ pub(super) async fn land(options: &SetOptions<'_>, emit: Emit<'_>) -> Result<Set
         Some(branch) => branch.clone(),
         None => repository.default_branch().await?,
     };
-    let mut pace = Pace::new(options.deadline);
-    let mut next = None;
+    let (pace, superseded) = (Pace::new(options.deadline), Vec::new());
+    let mut effort = Effort { options: options.clone(), branch, pace, superseded, emit };
+    let mut tip = options.tip.clone();
+    let mut renewals = 0;
     loop {
-        let tip = match next.take() {
+        match effort.once(tip.clone()).await {
+            Ok(Step::Done(report)) => return Ok(report),
+            Ok(Step::Again(next)) => tip = next,
+            // Another process has thrown the cache away, as it was damaged.
+            Err(error) if renewals < RENEWALS && is_renewed(repository, tip.as_ref(), &error) => {
+                tracing::debug!(%error, "the git cache is another one now; once more");
+                renewals += 1;
+                tip = None;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// So often the cache is made anew under a process before that is an error.
+const RENEWALS: u32 = 5;
+
+/// Returns whether the cache is not any more what the attempt on `tip` began with.
+fn is_renewed(repository: &Repository, tip: Option<&CommitId>, error: &SetError) -> bool {
+    matches!(error, SetError::Git(GitError::Cache { .. } | GitError::Object { .. }))
+        || tip.is_some_and(|tip| !repository.has_fetched(tip))
+}
+
+/// All attempts to land one change.
+struct Effort<'a> {
+    /// What is to change, without what is superseded.
+    options: SetOptions<'a>,
+    branch: String,
+    pace: Pace,
+    superseded: Vec<Superseded>,
+    emit: Emit<'a>,
+}
+
+enum Step {
+    Done(SetReport),
+    /// The change is to be made anew, on this tip if it is fetched already.
+    Again(Option<CommitId>),
+}
+
+impl Effort<'_> {
+    async fn once(&mut self, tip: Option<CommitId>) -> Result<Step, SetError> {
+        let manifests = self.options.manifests;
+        let tip = match tip {
             Some(tip) => tip,
             None => {
-                emit(Event::Fetching { remote: options.manifests.remote.clone() });
-                repository.fetch_together(&branch).await?
+                (self.emit)(Event::Fetching { remote: manifests.remote.clone() });
+                manifests.repository.fetch_together(&self.branch).await?
             }
         };
-        let Change { files, edits } = edit::change(options, &repository.tree(&tip)?, emit).await?;
-        let report = |outcome| SetReport {
-            environment: options.environment.name.clone(),
-            edits: edits.clone(),
-            outcome,
-        };
-        if files.0.is_empty() {
-            return Ok(report(Outcome::Unchanged { tip }));
+        let tree = Reads::of(manifests.repository.tree(&tip)?);
+        let Change { files, edits } = edit::change(&self.options, &tree, self.emit).await?;
+        let newer = superseded::superseded(&self.options, &tip, &edits).await?;
+        if !newer.is_empty() {
+            self.options = self.options.without(&newer);
+            self.superseded.extend(newer);
+            return Ok(Step::Again(Some(tip)));
         }
-        if options.dry_run {
-            return Ok(report(Outcome::DryRun));
-        }
-        let change = pending(options, tip, files, &edits);
-        let landing = match options.environment.via {
-            Via::Push => push(options, &change, &branch, &mut pace, emit).await?,
-            Via::PullRequest => {
-                pull_request(options, &change, &branch, &edits, &mut pace, emit).await?
-            }
+        let outcome = if self.options.images.is_empty() {
+            Ok(Outcome::Superseded)
+        } else if files.0.is_empty() {
+            Ok(Outcome::Unchanged { tip })
+        } else if self.options.dry_run {
+            Ok(Outcome::DryRun)
+        } else {
+            let change = pending(&self.options, tip, files, tree.paths(), &edits);
+            self.write(&change, &edits).await?
         };
-        match landing {
-            Ok(outcome) => return Ok(report(outcome)),
-            Err(tip) => next = tip,
+        Ok(match outcome {
+            Ok(outcome) => Step::Done(SetReport {
+                environment: self.options.environment.name.clone(),
+                edits,
+                superseded: std::mem::take(&mut self.superseded),
+                outcome,
+            }),
+            Err(tip) => Step::Again(tip),
+        })
+    }
+
+    async fn write(
+        &mut self,
+        change: &PendingChange,
+        edits: &[Edited],
+    ) -> Result<Attempt, SetError> {
+        let (options, branch, pace) = (&self.options, &self.branch, &mut self.pace);
+        match options.environment.via {
+            Via::Push => push(options, change, branch, pace, self.emit).await,
+            Via::PullRequest => pull_request(options, change, branch, edits, pace, self.emit).await,
         }
     }
 }
@@ -111,7 +179,8 @@ fn failed(options: &SetOptions<'_>, branch: &str, error: LandError) -> SetError 
 fn pending(
     options: &SetOptions<'_>,
     base: CommitId,
-    files: crate::kustomize::MemoryTree,
+    files: MemoryTree,
+    reads: BTreeSet<Utf8PathBuf>,
     edits: &[Edited],
 ) -> PendingChange {
     let records = message::records(options);
@@ -119,6 +188,7 @@ fn pending(
     PendingChange {
         base,
         files,
+        reads,
         subject: message::subject(options),
         body: message::body(options, edits),
         trailers: trailers.map(|(key, value)| (key.to_owned(), value)).collect(),

@@ -29,15 +29,20 @@ pub(super) fn body(options: &SetOptions<'_>, edits: &[Edited]) -> String {
     }
 }
 
+/// Returns the commit that the image of `service` was built from.
+pub(super) fn source(options: &SetOptions<'_>, service: &str) -> Option<RecordedSource> {
+    let ours = || options.source.as_ref().map(RecordedSource::from);
+    options.origins.get(service).cloned().or_else(ours)
+}
+
 /// Returns what goes on record, one an image.
 pub(super) fn records(options: &SetOptions<'_>) -> Vec<Record> {
-    let source = options.source.as_ref().map(RecordedSource::from);
     let record = |(service, image): &(&crate::config::Service, _)| Record {
         service: service.name.clone(),
         environment: options.environment.name.clone(),
         image: ToString::to_string(image),
         from: options.promoted_from.clone(),
-        source: options.origins.get(&service.name).or(source.as_ref()).cloned(),
+        source: source(options, &service.name),
         unproven: options.unproven,
         overrides: overrides(&options.verdicts),
         ..Record::default()

@@ -59,7 +59,7 @@ pub fn build(report: &ops::BuildReport) -> Value {
 #[serde(rename_all = "camelCase")]
 struct Set {
     environment: String,
-    /// `unchanged`, `dry-run`, `pushed` or `pull-request`.
+    /// `unchanged`, `superseded`, `dry-run`, `pushed` or `pull-request`.
     outcome: &'static str,
     /// The commit of the branch that states the images.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -69,8 +69,40 @@ struct Set {
     #[serde(skip_serializing_if = "Option::is_none")]
     pull_request: Option<PullRequest>,
     services: Vec<SetService>,
+    /// Whether a service was left alone, as the branch has a newer image of it.
+    superseded: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    superseded_by: Vec<SupersededBy>,
     /// What changes in the rendered manifests; one an overlay, where that is known.
     rendered: Vec<SetRendered>,
+}
+
+/// The newer image of a service that was left alone.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SupersededBy {
+    service: String,
+    image: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    source_commit: Option<String>,
+    commit: String,
+    author: String,
+    /// RFC 3339.
+    time: String,
+}
+
+impl From<&ops::Superseded> for SupersededBy {
+    fn from(left: &ops::Superseded) -> Self {
+        let by = &left.by;
+        Self {
+            service: left.service.clone(),
+            image: by.record.image.clone(),
+            source_commit: by.record.source.as_ref().map(|source| source.commit.clone()),
+            commit: by.commit.clone(),
+            author: by.author.clone(),
+            time: by.time.to_string(),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -106,6 +138,7 @@ pub fn set(report: &ops::SetReport) -> Value {
 fn set_fields(report: &ops::SetReport) -> Set {
     let (outcome, branch, pull_request) = match &report.outcome {
         Outcome::Unchanged { .. } => ("unchanged", None, None),
+        Outcome::Superseded => ("superseded", None, None),
         Outcome::DryRun => ("dry-run", None, None),
         Outcome::Pushed { branch, .. } => ("pushed", Some(branch.clone()), None),
         Outcome::PullRequest { number, url, head } => {
@@ -131,6 +164,8 @@ fn set_fields(report: &ops::SetReport) -> Set {
         branch,
         pull_request,
         services: services.collect(),
+        superseded: !report.superseded.is_empty(),
+        superseded_by: report.superseded.iter().map(SupersededBy::from).collect(),
         rendered: rendered.collect(),
     }
 }

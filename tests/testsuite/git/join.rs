@@ -1,5 +1,6 @@
 //! Changes of several processes that share a cache, in one commit.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -110,6 +111,7 @@ fn pending(base: CommitId, path: &str, text: &str) -> PendingChange {
     PendingChange {
         base,
         files: files(&[(path, text)]),
+        reads: BTreeSet::new(),
         subject: format!("Change {path}"),
         body: String::new(),
         trailers: vec![("Deployctl-Service".to_owned(), path.to_owned())],

@@ -73,8 +73,13 @@ impl GitServer {
 
     /// Makes `script` its pre-receive hook.
     pub(crate) fn hook(&self, script: &str) {
+        self.hook_named("pre-receive", script);
+    }
+
+    /// Makes `script` its hook of this name.
+    pub(crate) fn hook_named(&self, name: &str, script: &str) {
         use std::os::unix::fs::PermissionsExt as _;
-        let path = self.path().join("hooks/pre-receive");
+        let path = self.path().join("hooks").join(name);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -166,6 +171,11 @@ impl HttpGitServer {
     }
 
     /// Returns its URL, without credentials.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Returns its URL.
     pub(crate) fn url(&self) -> String {
         let scheme = if self.tls { "https" } else { "http" };
         format!("{scheme}://127.0.0.1:{}/manifests.git", self.port)
