@@ -49,14 +49,14 @@ pub struct Effect {
     pub others: Vec<FieldChange>,
 }
 
-/// Returns the entries of `after` that `before` does not have in the same place.
+/// Returns the entries of `after` that `before` does not have, wherever they stand.
 pub fn asked(before: &Kustomization, after: &Kustomization) -> Vec<Asked> {
     let mut asked = Vec::new();
     for (index, entry) in after.images().iter().enumerate() {
-        let old = before.images().get(index);
-        if old.is_some_and(|old| old.agrees(entry)) {
+        if before.images().iter().any(|old| old.agrees(entry)) {
             continue;
         }
+        let old = before.images().iter().rfind(|old| old.name == entry.name);
         let names = old.into_iter().map(ImageEntry::effective_name);
         let names = names.chain([entry.name.as_str(), entry.effective_name()]);
         asked.push(Asked {
@@ -307,7 +307,9 @@ mod tests {
         assert!(entry.covers(&differences(&pod("app"), &pod("r/app:v2"))[0]));
         assert!(entry.covers(&differences(&pod("r/app:v1"), &pod("r/app:v2"))[0]));
         assert!(entry.is_in(&pod("r/app:v2")) && !entry.is_in(&pod("r/app:v1")));
-        assert!(asked(&before, &before).is_empty());
+        let sorted = file("{name: app, newTag: v}, {name: other, newTag: x}");
+        let moved = file("{name: other, newTag: x}, {name: app, newTag: v}");
+        assert!(asked(&sorted, &moved).is_empty());
     }
 
     #[test]

@@ -245,7 +245,7 @@ impl Swallowed {
             ),
             Rule::Pattern { .. } => Some("write an image's name, not a pattern".to_owned()),
             Rule::Unknown { nearest: None, .. } | Rule::NoContainers => {
-                Some("let a container of the overlay use the image, or correct the name".to_owned())
+                Some("let a container of the overlay use the image, or say in deployctl.yaml what the manifests call it (`imageInManifests`)".to_owned())
             }
             Rule::Unclear => None,
         }

@@ -7,7 +7,7 @@ use super::{Emit, Manifests};
 use crate::config::{Environment, Service};
 use crate::git::GitError;
 use crate::kustomize::FileTree;
-use crate::render::{RenderError, Renderer};
+use crate::render::{RenderError, Rendered, Renderer, readable};
 
 /// What differs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,11 +54,12 @@ pub async fn diff_environments(
     let mut differences = Vec::new();
     for service in services {
         let (old_dir, new_dir) = (from.overlay(service), to.overlay(service));
-        let old = renderer.render(&tree, &old_dir).await?;
-        let new = renderer.render(&tree, &new_dir).await?;
+        let (old, new) =
+            tokio::try_join!(renderer.render(&tree, &old_dir), renderer.render(&tree, &new_dir))?;
+        let (old, new) = readable(&old, &new);
         differences.push(Difference {
             title: format!("{}: {} → {}", service.name, from.name, to.name),
-            diff: between(old_dir.as_str(), &old.yaml, new_dir.as_str(), &new.yaml),
+            diff: between(old_dir.as_str(), &old, new_dir.as_str(), &new),
         });
     }
     Ok(DiffReport { differences })
@@ -84,8 +85,11 @@ pub async fn diff_revisions(
     let mut differences = Vec::new();
     for (environment, service) in overlays {
         let dir = environment.overlay(service);
-        let before = rendered_or_nothing(renderer, &old_tree, &dir).await?;
-        let after = rendered_or_nothing(renderer, &new_tree, &dir).await?;
+        let (before, after) = tokio::try_join!(
+            rendered_or_nothing(renderer, &old_tree, &dir),
+            rendered_or_nothing(renderer, &new_tree, &dir),
+        )?;
+        let (before, after) = readable(&before, &after);
         let names = [&old, &new].map(|id| format!("{dir}@{}", id.short()));
         differences.push(Difference {
             title: format!(
@@ -105,12 +109,12 @@ async fn rendered_or_nothing(
     renderer: &dyn Renderer,
     tree: &dyn FileTree,
     dir: &Utf8PathBuf,
-) -> Result<String, DiffError> {
+) -> Result<Rendered, DiffError> {
     let absent = |error| RenderError::Failed { dir: dir.clone(), reason: format!("{error}") };
     if tree.files(Utf8Path::new(dir)).map_err(absent)?.is_empty() {
-        return Ok(String::new());
+        return Ok(Rendered::of(Vec::new()));
     }
-    Ok(renderer.render(tree, dir).await?.yaml)
+    Ok(renderer.render(tree, dir).await?)
 }
 
 /// Returns the unified diff from `old` to `new` under their names, empty if they are the same.

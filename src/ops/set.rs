@@ -22,6 +22,7 @@ use crate::config::{Environment, Service};
 use crate::git::{Authorship, CommitId, GitError};
 use crate::github::{self, GithubError};
 use crate::image::PinnedImage;
+use crate::kustomize::Swallowed;
 use crate::promotion::{RecordedSource, Verdict};
 use crate::render::Renderer;
 use crate::target::TargetError;
@@ -188,6 +189,19 @@ pub enum SetError {
         service: String,
         /// The environment.
         environment: String,
+        /// The cause.
+        #[source]
+        source: Box<StatedImageError>,
+    },
+    /// An overlay does not state the image, and an entry for it would change nothing.
+    #[error("can't set `{service}` in `{environment}`: {}", .unused.rule)]
+    Unused {
+        /// The service.
+        service: String,
+        /// The environment.
+        environment: String,
+        /// Why an entry would change nothing.
+        unused: Box<Swallowed>,
         /// The cause.
         #[source]
         source: Box<StatedImageError>,

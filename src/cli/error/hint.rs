@@ -32,6 +32,9 @@ pub(super) fn hint_for(error: &(dyn Error + 'static)) -> Option<String> {
             known => Some(format!("its gates here: {}", known.join(", "))),
         };
     }
+    if let Some(SetError::Unused { unused, .. }) = found::<SetError>(error) {
+        return unused.instead();
+    }
     let hint = None
         .or_else(|| found::<ConfigError>(error).and_then(config))
         .or_else(|| found::<GitError>(error).and_then(GitError::advice))

@@ -2,11 +2,10 @@
 
 use camino::Utf8PathBuf;
 
-use super::effect::{self, RenderedChange};
+use super::effect::{self, RenderedChange, Usage};
 use super::{SameDigest, SetError, SetOptions};
 use crate::config::Service;
 use crate::image::PinnedImage;
-use crate::k8s::pod_images;
 use crate::kustomize::{ChangedTree, FileTree, MemoryTree};
 use crate::ops::{Emit, Event, StatedImage, StatedImageError, between, stated_image};
 use crate::target::TargetEdit;
@@ -152,24 +151,24 @@ async fn stated_before(
     tree: &dyn FileTree,
     service: &Service,
 ) -> Result<Option<StatedImage>, SetError> {
-    match stated_image(tree, options.environment, service) {
-        Ok(image) => Ok(Some(image)),
-        Err(StatedImageError::NoEntry { .. }) if uses_image(options, tree, service).await => {
-            Ok(None)
-        }
+    let error = match stated_image(tree, options.environment, service) {
+        Ok(image) => return Ok(Some(image)),
         // A values file says only what differs from the chart's, so its first image is as good.
-        Err(StatedImageError::NoValue { .. }) => Ok(None),
-        Err(error) => Err(unstated(options, service, error)),
-    }
-}
-
-/// Returns whether a container of the rendered overlay has the image that an entry would be about.
-async fn uses_image(options: &SetOptions<'_>, tree: &dyn FileTree, service: &Service) -> bool {
-    let overlay = options.environment.overlay(service);
-    let Ok(rendered) = options.renderer.render(tree, &overlay).await else { return false };
-    let named = |image: &str| {
-        let rest = image.strip_prefix(&service.image_in_manifests);
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with([':', '@']))
+        Err(StatedImageError::NoValue { .. }) => return Ok(None),
+        Err(error) => error,
     };
-    pod_images(&rendered.objects).iter().any(|container| named(&container.image))
+    if !matches!(error, StatedImageError::NoEntry { .. }) {
+        return Err(unstated(options, service, error));
+    }
+    let overlay = options.environment.overlay(service);
+    match effect::usage(options.renderer, tree, &overlay, &service.image_in_manifests).await {
+        Usage::Used => Ok(None),
+        Usage::Unknown => Err(unstated(options, service, error)),
+        Usage::Unused(unused) => Err(SetError::Unused {
+            service: service.name.clone(),
+            environment: options.environment.name.clone(),
+            unused: Box::new(unused),
+            source: Box::new(error),
+        }),
+    }
 }

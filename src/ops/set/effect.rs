@@ -11,9 +11,9 @@ use futures_util::future::try_join_all;
 
 use super::Edited;
 use crate::kustomize::{
-    Asked, ChangedTree, Effect, FileTree, FindError, Kustomization, MemoryTree, Swallowed,
-    TreeError, asked, below, effect, find_kustomization, images, swallowed, without,
-    without_images,
+    Asked, ChangedTree, Effect, FileTree, FindError, ImageChange, Kustomization, MemoryTree,
+    Setting, Swallowed, TreeError, asked, below, effect, find_kustomization, images, is_about,
+    set_images, swallowed, without, without_images,
 };
 use crate::ops::{Emit, Event};
 use crate::render::{RenderError, Rendered, Renderer, readable};
@@ -94,6 +94,34 @@ pub async fn check(
         rendered.extend(try_join_all(checks).await?.into_iter().flatten());
     }
     Ok(rendered)
+}
+
+/// Whether an entry for an image would change something.
+pub(super) enum Usage {
+    /// A container has the image.
+    Used,
+    /// None has, for this reason.
+    Unused(Swallowed),
+    /// Nothing here can tell.
+    Unknown,
+}
+
+/// Returns whether an entry `name`, which the overlay does not have, would change something.
+pub(super) async fn usage(
+    renderer: &dyn Renderer,
+    tree: &dyn FileTree,
+    overlay: &Utf8Path,
+    name: &str,
+) -> Usage {
+    let overlay = Overlay { renderer, before: tree, after: tree, overlay };
+    let Ok(rendered) = overlay.render(tree).await else { return Usage::Unknown };
+    if images(&rendered.objects).iter().any(|image| is_about(name, image)) {
+        return Usage::Used;
+    }
+    match overlay.unused(name, &rendered).await {
+        Some(unused) => Usage::Unused(unused),
+        None => Usage::Unknown,
+    }
 }
 
 struct Overlay<'a> {
@@ -191,6 +219,24 @@ impl Overlay<'_> {
         let below = below(self.after, self.overlay, &kustomization);
         let found = swallowed(&file, &kustomization, entry.index, &incoming, &below);
         Ok(EffectError::NoEffect(Box::new(found.expect("the entry is one of this file's"))))
+    }
+
+    /// Returns why an entry `name` at the end of the overlay's entries would change nothing.
+    async fn unused(&self, name: &str, rendered: &Rendered) -> Option<Swallowed> {
+        let (file, kustomization) = self.kustomization(self.after).ok()?;
+        let incoming = self.incoming(&file, &kustomization).await;
+        let incoming = incoming.unwrap_or_else(|| images(&rendered.objects));
+        let below = below(self.after, self.overlay, &kustomization);
+        let entry = ImageChange::Fields {
+            name: name.to_owned(),
+            new_name: Setting::Keep,
+            new_tag: Setting::Set("1".to_owned()),
+            digest: Setting::Keep,
+        };
+        let edit = set_images(kustomization.document().text().as_bytes(), &[entry]).ok()?;
+        let with_entry = Kustomization::parse(&edit.bytes).ok()?;
+        let index = with_entry.images().iter().position(|entry| entry.name == name)?;
+        swallowed(&file, &with_entry, index, &incoming, &below)
     }
 
     /// Returns the images that the file's entries are looked up among.

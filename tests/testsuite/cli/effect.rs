@@ -78,3 +78,25 @@ fn without_a_renderer_it_goes_on_and_says_so_once() {
         "{ran:#?}"
     );
 }
+
+#[test]
+fn an_entry_that_would_be_new_and_change_nothing_is_refused_with_the_rule() {
+    let Some((shop, image)) = shop() else { return };
+    let plain = "resources: [../../base]\n";
+    shop.manifests.commit(
+        "main",
+        &[
+            ("apps/ranking/base/kustomization.yaml", RENAMED),
+            ("apps/ranking/overlays/dev/kustomization.yaml", plain),
+        ],
+    );
+    let ran = shop.world.run(&["set", "--env", "dev", &image]);
+    assert_eq!(ran.code, 1, "{ran:#?}");
+    let reason = "error: can't set `ranking` in `dev`: `apps/ranking/base/kustomization.yaml` line 3 renames the image to `registry.example.com/shop/renamed` before it\n";
+    assert!(ran.stderr.starts_with(reason), "{ran:#?}");
+    assert!(
+        ran.stderr.contains("`imageInManifests: registry.example.com/shop/renamed`"),
+        "{ran:#?}"
+    );
+    assert_eq!(shop.overlay("dev"), plain);
+}

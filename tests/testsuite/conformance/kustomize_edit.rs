@@ -1,6 +1,6 @@
 //! `kustomize edit set image`: kustomize's own test table, and edge cases from its source.
 
-use deployctl::kustomize::{EditError, ImageEntry, Rules, set_image};
+use deployctl::kustomize::{EditError, ImageEntry, Kustomization, Rules, set_image, trace};
 use serde_json::{Map, Value};
 
 use super::{Tally, cases};
@@ -95,4 +95,24 @@ fn split(tally: &mut Tally, case: &Value) {
 
 fn argument_label(case: &Value) -> String {
     format!("split {}", case["input"])
+}
+
+#[test]
+fn entries_make_of_an_image_what_the_build_makes_of_it() {
+    let Some(folder) = cases("kustomize-edit") else { return };
+    let table = std::fs::read(folder.join("build_image.json")).unwrap();
+    let table: Value = serde_json::from_slice(&table).unwrap();
+    let mut tally = Tally::default();
+    for case in table["single_file"].as_array().unwrap() {
+        // What kustomize refuses, and `imageTags`, which it no longer documents, are left to it.
+        let Some(expected) = case["result_image"].as_str() else { continue };
+        let text = case["kustomization"].as_str().unwrap();
+        if text.contains("imageTags") {
+            continue;
+        }
+        let file = Kustomization::parse(text.as_bytes()).unwrap();
+        let found = trace(file.images(), case["container_image"].as_str().unwrap());
+        tally.check(case["description"].as_str().unwrap(), &found.result(), &expected);
+    }
+    tally.finish("kustomize-edit/build_image");
 }
