@@ -41,6 +41,16 @@ pub struct Authorship {
     pub signer: Option<Signer>,
 }
 
+impl Authorship {
+    /// Returns the signature of a commit with this text, or `None` if it is not to be signed.
+    pub(super) async fn sign(&self, text: &str) -> Result<Option<String>, GitError> {
+        match &self.signer {
+            Some(signer) => signer.sign(text.as_bytes()).await.map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
 impl From<Identity> for Authorship {
     /// Returns the authorship of somebody who writes, commits, and does not sign.
     fn from(identity: Identity) -> Self {

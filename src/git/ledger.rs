@@ -185,10 +185,7 @@ impl Ledgers {
             let cache = self.cache.open()?;
             write::prepare_without_files(&cache, parent, message, authorship, time)?
         };
-        let signature = match &authorship.signer {
-            Some(signer) => Some(signer.sign(text.as_bytes()).await?),
-            None => None,
-        };
+        let signature = authorship.sign(&text).await?;
         write::store(&self.cache.open()?, &text, signature.as_deref())
     }
 

@@ -1,7 +1,9 @@
 //! The manifests repository: read and edit trees without a checkout, commit, push.
 //!
 //! Objects are handled by libgit2 in a bare repository; the transport is the `git` program, so that
-//! people's SSH configuration and credential helpers work. What to change is decided by the caller.
+//! people's SSH configuration and credential helpers work. Where there is none, libgit2 reaches
+//! folders by itself, and servers with the features `git-https` and `git-ssh`. What to change is
+//! decided by the caller.
 
 mod answer;
 mod cache;

@@ -193,10 +193,7 @@ impl Repository {
             text => text?,
         };
         let Some(text) = text else { return Ok(None) };
-        let signature = match &authorship.signer {
-            Some(signer) => Some(signer.sign(text.as_bytes()).await?),
-            None => None,
-        };
+        let signature = authorship.sign(&text).await?;
         let stored = write::store(&self.cache.open()?, &text, signature.as_deref());
         stored.map(Some).map_err(|error| self.cache.or_full(error))
     }

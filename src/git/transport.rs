@@ -456,10 +456,20 @@ pub(super) fn program(path: &str, environment: &Environment) -> Command {
         .env("GIT_TERMINAL_PROMPT", "0")
         .env_remove("LANGUAGE")
         .env_remove("DEPLOYCTL_GIT_TOKEN");
-    for name in LOCATIONS {
+    let traces = environment.iter().filter(|(name, value)| is_trace(name, value));
+    for name in LOCATIONS.iter().copied().chain(traces.map(|(name, _)| name)) {
         command = command.env_remove(name);
     }
     redact_tokens(command, environment)
+}
+
+/// Returns whether a variable has `git` write a trace to where its answers are read, or headers as
+/// they are into any trace. A trace into a file is left to those who ask for it; see git(1).
+fn is_trace(name: &str, value: &str) -> bool {
+    match name {
+        "GIT_TRACE_REDACT" | "GIT_CURL_VERBOSE" => true,
+        name => name.starts_with("GIT_TRACE") && !value.starts_with('/'),
+    }
 }
 
 /// Returns the references in what `git ls-remote` prints.

@@ -92,6 +92,29 @@ fn a_token_for_git() {
 }
 
 #[test]
+fn a_token_for_git_whose_every_word_is_traced() {
+    let Some(server) = HttpGitServer::start("x-access-token", CANARY) else { return };
+    let shop = Shop::new();
+    let target = server.repository.path();
+    git(&shop.manifests.path(), &["push", "-q", "--force", target.as_str(), "main"]);
+    shop.configure(&server.url(), "");
+    let mut world = watched(shop.world).with("DEPLOYCTL_GIT_TOKEN", CANARY);
+    for name in
+        ["GIT_TRACE", "GIT_TRACE_CURL", "GIT_TRACE_PACKET", "GIT_CURL_VERBOSE", "GIT_TRACE2"]
+    {
+        world = world.with(name, "1");
+    }
+    world = world.with("GIT_TRACE_REDACT", "0");
+    assert_eq!(run(&world, &["set", "--env", "dev", &format!("ranking=:1.4@{DIGEST}")]), 0);
+    let trace = world.path().join("trace");
+    world = world.with("GIT_TRACE_CURL", trace.as_str());
+    assert_eq!(run(&world, &["set", "--env", "dev", &format!("ranking=:1.5@{DIGEST}")]), 0);
+    let trace = world.read("trace");
+    assert!(trace.contains("Authorization:"), "a trace into a file is left alone");
+    clean("a trace", trace.as_bytes());
+}
+
+#[test]
 fn a_token_in_the_address_is_refused_and_not_repeated() {
     let shop = Shop::new();
     shop.configure(&format!("https://ada:{CANARY}@git.example.com/shop.git"), "");

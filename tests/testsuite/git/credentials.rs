@@ -4,11 +4,11 @@ use std::os::unix::fs::PermissionsExt as _;
 
 use base64::Engine as _;
 use camino::Utf8Path;
-use deployctl::git::{GitError, Push};
+use deployctl::git::{GitError, Push, Repository};
 use tempfile::TempDir;
 
 use super::Client;
-use crate::support::git_server::{HttpGitServer, SshGitServer};
+use crate::support::git_server::{HttpGitServer, SshGitServer, world};
 
 const TOKEN: &str = "canary-7f3a91";
 
@@ -52,6 +52,55 @@ async fn a_credential_helper_of_ones_own_is_asked() {
     let error = client.repository.fetch(None).await.unwrap_err();
     assert!(matches!(error, GitError::Authentication { .. }), "{error}");
     assert!(!error.to_string().contains("somebody"), "{error}");
+}
+
+#[tokio::test]
+async fn a_program_that_is_asked_for_passwords_is_asked() {
+    let Some(server) = HttpGitServer::start("bot", TOKEN) else { return };
+    let dir = TempDir::new().unwrap();
+    let program = Utf8Path::from_path(dir.path()).unwrap().join("askpass");
+    let script = format!("#!/bin/sh\ncase $1 in User*) echo bot ;; *) echo {TOKEN} ;; esac\n");
+    crate::support::executable(&program, &script);
+    let asked = [("GIT_ASKPASS", program.as_str())];
+    let client = Client::with(server.url(), &asked).await.unwrap();
+    assert_eq!(client.set("a", "1\n").await.unwrap().1, Push::Pushed);
+    // A token is enough, and nobody is asked when it is wrong.
+    let wrong = [asked[0], ("DEPLOYCTL_GIT_TOKEN", "wrong"), ("DEPLOYCTL_GIT_USERNAME", "bot")];
+    let client = Client::with(server.url(), &wrong).await.unwrap();
+    let error = client.repository.fetch(None).await.unwrap_err();
+    assert!(matches!(error, GitError::Authentication { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn ssh_refuses_a_host_whose_key_has_changed() {
+    let Some(server) = SshGitServer::start() else { return };
+    let dir = TempDir::new().unwrap();
+    let file = Utf8Path::from_path(dir.path()).unwrap().join("known_hosts");
+    let names = server.known_host().split(' ').next().unwrap().to_owned();
+    let other = std::fs::read_to_string(server.key().with_extension("pub")).unwrap();
+    std::fs::write(&file, format!("{names} {other}")).unwrap();
+    let ssh =
+        format!("ssh -F none -o BatchMode=yes -o UserKnownHostsFile={file} -i {}", server.key());
+    let client = Client::with(server.url(), &[("GIT_SSH_COMMAND", &ssh)]).await.unwrap();
+    let error = client.repository.fetch(Some("main")).await.unwrap_err();
+    assert!(matches!(error, GitError::HostKey { changed: true, .. }), "{error}");
+    assert!(error.advice().unwrap().contains("ssh-keygen -R"));
+    std::fs::write(&file, "").unwrap();
+    let error = client.repository.fetch(Some("main")).await.unwrap_err();
+    assert!(matches!(error, GitError::HostKey { changed: false, .. }), "{error}");
+    assert!(error.advice().unwrap().contains("add the host's key"));
+}
+
+#[tokio::test]
+async fn ssh_is_run_as_git_is_set_up_to() {
+    let Some(server) = SshGitServer::start() else { return };
+    let home = TempDir::new().unwrap();
+    let config = format!("[core]\nsshCommand = {}\n", server.ssh_command());
+    std::fs::write(home.path().join(".gitconfig"), config).unwrap();
+    let environment = world(home.path(), &[]);
+    let caches = Utf8Path::from_path(home.path()).unwrap().join("cache");
+    let repository = Repository::open(&server.url(), &caches, &environment).await.unwrap();
+    repository.fetch(Some("main")).await.unwrap();
 }
 
 #[tokio::test]

@@ -77,7 +77,7 @@ async fn a_remote_without_what_is_wanted_says_what_it_has() {
 async fn git_that_is_not_there_is_missed_at_once() {
     let home = TempDir::new().unwrap();
     let environment = world(home.path(), &[("PATH", "/nowhere")]);
-    let remote = "https://git.example.com/shop/manifests.git";
+    let remote = "git://git.example.com/shop/manifests.git";
     let error = Repository::open(remote, &caches(&home), &environment).await.unwrap_err();
     assert!(matches!(error, GitError::NotInstalled), "{error}");
 }

@@ -1,7 +1,7 @@
 //! Remotes behind HTTP and SSH on a machine without a `git` program.
 
 use camino::Utf8Path;
-use deployctl::git::{GitError, Push, Relation, Repository};
+use deployctl::git::{Commit, GitError, Push, Relation, Repository, message};
 use tempfile::TempDir;
 
 use super::{Client, change};
@@ -119,6 +119,24 @@ async fn what_http_refuses_has_the_kind_that_git_gives_it() {
     let nobody = format!("http://127.0.0.1:{}/x.git", crate::support::free_port());
     let error = Client::with(nobody, &own).await.unwrap().repository.fetch(None).await.unwrap_err();
     assert!(matches!(error, GitError::Unreachable { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn ledgers_are_kept() {
+    let Some(server) = HttpGitServer::start("bot", TOKEN) else { return };
+    let (one, two) = (client(&server, TOKEN).await, client(&server, TOKEN).await);
+    let (ours, theirs) = (one.repository.ledgers(), two.repository.ledgers());
+    let names = ["verified/prod/web".to_owned(), "holds/prod/web".to_owned()];
+    assert!(ours.newest(&names).await.unwrap().is_empty());
+    for (ledgers, subject) in [(&ours, "first"), (&theirs, "second")] {
+        let entry = |_: &str, _: Option<&Commit>| Some(message(subject, "", &[]));
+        let time = jiff::Timestamp::UNIX_EPOCH;
+        ledgers.append(&names, &super::me(), time, &entry).await.unwrap();
+    }
+    let found = ours.newest(&names).await.unwrap();
+    assert!(found.len() == 2 && found.values().all(|entry| entry.subject() == "second"));
+    server.repository.git(&["update-ref", "-d", "refs/deployctl/holds/prod/web"]);
+    assert_eq!(ours.newest(&names).await.unwrap().len(), 1);
 }
 
 /// A person with a key and a list of known hosts.
