@@ -12,13 +12,14 @@ mod prove;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::kustomization::{Field, ImageEntry, Kustomization, KustomizationError, is_key, is_name};
 use crate::image::PinnedImage;
 use crate::yaml::{self, Document, Node, Patch, Refusal, Value};
 
-/// Every step reads the whole file again, so there is a limit to how long that may go on.
+/// A file that is written so that only one step goes at a time is read again for each of them, so
+/// there is a limit to how long that may go on.
 const MOST_IMAGES: usize = 2000;
 
 /// What an edit made of a file.
@@ -186,68 +187,145 @@ pub(super) fn edit(
     Ok(Edit { bytes: after.document().text().as_bytes().to_owned(), changed: true, images })
 }
 
-/// Takes steps until there is none left to take.
+/// Takes steps until there is none left to take: as many at a time as go together, since each time
+/// the whole file is read again.
 fn carry_out(before: &Kustomization, plan: &Plan) -> Result<Kustomization, EditError> {
     let mut current = before.clone();
-    for _ in 0..16 + 6 * (plan.entries.len() + before.images().len()) {
-        let step = next_step(&current, plan)?;
-        if step.is_empty() {
-            return Ok(current);
+    let mut at_a_time = usize::MAX;
+    for _ in 0..16 + 12 * (plan.entries.len() + before.images().len()) {
+        if let Some(step) = arrange(&current, plan)? {
+            current = take(&current, &step)?;
+            continue;
         }
-        current = take(&current, &step)?;
+        let pending = pending(&current, plan);
+        let Some(first) = pending.first() else { return Ok(current) };
+        let together: Vec<_> =
+            pending.iter().take_while(|next| next.goes_with(first)).take(at_a_time).collect();
+        if together.len() == 1 {
+            current = take(&current, &first.step(&current)?)?;
+            at_a_time = at_a_time.saturating_mul(2).max(2);
+            continue;
+        }
+        match take_together(&current, plan, &together, pending.len())? {
+            Some(after) => {
+                current = after;
+                at_a_time = at_a_time.saturating_mul(2);
+            }
+            None => at_a_time = together.len() / 2,
+        }
     }
     Err(refused(before.document(), 0, "the entries of `images` can't be told apart"))
 }
 
 /// A step: ways to write it, best first, each a list of patches.
-type Step = Vec<Vec<Patch>>;
+type Step = yaml::splice::Ways;
 
 /// Returns the file after `step`, written in the first way that reads back with the rest unchanged.
 fn take(current: &Kustomization, step: &Step) -> Result<Kustomization, EditError> {
     let document = current.document();
-    let attempt = |patches: &Vec<Patch>| {
-        let text = yaml::apply(document.text(), patches).ok()?;
-        let after = Kustomization::parse_only(text.as_bytes()).ok()?;
-        let is_new = text != document.text();
-        (is_new && prove::same_outside_images(document, after.document())).then_some(after)
-    };
     let at = step.iter().flatten().map(|patch| patch.span.start).min().unwrap_or_default();
     let reason =
         "this can't be edited without changing more than the image; write it in a plainer way";
-    step.iter().find_map(attempt).ok_or_else(|| refused(document, at, reason))
+    step.iter()
+        .find_map(|patches| attempt(current, patches))
+        .ok_or_else(|| refused(document, at, reason))
 }
 
-/// Returns what to do next to bring `file` to `plan`, or nothing if it is there.
-fn next_step(file: &Kustomization, plan: &Plan) -> Result<Step, EditError> {
+fn attempt(current: &Kustomization, patches: &[Patch]) -> Option<Kustomization> {
+    let document = current.document();
+    let text = yaml::apply(document.text(), patches).ok()?;
+    let after = Kustomization::parse_only(text.as_bytes()).ok()?;
+    let is_new = text != document.text();
+    (is_new && prove::same_outside_images(document, after.document())).then_some(after)
+}
+
+/// Returns the file after the steps, or `None` if they don't go together.
+fn take_together(
+    current: &Kustomization,
+    plan: &Plan,
+    steps: &[&Pending<'_>],
+    pending_before: usize,
+) -> Result<Option<Kustomization>, EditError> {
+    let mut patches = Vec::new();
+    for step in steps {
+        match step.step(current)?.as_slice() {
+            [only] => patches.extend(only.iter().cloned()),
+            _ => return Ok(None),
+        }
+    }
+    let after = attempt(current, &patches);
+    Ok(after.filter(|after| pending(after, plan).len() + steps.len() == pending_before))
+}
+
+/// Returns the step that takes away an entry that goes, or brings entries into their order.
+fn arrange(file: &Kustomization, plan: &Plan) -> Result<Option<Step>, EditError> {
     let current = file.images();
-    if plan.arrange {
-        let is_repeated = |i: &usize| current[..*i].iter().any(|e| e.name == current[*i].name);
-        if let Some(index) = (0..current.len()).rev().find(is_repeated) {
-            return list::remove(file, index);
-        }
-        let rank = |entry: &ImageEntry| plan.entries.iter().position(|e| e.name == entry.name);
-        let mut order: Vec<usize> = (0..current.len()).collect();
-        order.sort_by_key(|&i| rank(&current[i]));
-        if !order.is_sorted() {
-            return list::rearrange(file, &order);
+    if !plan.arrange {
+        return Ok(None);
+    }
+    let mut seen = HashSet::new();
+    let is_repeated = |(_, entry): &(usize, &ImageEntry)| !seen.insert(entry.name.clone());
+    let repeated: Vec<_> = current.iter().enumerate().filter(is_repeated).collect();
+    if let Some((index, _)) = repeated.last() {
+        return list::remove(file, *index).map(Some);
+    }
+    let ranks: HashMap<&str, usize> =
+        plan.entries.iter().enumerate().map(|(rank, e)| (e.name.as_str(), rank)).collect();
+    let mut order: Vec<usize> = (0..current.len()).collect();
+    order.sort_by_key(|&i| ranks.get(current[i].name.as_str()));
+    Ok(match order.is_sorted() {
+        true => None,
+        false => Some(list::rearrange(file, &order)?),
+    })
+}
+
+/// Something that is still to do.
+enum Pending<'a> {
+    /// An entry is missing before the one at the index.
+    Insert(usize, &'a ImageEntry),
+    /// A field of the entry at the index is missing or says something else.
+    Set(usize, Field, &'a ImageEntry),
+    /// A field of the entry at the index is to go.
+    Clear(usize, Field),
+}
+
+impl Pending<'_> {
+    /// Whether both can be written into the same text; the first entry of a list makes the list.
+    fn goes_with(&self, first: &Self) -> bool {
+        std::mem::discriminant(self) == std::mem::discriminant(first)
+    }
+
+    fn step(&self, file: &Kustomization) -> Result<Step, EditError> {
+        match self {
+            Self::Insert(index, entry) => list::insert(file, *index, entry),
+            Self::Set(index, field, entry) => {
+                fields::change(file, *index, *field, entry.get(*field))
+            }
+            Self::Clear(index, field) => fields::change(file, *index, *field, None),
         }
     }
-    for (index, wanted) in plan.entries.iter().enumerate() {
-        if current.get(index).is_none_or(|entry| entry.name != wanted.name) {
-            return list::insert(file, index, wanted);
+}
+
+/// Returns what is still to do to bring `file`, whose entries are in order, to `plan`. A field is set
+/// before one is cleared, so that a new field finds its place beside the old one.
+fn pending<'a>(file: &Kustomization, plan: &'a Plan) -> Vec<Pending<'a>> {
+    let current = file.images();
+    let (mut inserts, mut sets, mut clears) = (Vec::new(), Vec::new(), Vec::new());
+    let mut index = 0;
+    for wanted in &plan.entries {
+        let Some(entry) = current.get(index).filter(|entry| entry.name == wanted.name) else {
+            inserts.push(Pending::Insert(index, wanted));
+            continue;
+        };
+        for field in Field::ALL.into_iter().filter(|f| entry.get(*f) != wanted.get(*f)) {
+            match wanted.get(field) {
+                Some(_) => sets.push(Pending::Set(index, field, wanted)),
+                None => clears.push(Pending::Clear(index, field)),
+            }
         }
+        index += 1;
     }
-    for (index, wanted) in plan.entries.iter().enumerate() {
-        // Set before clearing, so that a new field finds its place beside the old one.
-        let differs = |field: &Field| current[index].get(*field) != wanted.get(*field);
-        let set = |field: &Field| differs(field) && wanted.get(*field).is_some();
-        let fields = Field::ALL.iter();
-        if let Some(field) = fields.clone().find(|f| set(f)).or(fields.clone().find(|f| differs(f)))
-        {
-            return fields::change(file, index, *field, wanted.get(*field));
-        }
-    }
-    Ok(Step::new())
+    inserts.into_iter().chain(sets).chain(clears).collect()
 }
 
 impl ImageChange {
@@ -319,9 +397,9 @@ fn by_new_name(
 /// The build takes the last of two entries and `kustomize edit` the first, so neither is meant for
 /// certain.
 pub(super) fn refuse_duplicates(file: &Kustomization) -> Result<(), EditError> {
-    let entries = file.images();
-    for (index, entry) in entries.iter().enumerate().filter(|(_, entry)| !entry.name.is_empty()) {
-        if let Some(first) = entries[..index].iter().find(|other| other.name == entry.name) {
+    let mut seen: HashMap<&str, &ImageEntry> = HashMap::new();
+    for entry in file.images().iter().filter(|entry| !entry.name.is_empty()) {
+        if let Some(first) = seen.insert(&entry.name, entry) {
             return Err(EditError::Duplicate {
                 name: entry.name.clone(),
                 first: file.line(first),

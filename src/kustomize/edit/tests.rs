@@ -356,6 +356,48 @@ fn several_changes_are_one_edit() {
     assert_eq!(edit.images.len(), 2);
 }
 
+#[test]
+fn many_changes_of_a_long_file_come_out_as_one_by_one() {
+    let entry = |i: usize| match i % 4 {
+        0 => format!("- name: n{i}\n  newTag: 'a' # {i}\n\n"),
+        1 => format!("- {{name: n{i}, digest: x}}\n"),
+        2 => format!("- newTag: a\n  name: n{i}\n"),
+        _ => format!("- name: n{i}\n  newTag: |-\n    a\n"),
+    };
+    for before in [String::new(), "images: [] # none\n".to_owned()] {
+        let before = match before.is_empty() {
+            true => format!("# top\nimages:\n{}# end\n", (0..40).map(entry).collect::<String>()),
+            false => before,
+        };
+        let changes: Vec<_> = (0..60)
+            .flat_map(|i| {
+                let name = format!("n{i}");
+                match i % 3 {
+                    0 => vec![tag(&name, "b")],
+                    1 => vec![pin(&name, &format!("r.example.com/{name}:c"))],
+                    _ => vec![clear(&name), tag(&name, "1")],
+                }
+            })
+            .collect();
+        let together = set_images(before.as_bytes(), &changes).unwrap();
+        let mut one_by_one = before.clone().into_bytes();
+        for i in 0..60 {
+            let name = format!("n{i}");
+            let of_it: Vec<_> =
+                changes.iter().filter(|change| is_of(change, &name)).cloned().collect();
+            one_by_one = set_images(&one_by_one, &of_it).unwrap().bytes;
+        }
+        let [a, b] = [together.bytes, one_by_one].map(|bytes| String::from_utf8(bytes).unwrap());
+        assert_eq!(a, b);
+    }
+}
+
+fn is_of(change: &ImageChange, wanted: &str) -> bool {
+    match change {
+        ImageChange::Pin { name, .. } | ImageChange::Fields { name, .. } => name == wanted,
+    }
+}
+
 /// A kustomization-like text: lines that are often right and sometimes not.
 fn kustomization_like() -> impl Strategy<Value = String> {
     let line = prop_oneof![
