@@ -87,6 +87,8 @@ pub(super) enum Command {
     Set(commands::set::SetArgs),
     Promote(commands::promote::PromoteArgs),
     Verify(commands::verify::VerifyArgs),
+    Rollback(commands::rollback::RollbackArgs),
+    ReleaseHold(commands::release_hold::ReleaseHoldArgs),
     Diff(commands::diff::DiffArgs),
     Status(commands::status::StatusArgs),
     History(commands::history::HistoryArgs),

@@ -42,10 +42,19 @@ pub async fn history(
     Ok(commits.iter().map(|commit| change(commit, environment, service)).collect())
 }
 
-fn change(commit: &Commit, environment: &Environment, service: &Service) -> Change {
+/// Returns what a commit put on record for the service in the environment, if it did.
+pub(super) fn recorded(
+    commit: &Commit,
+    environment: &Environment,
+    service: &Service,
+) -> Option<Record> {
     let records = Record::read(&commit.trailers()).into_iter();
     let is_meant = |r: &Record| (&r.service, &r.environment) == (&service.name, &environment.name);
-    let record = records.rev().find(is_meant);
+    records.rev().find(is_meant)
+}
+
+fn change(commit: &Commit, environment: &Environment, service: &Service) -> Change {
+    let record = recorded(commit, environment, service);
     Change {
         commit: commit.id.to_string(),
         time: commit.time,

@@ -10,13 +10,16 @@ mod edit;
 mod gates;
 mod health_test;
 mod history;
+mod hold;
 mod images;
 mod lint;
 mod manifests;
 mod promote;
+mod rollback;
 mod run;
 mod set;
 mod status;
+mod verified;
 mod verify;
 
 pub use build::{BuildError, BuildOptions, BuildReport, Built, Destination, build};
@@ -28,20 +31,25 @@ pub use gates::{
 };
 pub use health_test::{FailedCase, HealthTestError, HealthTestReport, health_test};
 pub use history::{Change, history};
+pub use hold::{AskedBy, ReleaseOptions, ReleaseReport, release_hold};
 pub use images::{StatedImage, StatedImageError, stated_image};
 pub use lint::{LintError, LintOptions, LintReport, lint};
 pub use manifests::{CommitAncestry, Manifests};
 pub use promote::{PromoteError, Promotion, promote};
+pub use rollback::{Basis, Return, RollbackError, RollbackOptions, RollbackReport, rollback};
 pub use run::{RunError, RunReport, StepOutcome, StepRunner, run};
 pub use set::{
     Edited, EffectError, Outcome, PullRequests, RenderedChange, SameDigest, SetError, SetOptions,
     SetReport, SourceCommit, Superseded, check_effect, rendered_diff, set,
 };
 pub use status::{StatusReport, StatusRow, status};
+pub use verified::{Witness, last_verified, record_verified};
 pub use verify::{
     Ancestry, ObjectReport, PodReport, RolloutReport, RolloutVerdict, VerifyError, VerifyEvent,
     VerifyOptions, verify,
 };
+
+use crate::promotion::Hold;
 
 /// What an op is doing, as it does it.
 #[derive(Debug, Clone, PartialEq)]
@@ -82,6 +90,11 @@ pub enum Event {
         reason: String,
         /// For how long.
         time: std::time::Duration,
+    },
+    /// A person's change has ended a hold.
+    HoldReleased {
+        /// The hold.
+        hold: Hold,
     },
     /// Something that the user should know and that stops nothing.
     Warning(String),

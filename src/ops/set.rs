@@ -17,13 +17,13 @@ use std::time::Duration;
 use camino::Utf8PathBuf;
 use jiff::Timestamp;
 
-use super::{Emit, Manifests, StatedImageError};
+use super::{AskedBy, Emit, Manifests, StatedImageError};
 use crate::config::{Environment, Service};
 use crate::git::{Authorship, CommitId, GitError};
 use crate::github::{self, GithubError};
 use crate::image::PinnedImage;
 use crate::kustomize::Swallowed;
-use crate::promotion::{RecordedSource, Verdict};
+use crate::promotion::{Hold, RecordedSource, Verdict};
 use crate::render::Renderer;
 use crate::target::TargetError;
 
@@ -55,6 +55,10 @@ pub struct SetOptions<'a> {
     pub verdicts: Vec<Verdict>,
     /// Whether nobody looked if the images are healthy where they come from.
     pub unproven: bool,
+    /// Who asks, which decides what a hold is worth.
+    pub asked_by: AskedBy,
+    /// The page of the run that the change is part of.
+    pub run: Option<String>,
     /// Who writes the commit, and what signs it.
     pub authorship: Authorship,
     /// The commit's time.
@@ -141,6 +145,11 @@ pub enum Outcome {
     Superseded,
     /// Nothing was written, as asked.
     DryRun,
+    /// Nothing was written: a pipeline asked, and some of what it asked for is held.
+    Held {
+        /// The holds.
+        holds: Vec<Hold>,
+    },
     /// The branch is at the new commit.
     Pushed {
         /// The commit.
@@ -165,6 +174,14 @@ impl SetReport {
         matches!(self.outcome, Outcome::Pushed { .. } | Outcome::PullRequest { .. })
     }
 
+    /// Returns the holds that stopped the change.
+    pub fn holds(&self) -> &[Hold] {
+        match &self.outcome {
+            Outcome::Held { holds } => holds,
+            _ => &[],
+        }
+    }
+
     /// Returns what the change does to the rendering of each overlay where that is known.
     pub fn rendered(&self) -> impl Iterator<Item = &RenderedChange> {
         self.edits.iter().filter_map(|edit| edit.rendered.as_ref())
@@ -174,7 +191,10 @@ impl SetReport {
     pub fn revision(&self) -> Option<&CommitId> {
         match &self.outcome {
             Outcome::Unchanged { tip: commit } | Outcome::Pushed { commit, .. } => Some(commit),
-            Outcome::Superseded | Outcome::DryRun | Outcome::PullRequest { .. } => None,
+            Outcome::Superseded
+            | Outcome::DryRun
+            | Outcome::Held { .. }
+            | Outcome::PullRequest { .. } => None,
         }
     }
 }

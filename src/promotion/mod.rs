@@ -5,15 +5,19 @@
 //! is about is left to the ops.
 
 mod gates;
+mod hold;
+pub mod ledger;
 mod policy;
 mod record;
 mod reference;
 mod supersede;
+mod verified;
 
 pub use gates::{
     Approval, Branch, Checks, Freeze, Gate, Healthy, Schedule, ScheduleError, Soak,
     UnknownTimeZone, Window, time_zone,
 };
+pub use hold::{Hold, HoldEntry};
 pub use policy::{
     Check, CheckState, Fact, Facts, Policy, Proof, Reviews, ServiceFacts, Since, Standing,
     UnknownGate, Verdict, checklist, closed, minute, overridden, overrides,
@@ -21,3 +25,4 @@ pub use policy::{
 pub use record::{Override, Record, RecordedSource, change_ids, key};
 pub use reference::ReferenceCommit;
 pub use supersede::{StandingRecord, is_superseded};
+pub use verified::Verified;

@@ -21,6 +21,9 @@ pub fn line(event: &Event, verbose: u8) -> Option<String> {
             format!("waiting {} seconds: {reason}", time.as_secs().max(1))
         }
         Event::Waiting { .. } => return None,
+        Event::HoldReleased { hold } => {
+            format!("released the hold: {}", hold.sentence())
+        }
         Event::Warning(text) => format!("warning: {text}"),
         Event::Verify { service, event } => {
             return super::rollout::event_line(service, event, verbose);

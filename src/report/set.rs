@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::{Report, diff, json};
 use crate::ops::{Outcome, SetReport, Superseded, rendered_diff};
+use crate::promotion::Hold;
 
 /// How much of the rendered difference a step summary shows, in bytes; all of it may have 1 MiB.
 const MOST_IN_SUMMARY: usize = 128 << 10;
@@ -33,6 +34,7 @@ impl Report for SetReport {
             Outcome::PullRequest { url, .. } => outputs.push(("pull-request", url.clone())),
             Outcome::Unchanged { tip } => outputs.push(("commit", tip.to_string())),
             Outcome::DryRun | Outcome::Superseded => {}
+            Outcome::Held { .. } => outputs.push(("held", "true".to_owned())),
         }
         if !self.superseded.is_empty() {
             outputs.push(("superseded", true.to_string()));
@@ -47,6 +49,21 @@ impl Report for SetReport {
         let rendered = rendered_diff(self.rendered(), MOST_IN_SUMMARY);
         format!("### {}\n\n{}\n\n{diffs}{rendered}", self.environment, sentence(self))
     }
+}
+
+/// Returns that nothing was written, and what keeps it from that.
+fn held(environment: &str, holds: &[Hold]) -> String {
+    let lines: String = holds.iter().map(|hold| format!("\n  {}", hold.sentence())).collect();
+    format!("{environment} was not changed:{lines}\n  {}", release_hint(environment, holds))
+}
+
+/// Returns what to do about holds.
+fn release_hint(environment: &str, holds: &[Hold]) -> String {
+    let services: Vec<&str> = holds.iter().map(|hold| hold.service.as_str()).collect();
+    format!(
+        "until `deployctl release-hold {} --env {environment}`, or a person sets another image",
+        services.join(" ")
+    )
 }
 
 /// Returns what came of the change, as a sentence.
@@ -86,6 +103,7 @@ fn written(report: &SetReport, images: &str) -> String {
     match &report.outcome {
         Outcome::Unchanged { .. } => format!("unchanged: {environment} already states {images}"),
         Outcome::Superseded => format!("superseded: {images}"),
+        Outcome::Held { holds } => held(environment, holds),
         Outcome::DryRun => format!("dry run: {environment} would state {images}"),
         Outcome::Pushed { commit, branch } => {
             format!("{environment} states {images}: {} on {branch}", commit.short())

@@ -8,6 +8,7 @@ mod interrupt;
 mod pipelines;
 mod refusals;
 mod refused;
+mod rollback;
 mod secrets;
 pub(crate) mod shop;
 mod stand_alone;

@@ -118,6 +118,11 @@ async fn what_is_built_is_set_runs_and_is_promoted_and_what_breaks_is_diagnosed(
     assert!(rollout["reason"].as_str().unwrap().contains("exit code 7"), "{rollout:#}");
     let blocked = answer(&road, 3, &["promote", "--to", "prod"]);
     assert_eq!(blocked["outcome"], "gate-closed", "{blocked:#}");
+
+    // What was verified before is what dev returns to.
+    let back = answer(&road, 0, &["rollback", "ranking", "--env", "dev"]);
+    assert_eq!(back["returns"][0]["basis"], "verified", "{back:#}");
+    assert_eq!(back["services"][0]["image"], image, "{back:#}");
 }
 
 /// Other programs read the image: skopeo from the registry, umoci unpacks it.

@@ -11,7 +11,9 @@ pub(super) mod image;
 pub(super) mod lint;
 pub(super) mod man;
 pub(super) mod promote;
+pub(super) mod release_hold;
 pub(super) mod render;
+pub(super) mod rollback;
 pub(super) mod run;
 pub(super) mod schema;
 pub(super) mod set;
@@ -31,6 +33,8 @@ pub(super) fn run(command: Command, context: &Context, ui: &Ui) -> Result<Exit, 
         Command::Set(args) => context.block_on(set::run(&args, context, ui)),
         Command::Promote(args) => context.block_on(promote::run(&args, context, ui)),
         Command::Verify(args) => context.block_on(verify::run(&args, context, ui)),
+        Command::Rollback(args) => context.block_on(rollback::run(&args, context, ui)),
+        Command::ReleaseHold(args) => context.block_on(release_hold::run(&args, context, ui)),
         Command::Diff(args) => context.block_on(diff::run(&args, context, ui)),
         Command::Status(args) => context.block_on(status::run(&args, context, ui)),
         Command::History(args) => context.block_on(history::run(&args, context, ui)),

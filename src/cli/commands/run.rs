@@ -17,6 +17,7 @@ use crate::config::{Config, Service};
 use crate::image::PinnedImage;
 use crate::ops::{self, Event, GatedReport, Outcome, SameDigest, StepRunner};
 use crate::pipeline::{Action, CommandLine, Pipeline};
+use crate::promotion::Hold;
 use crate::report::PlannedSteps;
 use crate::system::Command;
 
@@ -185,6 +186,10 @@ impl<'a> Runner<'a> {
         let Some(set) = &report.set else {
             return Err(CommandError::failed(report.closed_sentence().unwrap_or_default()));
         };
+        if !set.holds().is_empty() {
+            let held: Vec<String> = set.holds().iter().map(Hold::sentence).collect();
+            return Err(CommandError::failed(held.join("; ")));
+        }
         self.commit = set.revision().map(ToString::to_string);
         if let Outcome::PullRequest { url, .. } = &set.outcome {
             let to = &set.environment;

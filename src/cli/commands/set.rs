@@ -13,7 +13,7 @@ use crate::git::Source;
 use crate::github;
 use crate::image::{Digest, ImageReference, PinnedImage};
 use crate::ops::{
-    self, GatedReport, Manifests, PullRequests, SameDigest, SetOptions, SourceCommit,
+    self, AskedBy, GatedReport, Manifests, PullRequests, SameDigest, SetOptions, SourceCommit,
 };
 use crate::pipeline::duration;
 use crate::promotion::Override;
@@ -99,7 +99,8 @@ pub(crate) async fn run(args: &SetArgs, context: &Context, ui: &Ui) -> Result<Ex
 
 /// Returns how a command ends whose change has passed the gates, or not.
 pub(super) fn exit(report: &GatedReport) -> Exit {
-    if report.closed().is_empty() { Exit::Done } else { Exit::GateClosed }
+    let is_held = report.set.as_ref().is_some_and(|set| !set.holds().is_empty());
+    if report.closed().is_empty() && !is_held { Exit::Done } else { Exit::GateClosed }
 }
 
 /// Writes the images into the overlays, if the gates let them pass, and returns what came of it.
@@ -151,6 +152,11 @@ pub(super) async fn with_options<T>(
         origins: BTreeMap::new(),
         verdicts: Vec::new(),
         unproven: false,
+        asked_by: match context.environment.is_ci() {
+            true => AskedBy::Pipeline,
+            false => AskedBy::Person,
+        },
+        run: context.environment.run_url(),
         authorship: context.authorship(config).await?,
         time: system::now(),
         renderer: &renderer,

@@ -13,17 +13,21 @@ use crate::cluster::{Cluster, Recorder, Scope};
 use crate::config::{Config, Environment, Service};
 use crate::git::{CommitId, CommitTree};
 use crate::ops::{
-    self, CommitAncestry, Event, Manifests, RolloutReport, RolloutVerdict, VerifyOptions,
+    self, CommitAncestry, Event, Manifests, RolloutReport, RolloutVerdict, VerifyOptions, Witness,
     stated_image,
 };
 use crate::pipeline::duration;
 use crate::render::Renderer as _;
 use crate::report::VerifyReport;
+use crate::system;
 
 /// Wait until a revision is live and healthy in an environment, or say why it is not
 ///
 /// With an Argo CD Application, waits until Argo CD has synced the revision; without one, watches
 /// the workloads that the overlay renders to. Exit code 4: degraded; 5: timed out.
+///
+/// What is proven healthy by its digest is put on record in the manifests repository, beside its
+/// branches (`refs/deployctl/verified/ENV/SERVICE`), for `rollback`, `promote` and `status`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct VerifyArgs {
     /// Services to verify [default: all]
@@ -43,6 +47,9 @@ pub(crate) struct VerifyArgs {
     /// Write every observed version into DIR/SERVICE, to look at or to attach to a bug report
     #[arg(long, value_name = "DIR")]
     record: Option<Utf8PathBuf>,
+    /// Put nothing on record in the manifests repository
+    #[arg(long)]
+    no_record: bool,
 }
 
 impl VerifyArgs {
@@ -54,14 +61,16 @@ impl VerifyArgs {
         timeout: Duration,
     ) -> Self {
         let env = environment.to_owned();
-        Self { services, env, revision, timeout, settle: Duration::from_secs(10), record: None }
+        let settle = Duration::from_secs(10);
+        Self { services, env, revision, timeout, settle, record: None, no_record: false }
     }
 
     /// Returns the arguments that ask whether all is well now.
     pub(super) fn of_proof(environment: &str, services: Vec<String>) -> Self {
         let timeout = Duration::from_secs(30);
         let settle = Duration::ZERO;
-        Self { settle, ..Self::of_step(environment, services, None, timeout) }
+        // A moment of health is no reason to return to it later.
+        Self { settle, no_record: true, ..Self::of_step(environment, services, None, timeout) }
     }
 }
 
@@ -96,7 +105,34 @@ pub(super) async fn verify(
     let rollouts =
         services.into_iter().map(|service| expected.verify(service, &cluster, context, ui));
     let rollouts = try_join_all(rollouts).await?;
+    if !args.no_record {
+        put_on_record(&rollouts, &manifests, config, context, ui).await;
+    }
     Ok(VerifyReport { environment: environment.name.clone(), rollouts })
+}
+
+/// Puts on record what the rollouts prove. The verdict is what it is, so that a failure is only told.
+async fn put_on_record(
+    rollouts: &[RolloutReport],
+    manifests: &Manifests,
+    config: &Config,
+    context: &Context,
+    ui: &Ui,
+) {
+    if rollouts.iter().all(|rollout| rollout.proven().is_none()) {
+        return;
+    }
+    let recorded = async {
+        let authorship = context.authorship(config).await?;
+        let (time, run) = (system::now(), context.environment.run_url());
+        let witness = Witness { authorship: &authorship, time, run };
+        Ok::<_, CommandError>(ops::record_verified(manifests, rollouts, &witness).await?)
+    };
+    if let Err(error) = recorded.await {
+        let error = error.in_one_line();
+        let warning = format!("not put on record (`--no-record` leaves it): {error}");
+        ui.event(&Event::Warning(warning));
+    }
 }
 
 /// What an environment is to be verified against.

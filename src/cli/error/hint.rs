@@ -10,7 +10,7 @@ use crate::git::GitError;
 use crate::github::GithubError;
 use crate::image::TagPolicyError;
 use crate::kustomize::{EditError, FindError};
-use crate::ops::{BuildError, EffectError, SetError, StatedImageError};
+use crate::ops::{BuildError, EffectError, RollbackError, SetError, StatedImageError};
 use crate::promotion::UnknownGate;
 use crate::registry::RegistryError;
 use crate::render::RenderError;
@@ -46,6 +46,7 @@ pub(super) fn hint_for(error: &(dyn Error + 'static)) -> Option<String> {
         .or_else(|| found::<StatedImageError>(error).and_then(stated))
         .or_else(|| found::<EditError>(error).and_then(edit))
         .or_else(|| found::<SetError>(error).and_then(set))
+        .or_else(|| found::<RollbackError>(error).and_then(rollback))
         .or_else(|| found::<BuildError>(error).and_then(service_build))
         .or_else(|| found::<build::BuildError>(error).and_then(builder));
     hint.map(str::to_owned)
@@ -159,6 +160,16 @@ fn set(error: &SetError) -> Option<&'static str> {
             "a push that died may have left `refs/heads/BRANCH.lock` in the remote; remove it if no push is running",
         ),
         SetError::Raced { .. } => Some("nothing was changed; run it again"),
+        _ => None,
+    }
+}
+
+fn rollback(error: &RollbackError) -> Option<&'static str> {
+    match error {
+        RollbackError::NothingVerified { .. } | RollbackError::NothingBefore { .. } => Some(
+            "name a commit of the manifests repository with --to (`deployctl history SERVICE --env ENV` \
+             lists them), or set an image with `deployctl set`",
+        ),
         _ => None,
     }
 }

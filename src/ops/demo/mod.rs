@@ -12,10 +12,10 @@ use jiff::Timestamp;
 
 use super::verify::Ancestry;
 use super::{
-    BuildError, BuildOptions, BuildReport, Change, CommitAncestry, Destination, Emit, GatedReport,
-    Manifests, Passage, PromoteError, Promotion, RolloutReport, RolloutVerdict, SameDigest,
-    SetError, SetOptions, SetReport, SourceRepositories, VerifyError, VerifyOptions, build,
-    history, promote, proof, set, verify,
+    AskedBy, BuildError, BuildOptions, BuildReport, Change, CommitAncestry, Destination, Emit,
+    GatedReport, Manifests, Passage, PromoteError, Promotion, RolloutReport, RolloutVerdict,
+    SameDigest, SetError, SetOptions, SetReport, SourceRepositories, VerifyError, VerifyOptions,
+    build, history, promote, proof, set, verify,
 };
 use crate::cluster::{ClusterError, Scope};
 use crate::config::{Config, ConfigError, Service};
@@ -203,6 +203,8 @@ impl<'a> Stage<'a> {
             origins: BTreeMap::new(),
             verdicts: Vec::new(),
             unproven: false,
+            asked_by: AskedBy::Person,
+            run: None,
             authorship: author().into(),
             time: self.options.time,
             renderer: self.options.renderer,

@@ -13,7 +13,7 @@ use super::{
 use crate::config::Via;
 use crate::git::{self, CommitId, GitError, LandError, Landing, Pace, PendingChange, Repository};
 use crate::kustomize::MemoryTree;
-use crate::ops::{Edited, Emit, Event};
+use crate::ops::{Edited, Emit, Event, hold};
 use crate::promotion::Record;
 
 pub(super) async fn land(options: &SetOptions<'_>, emit: Emit<'_>) -> Result<SetReport, SetError> {
@@ -77,7 +77,14 @@ impl Effort<'_> {
             }
         };
         let tree = Reads::of(manifests.repository.tree(&tip)?);
-        let Change { files, edits } = edit::change(&self.options, &tree, self.emit).await?;
+        // Read after the tip: a tip that has a rollback has its hold, too.
+        let holds = async { Ok(hold::of_change(&self.options).await?) };
+        let change = edit::change(&self.options, &tree, self.emit);
+        let (Change { files, edits }, holds) = tokio::try_join!(change, holds)?;
+        let stopping = hold::stopping(&self.options, &holds, &edits);
+        if !stopping.is_empty() {
+            return Ok(Step::Done(self.report(edits, Outcome::Held { holds: stopping })));
+        }
         let newer = superseded::superseded(&self.options, &tip, &edits).await?;
         if !newer.is_empty() {
             self.options = self.options.without(&newer);
@@ -92,17 +99,25 @@ impl Effort<'_> {
             Ok(Outcome::DryRun)
         } else {
             let change = pending(&self.options, tip, files, tree.paths(), &edits);
-            self.write(&change, &edits).await?
+            let written = self.write(&change, &edits).await?;
+            if written.is_ok() {
+                hold::release_after(&self.options, &holds, &edits, self.emit).await;
+            }
+            written
         };
         Ok(match outcome {
-            Ok(outcome) => Step::Done(SetReport {
-                environment: self.options.environment.name.clone(),
-                edits,
-                superseded: std::mem::take(&mut self.superseded),
-                outcome,
-            }),
+            Ok(outcome) => Step::Done(self.report(edits, outcome)),
             Err(tip) => Step::Again(tip),
         })
+    }
+
+    fn report(&mut self, edits: Vec<Edited>, outcome: Outcome) -> SetReport {
+        SetReport {
+            environment: self.options.environment.name.clone(),
+            edits,
+            superseded: std::mem::take(&mut self.superseded),
+            outcome,
+        }
     }
 
     async fn write(
@@ -183,7 +198,7 @@ fn pending(
     reads: BTreeSet<Utf8PathBuf>,
     edits: &[Edited],
 ) -> PendingChange {
-    let records = message::records(options);
+    let records = message::records(options, edits);
     let trailers = records.iter().flat_map(Record::trailers);
     PendingChange {
         base,

@@ -1,6 +1,7 @@
 //! What the commit and the pull request of a change say.
 
 use super::{Edited, SetOptions};
+use crate::ops::AskedBy;
 use crate::promotion::{Record, RecordedSource, overrides};
 
 /// Returns for example `Deploy ranking 3f2a91c0d4e5 to dev`.
@@ -10,9 +11,11 @@ pub(super) fn subject(options: &SetOptions<'_>) -> String {
         None => format!("{} {}", service.name, image.digest.short()),
     });
     let services = services.collect::<Vec<_>>().join(", ");
-    match &options.promoted_from {
-        Some(from) => format!("Promote {services} from {from} to {}", options.environment.name),
-        None => format!("Deploy {services} to {}", options.environment.name),
+    let to = &options.environment.name;
+    match (&options.promoted_from, &options.asked_by) {
+        (_, AskedBy::Rollback { .. }) => format!("Roll back {services} in {to}"),
+        (Some(from), _) => format!("Promote {services} from {from} to {to}"),
+        (None, _) => format!("Deploy {services} to {to}"),
     }
 }
 
@@ -23,9 +26,10 @@ pub(super) fn body(options: &SetOptions<'_>, edits: &[Edited]) -> String {
         None => format!("{}: had no image of its own here", edit.service),
     });
     let lines = lines.collect::<Vec<_>>().join("\n");
-    match &options.source {
-        Some(source) => format!("{}\n\n{lines}", source.subject),
-        None => lines,
+    match (&options.source, &options.asked_by) {
+        (_, AskedBy::Rollback { reason: Some(reason) }) => format!("{reason}\n\n{lines}"),
+        (Some(source), _) => format!("{}\n\n{lines}", source.subject),
+        (None, _) => lines,
     }
 }
 
@@ -36,7 +40,14 @@ pub(super) fn source(options: &SetOptions<'_>, service: &str) -> Option<Recorded
 }
 
 /// Returns what goes on record, one an image.
-pub(super) fn records(options: &SetOptions<'_>) -> Vec<Record> {
+pub(super) fn records(options: &SetOptions<'_>, edits: &[Edited]) -> Vec<Record> {
+    let taken_back = |service: &str| match options.asked_by {
+        AskedBy::Rollback { .. } => {
+            let edit = edits.iter().find(|edit| edit.service == service)?;
+            edit.before.as_ref().map(ToString::to_string)
+        }
+        AskedBy::Person | AskedBy::Pipeline => None,
+    };
     let record = |(service, image): &(&crate::config::Service, _)| Record {
         service: service.name.clone(),
         environment: options.environment.name.clone(),
@@ -45,7 +56,8 @@ pub(super) fn records(options: &SetOptions<'_>) -> Vec<Record> {
         source: source(options, &service.name),
         unproven: options.unproven,
         overrides: overrides(&options.verdicts),
-        ..Record::default()
+        run: options.run.clone(),
+        rollback_of: taken_back(&service.name),
     };
     options.images.iter().map(record).collect()
 }

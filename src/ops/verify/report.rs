@@ -91,6 +91,16 @@ impl RolloutVerdict {
     }
 }
 
+impl RolloutReport {
+    /// Returns the image that the rollout proves: it is healthy, and a pod runs it by its digest.
+    pub fn proven(&self) -> Option<&PinnedImage> {
+        let image = self.image.as_ref().filter(|_| self.verdict == RolloutVerdict::Healthy)?;
+        let digest = format!("@{}", image.digest);
+        let mut pods = self.pods.iter();
+        pods.any(|pod| pod.image.ends_with(&digest) || pod.names_digest_of(image)).then_some(image)
+    }
+}
+
 impl PodReport {
     /// Returns whether the container runtime names the very digest of `image`. If it does not, that
     /// proves nothing: of a multi-platform image it may name the platform's manifest.

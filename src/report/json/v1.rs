@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use crate::health::Health;
 use crate::image;
 use crate::lint::Severity;
-use crate::ops::{self, Outcome, StepOutcome};
+use crate::ops::{self, Basis, Outcome, StepOutcome};
 use crate::pipeline::Pipeline;
-use crate::promotion::Verdict;
+use crate::promotion::{Hold, Verdict};
 use crate::report::{HealthReport, VerifyReport};
 use crate::rollout::{Evidence, RootCause};
 
@@ -59,8 +59,11 @@ pub fn build(report: &ops::BuildReport) -> Value {
 #[serde(rename_all = "camelCase")]
 struct Set {
     environment: String,
-    /// `unchanged`, `superseded`, `dry-run`, `pushed` or `pull-request`.
+    /// `unchanged`, `superseded`, `dry-run`, `held`, `pushed` or `pull-request`.
     outcome: &'static str,
+    /// What keeps a pipeline from changing it; the first of them, where several services are held.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held: Option<Held>,
     /// The commit of the branch that states the images.
     #[serde(skip_serializing_if = "Option::is_none")]
     commit: Option<String>,
@@ -128,6 +131,98 @@ struct SetService {
     before: Option<String>,
     image: String,
     changed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held: Option<Held>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Held {
+    service: String,
+    environment: String,
+    /// RFC 3339.
+    since: String,
+    by: String,
+    reason: Option<String>,
+    /// The image that stays.
+    image: String,
+    /// The image that was taken back.
+    taken_back: Option<String>,
+    run: Option<String>,
+}
+
+impl From<&Hold> for Held {
+    fn from(hold: &Hold) -> Self {
+        Self {
+            service: hold.service.clone(),
+            environment: hold.environment.clone(),
+            since: hold.since.to_string(),
+            by: hold.by.clone(),
+            reason: hold.reason.clone(),
+            image: hold.image.clone(),
+            taken_back: hold.taken_back.clone(),
+            run: hold.run.clone(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Rollback {
+    #[serde(flatten)]
+    set: Set,
+    returns: Vec<Return>,
+    /// The holds that are set.
+    holds: Vec<Held>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Return {
+    service: String,
+    from: String,
+    image: String,
+    /// `verified`, `history` or `revision`.
+    basis: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verified_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verified_by: Option<String>,
+    /// The commit of the manifests repository that stated it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revision: Option<String>,
+}
+
+/// Returns `deployctl.dev/rollback/v1`.
+pub fn rollback(report: &ops::RollbackReport) -> Value {
+    let returns = report.returns.iter().map(|found| {
+        let (basis, verified_at, verified_by, revision) = match &found.basis {
+            Basis::Verified { time, by } => {
+                ("verified", Some(time.to_string()), Some(by.clone()), None)
+            }
+            Basis::History { commit } => ("history", None, None, Some(commit.clone())),
+            Basis::Revision { commit } => ("revision", None, None, Some(commit.clone())),
+        };
+        let (service, from) = (found.service.clone(), found.from.clone());
+        let image = found.image.to_string();
+        Return { service, from, image, basis, verified_at, verified_by, revision }
+    });
+    let (returns, set) = (returns.collect(), set_fields(&report.set));
+    document("rollback", &Rollback { set, returns, holds: held_all(&report.holds) })
+}
+
+/// Returns `deployctl.dev/release-hold/v1`.
+pub fn release_hold(report: &ops::ReleaseReport) -> Value {
+    let fields = json!({
+        "environment": report.environment,
+        "dryRun": report.dry_run,
+        "released": held_all(&report.released),
+    });
+    document("release-hold", &fields)
+}
+
+fn held_all(holds: &[Hold]) -> Vec<Held> {
+    holds.iter().map(Held::from).collect()
 }
 
 /// Returns `deployctl.dev/set/v1`.
@@ -140,6 +235,7 @@ fn set_fields(report: &ops::SetReport) -> Set {
         Outcome::Unchanged { .. } => ("unchanged", None, None),
         Outcome::Superseded => ("superseded", None, None),
         Outcome::DryRun => ("dry-run", None, None),
+        Outcome::Held { .. } => ("held", None, None),
         Outcome::Pushed { branch, .. } => ("pushed", Some(branch.clone()), None),
         Outcome::PullRequest { number, url, head } => {
             let (number, url, head) = (*number, url.clone(), head.clone());
@@ -151,7 +247,8 @@ fn set_fields(report: &ops::SetReport) -> Set {
         file: edit.file.to_string(),
         before: edit.before.as_ref().map(ToString::to_string),
         image: edit.image.to_string(),
-        changed: !edit.diff.is_empty(),
+        changed: !edit.diff.is_empty() && report.holds().is_empty(),
+        held: report.holds().iter().find(|hold| hold.service == edit.service).map(Held::from),
     });
     let rendered = report.rendered().map(|change| SetRendered {
         overlay: change.overlay.to_string(),
@@ -160,6 +257,7 @@ fn set_fields(report: &ops::SetReport) -> Set {
     Set {
         environment: report.environment.clone(),
         outcome,
+        held: report.holds().first().map(Held::from),
         commit: report.revision().map(ToString::to_string),
         branch,
         pull_request,

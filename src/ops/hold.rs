@@ -1,0 +1,211 @@
+//! Holds: what keeps pipelines from putting back what a rollback took away.
+//!
+//! A hold is an entry of a ledger (see [`crate::git::Ledgers`]); only its newest entry counts.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+use jiff::Timestamp;
+
+use super::{Edited, Emit, Event, Manifests, SetOptions};
+use crate::git::{self, Authorship, Commit, GitError, Ledgers};
+use crate::promotion::ledger::hold_ledger;
+use crate::promotion::{Hold, HoldEntry};
+
+/// Who asks for a change, which decides what a hold is worth.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AskedBy {
+    /// A person: what they set releases the hold.
+    Person,
+    /// A pipeline: it stops at a hold.
+    Pipeline,
+    /// A rollback, which sets a hold itself.
+    Rollback {
+        /// Why.
+        reason: Option<String>,
+    },
+}
+
+/// What to release.
+pub struct ReleaseOptions<'a> {
+    /// The manifests repository.
+    pub manifests: &'a Manifests,
+    /// The environment's name.
+    pub environment: &'a str,
+    /// The services' names.
+    pub services: Vec<&'a str>,
+    /// Who releases.
+    pub authorship: &'a Authorship,
+    /// When.
+    pub time: Timestamp,
+    /// The page of the run that releases.
+    pub run: Option<String>,
+    /// Whether to say what would be released, and release nothing.
+    pub dry_run: bool,
+}
+
+/// What was released.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReleaseReport {
+    /// The environment.
+    pub environment: String,
+    /// The holds that were in force.
+    pub released: Vec<Hold>,
+    /// Whether nothing was released, as asked.
+    pub dry_run: bool,
+}
+
+/// Releases the holds on the services.
+///
+/// # Errors
+///
+/// Fails if the repository is out of reach or refuses.
+pub async fn release_hold(options: &ReleaseOptions<'_>) -> Result<ReleaseReport, GitError> {
+    let ledgers = options.manifests.repository.ledgers();
+    let held = in_force(&ledgers, options.environment, &options.services).await?;
+    let released: Vec<Hold> = held.into_values().collect();
+    if !options.dry_run {
+        let run = options.run.as_deref();
+        release(&ledgers, &released, options.authorship, options.time, run).await?;
+    }
+    let environment = options.environment.to_owned();
+    Ok(ReleaseReport { environment, released, dry_run: options.dry_run })
+}
+
+/// Returns the holds on `services` that are in force, by service.
+pub(super) async fn in_force(
+    ledgers: &Ledgers,
+    environment: &str,
+    services: &[&str],
+) -> Result<BTreeMap<String, Hold>, GitError> {
+    let names: Vec<_> = services.iter().map(|service| hold_ledger(environment, service)).collect();
+    let newest = ledgers.newest(&names).await?;
+    let holds = newest.values().filter_map(|commit| match read(commit)? {
+        HoldEntry::Set(hold) => Some((hold.service.clone(), hold)),
+        HoldEntry::Released => None,
+    });
+    Ok(holds.collect())
+}
+
+/// Returns the holds on the services of a change, for which a pipeline stops and a person's change
+/// releases them. A rollback asks for none.
+pub(super) async fn of_change(options: &SetOptions<'_>) -> Result<Vec<Hold>, GitError> {
+    if matches!(options.asked_by, AskedBy::Rollback { .. }) {
+        return Ok(Vec::new());
+    }
+    let services: Vec<&str> = options.images.iter().map(|(s, _)| s.name.as_str()).collect();
+    let ledgers = options.manifests.repository.ledgers();
+    let held = in_force(&ledgers, &options.environment.name, &services).await?;
+    Ok(held.into_values().collect())
+}
+
+/// Returns those of `holds` that stop the change: it is a pipeline's, and would change what is held.
+pub(super) fn stopping(options: &SetOptions<'_>, holds: &[Hold], edits: &[Edited]) -> Vec<Hold> {
+    match options.asked_by {
+        AskedBy::Pipeline => touched(holds, edits),
+        AskedBy::Person | AskedBy::Rollback { .. } => Vec::new(),
+    }
+}
+
+/// Releases those of `holds` that a person's change, which has landed, was about, and says so. The
+/// change is there whatever comes of this, so that a failure is only told.
+pub(super) async fn release_after(
+    options: &SetOptions<'_>,
+    holds: &[Hold],
+    edits: &[Edited],
+    emit: Emit<'_>,
+) {
+    let holds = touched(holds, edits);
+    if holds.is_empty() {
+        return;
+    }
+    let ledgers = options.manifests.repository.ledgers();
+    let released =
+        release(&ledgers, &holds, &options.authorship, options.time, options.run.as_deref()).await;
+    for hold in &holds {
+        let (service, environment) = (&hold.service, &hold.environment);
+        emit(match &released {
+            Ok(()) => Event::HoldReleased { hold: hold.clone() },
+            Err(error) => Event::Warning(format!(
+                "{service} is still held in {environment}: {error}; `deployctl release-hold \
+                 {service} --env {environment}` releases it"
+            )),
+        });
+    }
+}
+
+fn touched(holds: &[Hold], edits: &[Edited]) -> Vec<Hold> {
+    let is_touched = |hold: &&Hold| {
+        let mut edits = edits.iter().filter(|edit| !edit.diff.is_empty());
+        edits.any(|edit| edit.service == hold.service)
+    };
+    holds.iter().filter(is_touched).cloned().collect()
+}
+
+/// Sets holds; one that is in force is replaced.
+pub(super) async fn set_holds(
+    ledgers: &Ledgers,
+    holds: &[Hold],
+    authorship: &Authorship,
+    time: Timestamp,
+) -> Result<(), GitError> {
+    let entry = |hold: &Hold, _: Option<&Commit>| Some(text(&hold.subject(), &hold.trailers()));
+    append(ledgers, holds, authorship, time, &entry).await
+}
+
+/// Releases holds; one that is not in force any more is left alone.
+pub(super) async fn release(
+    ledgers: &Ledgers,
+    holds: &[Hold],
+    authorship: &Authorship,
+    time: Timestamp,
+    run: Option<&str>,
+) -> Result<(), GitError> {
+    let entry = |hold: &Hold, newest: Option<&Commit>| match read(newest?)? {
+        HoldEntry::Set(_) => Some(text(&hold.release_subject(), &hold.release_trailers(run))),
+        HoldEntry::Released => None,
+    };
+    append(ledgers, holds, authorship, time, &entry).await
+}
+
+async fn append(
+    ledgers: &Ledgers,
+    holds: &[Hold],
+    authorship: &Authorship,
+    time: Timestamp,
+    entry: &(dyn Fn(&Hold, Option<&Commit>) -> Option<String> + Send + Sync),
+) -> Result<(), GitError> {
+    let name = |hold: &Hold| hold_ledger(&hold.environment, &hold.service);
+    let by_name: BTreeMap<String, &Hold> = holds.iter().map(|hold| (name(hold), hold)).collect();
+    let names: Vec<String> = by_name.keys().cloned().collect();
+    let entry = |name: &str, newest: Option<&Commit>| entry(by_name.get(name)?, newest);
+    ledgers.append(&names, authorship, time, &entry).await.map(drop)
+}
+
+/// Returns the images that were taken back since the service was last free.
+pub(super) async fn taken_back(
+    ledgers: &Ledgers,
+    newest: &Commit,
+) -> Result<Vec<String>, GitError> {
+    let mut images = Vec::new();
+    let visit = |commit: &Commit| match read(commit) {
+        Some(HoldEntry::Set(hold)) => {
+            images.extend(hold.taken_back);
+            ControlFlow::Continue(())
+        }
+        Some(HoldEntry::Released) | None => ControlFlow::Break(()),
+    };
+    ledgers.walk(&newest.id, visit).await?;
+    Ok(images)
+}
+
+/// Returns what an entry of a ledger of holds says.
+pub(super) fn read(commit: &Commit) -> Option<HoldEntry> {
+    HoldEntry::read(&commit.trailers(), &commit.author.name, commit.time)
+}
+
+/// Returns the message of an entry.
+pub(super) fn text(subject: &str, trailers: &[(&'static str, String)]) -> String {
+    let trailers: Vec<_> = trailers.iter().map(|(key, value)| (*key, value.as_str())).collect();
+    git::message(subject, "", &trailers)
+}

@@ -1,0 +1,157 @@
+//! A hold: what a rollback sets so that the next run of a pipeline does not undo it. An entry of a
+//! ledger, as its release is.
+
+use jiff::Timestamp;
+
+use super::Record;
+use super::ledger::key;
+use super::verified::last;
+
+/// A hold on a service in an environment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hold {
+    /// The service.
+    pub service: String,
+    /// The environment.
+    pub environment: String,
+    /// The image that stays.
+    pub image: String,
+    /// The image that was taken back.
+    pub taken_back: Option<String>,
+    /// Why.
+    pub reason: Option<String>,
+    /// The page of the run that set it.
+    pub run: Option<String>,
+    /// Who set it.
+    pub by: String,
+    /// When.
+    pub since: Timestamp,
+}
+
+/// An entry of a ledger of holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HoldEntry {
+    /// The hold was set, whether or not there was one.
+    Set(Hold),
+    /// There is no hold any more.
+    Released,
+}
+
+const SET: &str = "set";
+const RELEASED: &str = "released";
+
+impl Hold {
+    /// Returns the first line of the entry that sets it.
+    pub fn subject(&self) -> String {
+        format!("Hold {} in {}", self.service, self.environment)
+    }
+
+    /// Returns the first line of the entry that releases it.
+    pub fn release_subject(&self) -> String {
+        format!("Release {} in {}", self.service, self.environment)
+    }
+
+    /// Returns the trailers of the entry that sets it. Who and when are the commit's own.
+    pub fn trailers(&self) -> Vec<(&'static str, String)> {
+        let record = Record {
+            service: self.service.clone(),
+            environment: self.environment.clone(),
+            image: self.image.clone(),
+            run: self.run.clone(),
+            rollback_of: self.taken_back.clone(),
+            ..Record::default()
+        };
+        let mut trailers = record.trailers();
+        trailers.push((key::HOLD, SET.to_owned()));
+        trailers.extend(self.reason.clone().map(|reason| (key::REASON, reason)));
+        trailers
+    }
+
+    /// Returns the trailers of the entry that releases it.
+    pub fn release_trailers(&self, run: Option<&str>) -> Vec<(&'static str, String)> {
+        let record = Record {
+            service: self.service.clone(),
+            environment: self.environment.clone(),
+            run: run.map(ToOwned::to_owned),
+            ..Record::default()
+        };
+        let mut trailers = record.trailers();
+        trailers.push((key::HOLD, RELEASED.to_owned()));
+        trailers
+    }
+
+    /// Returns for example `web is held in prod since 2026-11-22 10:00 UTC by Ada because it loses
+    /// orders`.
+    pub fn sentence(&self) -> String {
+        let (service, environment, by) = (&self.service, &self.environment, &self.by);
+        let since = self.since.strftime("%Y-%m-%d %H:%M UTC");
+        let because = match (&self.reason, &self.taken_back) {
+            (Some(reason), _) => format!(" because {reason}"),
+            (None, Some(image)) => format!(" because {image} was rolled back"),
+            (None, None) => String::new(),
+        };
+        format!("{service} is held in {environment} since {since} by {by}{because}")
+    }
+}
+
+impl HoldEntry {
+    /// Returns what an entry with these trailers says, or `None` if it is of another kind.
+    pub fn read(trailers: &[(String, String)], by: &str, time: Timestamp) -> Option<Self> {
+        let state = last(trailers, key::HOLD)?;
+        if state.eq_ignore_ascii_case(RELEASED) {
+            return Some(Self::Released);
+        }
+        // What is not understood is a hold: whoever wrote it did not want the next run to go on.
+        let record = Record::read(trailers).pop()?;
+        Some(Self::Set(Hold {
+            service: record.service,
+            environment: record.environment,
+            image: record.image,
+            taken_back: record.rollback_of,
+            reason: last(trailers, key::REASON).map(ToOwned::to_owned),
+            run: record.run,
+            by: by.to_owned(),
+            since: time,
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hold() -> Hold {
+        Hold {
+            service: "web".into(),
+            environment: "prod".into(),
+            image: "registry.example.com/web:1".into(),
+            taken_back: Some("registry.example.com/web:2".into()),
+            reason: Some("it loses orders".into()),
+            run: None,
+            by: "Ada".into(),
+            since: "2026-11-22T10:00:00Z".parse().unwrap(),
+        }
+    }
+
+    fn read(trailers: Vec<(&str, String)>) -> Option<HoldEntry> {
+        let trailers: Vec<_> = trailers.into_iter().map(|(key, v)| (key.to_owned(), v)).collect();
+        HoldEntry::read(&trailers, "Ada", hold().since)
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        assert_eq!(read(hold().trailers()), Some(HoldEntry::Set(hold())));
+        assert_eq!(read(hold().release_trailers(Some("r"))), Some(HoldEntry::Released));
+        assert_eq!(read(Vec::new()), None);
+    }
+
+    #[test]
+    fn says_who_since_when_and_why() {
+        assert_eq!(
+            hold().sentence(),
+            "web is held in prod since 2026-11-22 10:00 UTC by Ada because it loses orders"
+        );
+        let silent = Hold { reason: None, ..hold() };
+        assert!(silent.sentence().ends_with("because registry.example.com/web:2 was rolled back"));
+    }
+}
