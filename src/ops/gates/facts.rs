@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::error::Error;
 
+use jiff::Timestamp;
+
 use super::Passage;
 use super::lineage::{Lineage, lineage};
 use crate::config::Service;
@@ -13,6 +15,7 @@ use crate::k8s::pod_images;
 use crate::ops::{SameDigest, SetOptions};
 use crate::promotion::{
     Check, CheckState, Fact, Facts, Gate, Policy, Proof, RecordedSource, Reviews, ServiceFacts,
+    Since, Verified,
 };
 
 /// Where the facts about a change come from.
@@ -22,6 +25,8 @@ pub(super) struct Asked<'a> {
     /// The branch's tip, and its files.
     pub(super) tip: &'a CommitId,
     pub(super) tree: &'a CommitTree,
+    /// What was last verified where the images come from, by service.
+    pub(super) verified: &'a BTreeMap<String, Verified>,
 }
 
 impl Asked<'_> {
@@ -57,8 +62,8 @@ impl Asked<'_> {
         let source = lineage.source.as_ref().map_err(Clone::clone);
         for gate in &policy.gates {
             match gate {
-                Gate::Healthy(_) => facts.health = self.health(service),
-                Gate::Soak(_) => facts.since = lineage.since.clone(),
+                Gate::Healthy(_) => facts.health = self.health(service, image),
+                Gate::Soak(_) => facts.since = self.since(lineage, service, image),
                 Gate::Checks(_) => facts.checks = self.checks(source.clone()).await,
                 Gate::DigestPinned => facts.unpinned = self.unpinned(service, image).await,
                 Gate::Branch(branch) => {
@@ -72,9 +77,32 @@ impl Asked<'_> {
         facts
     }
 
-    fn health(&self, service: &Service) -> Fact<Proof> {
+    /// Returns what the cluster says, or, where none could be asked, what is on record.
+    fn health(&self, service: &Service, image: &PinnedImage) -> Fact<Proof> {
         let unasked = || Err("no cluster was asked".to_owned());
-        self.passage.health.get(&service.name).cloned().unwrap_or_else(unasked)
+        let asked = self.passage.health.get(&service.name).cloned().unwrap_or_else(unasked);
+        asked.or_else(|reason| match self.verified_at(service, image) {
+            Some(at) => Ok(Proof::Verified { at }),
+            None => Err(reason),
+        })
+    }
+
+    /// Returns since when the image was verified; before it was, since when it is stated. A
+    /// verification from before it was stated is of another time that the image was there.
+    fn since(&self, lineage: &Lineage, service: &Service, image: &PinnedImage) -> Fact<Since> {
+        let verified = self.verified_at(service, image);
+        let verified = verified.map(|at| Since { at, is_verified: true });
+        match (lineage.since.clone(), verified) {
+            (Ok(stated), Some(verified)) if verified.at >= stated.at => Ok(verified),
+            (Err(_), Some(verified)) => Ok(verified),
+            (stated, _) => stated,
+        }
+    }
+
+    /// Returns when the image was verified, if that was the last that was verified of the service.
+    fn verified_at(&self, service: &Service, image: &PinnedImage) -> Option<Timestamp> {
+        let verified = self.verified.get(&service.name)?;
+        verified.image.ends_with(image.digest.as_str()).then_some(verified.time)
     }
 
     /// Returns where the image comes from and since when that place has it.

@@ -11,13 +11,13 @@ mod source;
 use std::collections::BTreeMap;
 
 use super::set::{SameDigest, SetError, SetOptions, SetReport, set};
-use super::{Emit, Event, RolloutReport, RolloutVerdict, stated_image};
+use super::{Emit, Event, RolloutReport, RolloutVerdict, last_verified, stated_image};
 use crate::config::{Environment, Service, Via};
 use crate::git::CommitTree;
 use crate::github;
 use crate::image::{ImageReference, PinnedImage};
 use crate::promotion::{
-    Fact, Gate, Override, Policy, Proof, UnknownGate, Verdict, closed, overridden,
+    Fact, Gate, Override, Policy, Proof, UnknownGate, Verdict, Verified, closed, overridden,
 };
 
 pub use source::SourceRepositories;
@@ -103,7 +103,9 @@ pub async fn pass(
     let options = if changed.is_empty() || policy.gates.is_empty() {
         options
     } else {
-        let asked = facts::Asked { passage, options: &options, tip: &tip, tree: &tree };
+        let verified = verified(passage, &policy, &options, &changed, emit).await;
+        let (tip, tree, verified) = (&tip, &tree, &verified);
+        let asked = facts::Asked { passage, options: &options, tip, tree, verified };
         let (facts, origins) = asked.gather(&policy, &changed).await;
         let unproven = facts.services.iter().find_map(|service| service.health.as_ref().err());
         let unproven = unproven.filter(|_| passage.from.is_some());
@@ -125,6 +127,31 @@ pub async fn pass(
         verdicts: options.verdicts,
         set,
     })
+}
+
+/// Returns what `verify` has on record about the services that change where their images come from, if
+/// a gate needs it. A server that keeps no such record, or hides it, costs a warning.
+async fn verified(
+    passage: &Passage<'_>,
+    policy: &Policy,
+    options: &SetOptions<'_>,
+    changed: &[(&Service, PinnedImage)],
+    emit: Emit<'_>,
+) -> BTreeMap<String, Verified> {
+    let soaks = policy.gates.iter().any(|gate| matches!(gate, Gate::Soak(_)));
+    let is_seen = |name: &str| passage.health.get(name).is_some_and(Result::is_ok);
+    let names = changed.iter().map(|(service, _)| service.name.as_str());
+    let names: Vec<&str> = names.filter(|name| soaks || !is_seen(name)).collect();
+    let Some(from) = passage.from.filter(|_| !names.is_empty()) else { return BTreeMap::new() };
+    match last_verified(options.manifests, &from.name, &names).await {
+        Ok(verified) => verified,
+        Err(error) => {
+            let reason = facts::reason(&error);
+            let warning = format!("what was verified in {} can't be read: {reason}", from.name);
+            emit(Event::Warning(warning));
+            BTreeMap::new()
+        }
+    }
 }
 
 /// Returns the gates before a change of `to`.

@@ -37,17 +37,32 @@ impl Shop {
         git(work, &["push", "-q", "origin", "main"]);
     }
 
+    /// Puts on record, as `verify` does, that the image with dev's digest `digit` was healthy at `time`.
+    fn verified(&self, digit: char, time: &str) {
+        let repository = self.manifests.path();
+        let tree = self.manifests.git(&["hash-object", "-w", "-t", "tree", "/dev/null"]);
+        let message = format!(
+            "ranking is healthy in dev\n\nDeployctl-Service: ranking\nDeployctl-Environment: dev\nDeployctl-Image: registry.example.com/shop/ranking:{digit}@sha256:{}\nDeployctl-Verified: {}\n",
+            digit.to_string().repeat(64),
+            self.tip(),
+        );
+        let commit = git_at(&repository, time, &["commit-tree", "-m", &message, tree.trim()]);
+        self.manifests.git(&["update-ref", "refs/deployctl/verified/dev/ranking", &commit]);
+    }
+
     fn tip(&self) -> String {
         self.manifests.git(&["rev-parse", "main"]).trim().to_owned()
     }
 }
 
-fn git_at(dir: &Utf8Path, time: &str, arguments: &[&str]) {
+fn git_at(dir: &Utf8Path, time: &str, arguments: &[&str]) -> String {
     let mut command = Command::new("git");
     command.args(["-c", "user.name=Test", "-c", "user.email=test@example.com"]);
     command.args(arguments).current_dir(dir).env("GIT_CONFIG_GLOBAL", "/dev/null");
     command.env("GIT_AUTHOR_DATE", time).env("GIT_COMMITTER_DATE", time);
-    assert!(command.status().unwrap().success(), "git {arguments:?}");
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "git {arguments:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
 fn answer(world: &World, code: i32, arguments: &[&str]) -> Value {
@@ -201,6 +216,26 @@ fn an_image_soaks_from_the_commit_that_brought_it_last() {
     shop.commit_dev(&dev('c', ""), "c", "2020-01-01T12:00:00Z");
     shop.commit_dev(&dev('c', "namePrefix: x-\n"), "prefix", "2037-01-01T00:00:00Z");
     is(&said(&shop.promote(0, &[]), "soak"), "open", "stated in dev for ");
+}
+
+#[test]
+fn what_was_verified_is_a_proof_where_no_cluster_can_be_asked() {
+    let shop = shop("[healthy, soak: 30m]");
+    shop.commit_dev(&dev('a', ""), "a", "2020-01-01T10:00:00Z");
+    shop.verified('b', "2020-01-01T11:00:00Z");
+    let closed = shop.promote(3, &["--dry-run"]);
+    is(&said(&closed, "healthy"), "unknown", "there is no kubeconfig");
+    is(&said(&closed, "soak"), "open", "stated in dev for ");
+    // What was verified when the image was there before does not count for how long it is there now.
+    shop.verified('a', "2020-01-01T09:00:00Z");
+    is(&said(&shop.promote(0, &["--dry-run"]), "soak"), "open", "stated in dev for ");
+    shop.verified('a', "2037-01-01T00:00:00Z");
+    is(&said(&shop.promote(3, &["--dry-run"]), "soak"), "closed", "0s of 30m verified in dev");
+    shop.verified('a', "2020-01-01T11:00:00Z");
+    let passed = shop.promote(0, &["--unproven"]);
+    is(&said(&passed, "healthy"), "open", "verified in dev at 2020-01-01 11:00 UTC");
+    is(&said(&passed, "soak"), "open", "verified in dev for ");
+    assert!(!trailers(&shop, "main").contains("Unproven"));
 }
 
 #[test]
