@@ -5,6 +5,7 @@ mod demo;
 mod effect;
 mod gates;
 mod interrupt;
+mod killed;
 mod pipelines;
 mod refusals;
 mod refused;

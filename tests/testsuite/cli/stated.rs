@@ -30,8 +30,11 @@ fn the_commit_reads_as_a_person_would_write_it_and_says_what_it_did() {
     shop.world.ok(&["set", "--env", "dev", &format!("ranking=:1.4@{DIGEST}")]);
     let message = shop.manifests.git(&["log", "-1", "--format=%an <%ae>%n%B", "main"]);
     let digest = "1".repeat(64);
+    let key = "Deployctl-Change: ";
+    let id = message.lines().find_map(|line| line.strip_prefix(key)).unwrap();
+    assert!(id.len() == 16 && id.bytes().all(|byte| byte.is_ascii_hexdigit()), "{id}");
     assert_eq!(
-        message.trim(),
+        message.trim().replace(&format!("{key}{id}\n"), ""),
         format!(
             "Ada <ada@example.com>\nDeploy ranking 1.4 to dev\n\nranking: was registry.example.com/shop/ranking:old@sha256:{digest}\n\nDeployctl-Service: ranking\nDeployctl-Environment: dev\nDeployctl-Image: registry.example.com/shop/ranking:1.4@{DIGEST}"
         )
