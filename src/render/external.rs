@@ -214,8 +214,14 @@ impl Made {
 /// it, `E1122 … "command failed" err="…"`.
 fn complaint(stderr: &str) -> String {
     let words = stderr.trim();
-    let logged = words.split_once("\"command failed\" err=\"").map(|(_, rest)| rest);
-    match logged.and_then(|rest| rest.strip_suffix('"')) {
+    let logged = words.split_once("\"command failed\" err=").map(|(_, rest)| rest);
+    // A complaint of several lines is logged as `err=<`, indented lines, `>`.
+    let lines = logged.and_then(|rest| rest.strip_prefix('<')?.strip_suffix('>'));
+    if let Some(lines) = lines {
+        let lines: Vec<&str> = lines.trim().lines().map(str::trim).collect();
+        return lines.join("\n");
+    }
+    match logged.and_then(|rest| rest.strip_prefix('"')?.strip_suffix('"')) {
         Some(text) => text.replace("\\n", "\n").replace("\\\"", "\"").replace("\\\\", "\\"),
         None => words
             .strip_prefix("Error: ")
@@ -243,5 +249,8 @@ mod tests {
         assert_eq!(complaint("Error: no \"x\"\n"), "no \"x\"");
         let logged = r#"E1122 16:31:04.0 4832 run.go:72] "command failed" err="no \"x\"""#;
         assert_eq!(complaint(logged), "no \"x\"");
+        let lines =
+            "E1122 16:31:04.0 4832 run.go:72] \"command failed\" err=<\n\tno \"x\"\n\tno y\n >\n";
+        assert_eq!(complaint(lines), "no \"x\"\nno y");
     }
 }

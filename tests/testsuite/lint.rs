@@ -28,6 +28,8 @@ struct Case {
     application: Option<String>,
     /// `environments.prod.gates`
     gates: Option<serde_json::Value>,
+    /// `environments.prod.write`
+    write: Option<String>,
     /// Digests by reference; not asked if there are none.
     registry: Option<BTreeMap<String, String>>,
     /// A line each: severity, rule, place, message.
@@ -40,9 +42,11 @@ impl Case {
         let application = application.map(|name| format!("    application: '{name}'\n"));
         let application = application.unwrap_or_default();
         let gates = self.gates.as_ref().map(|gates| format!("    gates: {gates}\n"));
+        let write = self.write.as_ref().map(|write| format!("    write: {write}\n"));
         let text = format!(
-            "version: 1\nenvironments:\n  dev:\n    overlay: '{{env}}'\n{application}  prod:\n    overlay: '{{env}}'\n    from: dev\n{}services:\n  web:\n    image: registry.example.com/shop/web\n",
-            gates.unwrap_or_default()
+            "version: 1\nenvironments:\n  dev:\n    overlay: '{{env}}'\n{application}  prod:\n    overlay: '{{env}}'\n    from: dev\n{}{}services:\n  web:\n    image: registry.example.com/shop/web\n",
+            gates.unwrap_or_default(),
+            write.unwrap_or_default()
         );
         Config::parse(Utf8Path::new("deployctl.yaml"), &text).unwrap()
     }

@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use super::{LintError, LintOptions};
 use crate::config::{Environment, Service};
 use crate::kustomize::{
-    ChangedTree, FILE_NAMES, FindError, Kustomization, MemoryTree, TreeError, below,
+    ChangedTree, FILE_NAMES, FileTree, FindError, Kustomization, MemoryTree, TreeError, below,
     find_kustomization, images, inside, without_images,
 };
 use crate::lint::{Overlay, Rendering, Stage};
@@ -45,15 +45,29 @@ pub(super) async fn gather(
             Err(error) => return Err(error.into()),
         }
     }
+    let changes = effective(options);
+    let tree = ChangedTree { base: options.tree, changes: &changes };
     for some in overlays.chunks_mut(AT_A_TIME) {
-        let rendered =
-            join_all(some.iter().map(async |overlay| render(options, overlay).await)).await;
+        let rendered = some.iter().map(async |overlay| render(options, &tree, overlay).await);
+        let rendered = join_all(rendered).await;
         for (overlay, (rendering, incoming, reason)) in some.iter_mut().zip(rendered) {
             (overlay.rendering, overlay.incoming) = (rendering, incoming);
             unchecked.extend(reason.filter(|reason| !unchecked.contains(reason)));
         }
     }
     Ok(overlays)
+}
+
+/// Returns the kustomizations that Argo CD builds with other images than they say. A source file that
+/// can't be read is told by what writes it.
+fn effective(options: &LintOptions<'_>) -> MemoryTree {
+    let mut files = MemoryTree::default();
+    for (environment, service) in options.overlays.iter().flatten() {
+        if let Ok(changed) = environment.target(service).effective(options.tree) {
+            files.0.extend(changed.0);
+        }
+    }
+    files
 }
 
 fn configured(overlays: &[(&Environment, &Service)]) -> BTreeMap<Utf8PathBuf, Writers> {
@@ -121,6 +135,7 @@ fn read(options: &LintOptions<'_>, dir: &Utf8Path, writers: Writers) -> Result<O
 /// that is not known.
 async fn render(
     options: &LintOptions<'_>,
+    tree: &dyn FileTree,
     overlay: &Overlay,
 ) -> (Rendering, Option<Vec<String>>, Option<String>) {
     let bare = async {
@@ -130,8 +145,7 @@ async fn render(
         let rendered = options.renderer.render(&tree, &overlay.dir).await.ok()?;
         Some(images(&rendered.objects))
     };
-    let (rendered, incoming) =
-        tokio::join!(options.renderer.render(options.tree, &overlay.dir), bare);
+    let (rendered, incoming) = tokio::join!(options.renderer.render(tree, &overlay.dir), bare);
     match rendered {
         Ok(rendered) => {
             let has_entries = !overlay.kustomization.images().is_empty();
