@@ -1,14 +1,19 @@
 //! What a cache does without: files that nobody reads, where the server allows it.
 
 use std::collections::BTreeSet;
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::unix::fs::MetadataExt as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use camino::{Utf8Path, Utf8PathBuf};
-use deployctl::git::{CommitId, CommitTree, Push};
+use deployctl::git::{CommitId, CommitTree, GitError, Push};
 use deployctl::kustomize::FileTree as _;
 use tempfile::TempDir;
 
 use super::{Client, change};
-use crate::support::git_server::GitServer;
+use crate::support::git_server::{GitServer, HttpGitServer};
 
 /// Returns a repository of `services` services, five files each, whose server knows filters.
 pub(super) fn partial(services: usize) -> GitServer {
@@ -243,4 +248,103 @@ async fn a_link_comes_before_what_it_leads_to() {
     let (_, tree) = watched.tree().await;
     let read = tree.read("apps/s1/link/c.yaml".into()).unwrap();
     assert_eq!(read.unwrap(), b"9 dev/c.yaml\n");
+}
+
+/// Forwards connections to `port`, each only so far as `bytes` says, and returns its own port.
+fn cutting_proxy(port: u16, bytes: Arc<AtomicUsize>) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let own = listener.local_addr().unwrap().port();
+    let copy = |mut from: TcpStream, mut to: TcpStream, mut left: usize| {
+        let mut buffer = [0; 1024];
+        while let Ok(read @ 1..) = from.read(&mut buffer[..left.min(1024)]) {
+            if to.write_all(&buffer[..read]).is_err() {
+                break;
+            }
+            left -= read;
+        }
+        let _ = (from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both));
+    };
+    std::thread::spawn(move || {
+        for client in listener.incoming().map_while(Result::ok) {
+            let Ok(server) = TcpStream::connect(("127.0.0.1", port)) else { return };
+            let left = bytes.load(Ordering::Relaxed);
+            let (from, to) = (client.try_clone().unwrap(), server.try_clone().unwrap());
+            std::thread::spawn(move || copy(from, to, usize::MAX));
+            std::thread::spawn(move || copy(server, client, left));
+        }
+    });
+    own
+}
+
+#[tokio::test]
+async fn a_remote_that_goes_in_the_middle_of_a_fetch_costs_the_cache_nothing() {
+    let Some(server) = HttpGitServer::start("ada", "secret") else { return };
+    let files: Vec<_> = (0..300).map(|n| format!("apps/s{n}/dev/k.yaml")).collect();
+    let add: String =
+        files.iter().map(|path| format!("M 100644 inline {path}\ndata <<E\n{path}\nE\n")).collect();
+    let stream = format!(
+        "commit refs/heads/main\ncommitter T <t@example.com> 1700000000 +0000\ndata 1\nx\n\
+         from refs/heads/main^0\n{add}"
+    );
+    let mut import = std::process::Command::new("git");
+    import.args(["fast-import", "--quiet"]).current_dir(server.repository.path());
+    let mut import = import.stdin(std::process::Stdio::piped()).spawn().unwrap();
+    import.stdin.take().unwrap().write_all(stream.as_bytes()).unwrap();
+    assert!(import.wait().unwrap().success());
+    server.repository.git(&["config", "uploadpack.allowFilter", "true"]);
+
+    let port = server.url()["http://127.0.0.1:".len()..].split('/').next().unwrap().to_owned();
+    let left = Arc::new(AtomicUsize::new(usize::MAX));
+    let proxy = cutting_proxy(port.parse().unwrap(), left.clone());
+    let url = format!("http://127.0.0.1:{proxy}/manifests.git");
+    let token = [("DEPLOYCTL_GIT_USERNAME", "ada"), ("DEPLOYCTL_GIT_TOKEN", "secret")];
+    let client = Client::with(&url, &token).await.unwrap();
+    let tip = client.repository.fetch(Some("main")).await.unwrap();
+    let before = std::fs::metadata(client.cache()).unwrap().ino();
+    let tree = client.repository.tree(&tip).unwrap();
+    left.store(0, Ordering::Relaxed);
+    let error = client.repository.fetch(Some("main")).await.unwrap_err();
+    assert!(matches!(error, GitError::Unreachable { .. }), "{error:?}");
+    let error = tree.read("apps/s7/dev/k.yaml".into()).unwrap_err().to_string();
+    assert!(error.contains("can't reach"), "{error}");
+    // A first fetch, cut in the middle of its pack.
+    for bytes in [2_500, 6_000] {
+        let client = Client::with(&url, &token).await.unwrap();
+        left.store(bytes, Ordering::Relaxed);
+        let error = client.repository.fetch(Some("main")).await.unwrap_err();
+        assert!(matches!(error, GitError::Unreachable { .. }), "{bytes}: {error:?}");
+        left.store(usize::MAX, Ordering::Relaxed);
+        assert_eq!(client.repository.fetch(Some("main")).await.unwrap(), tip);
+    }
+    let read = tree.read("apps/s7/dev/k.yaml".into()).unwrap();
+    assert_eq!(read.unwrap(), b"apps/s7/dev/k.yaml\n");
+    assert_eq!(std::fs::metadata(client.cache()).unwrap().ino(), before);
+}
+
+#[tokio::test]
+async fn a_million_files_are_refused_in_one_folder_or_nested_and_the_rest_is_read() {
+    let server = partial(3);
+    // A folder that has the same folder a thousand times is a million files in two objects.
+    let bomb = "blob=$(echo x | git hash-object -w --stdin); \
+        tree=$(seq -w 0 999 | sed \"s/.*/100644 blob $blob\tf&/\" | git mktree); \
+        nested=$(seq -w 0 999 | sed \"s/.*/040000 tree $tree\td&/\" | git mktree); \
+        flat=$(seq -w 0 999999 | sed \"s/.*/100644 blob $blob\tf&/\" | git mktree); \
+        new=$( (git ls-tree main; printf \"040000 tree $nested\tnested\n040000 tree $flat\tflat\n\") \
+          | git mktree); \
+        git update-ref refs/heads/main $(git -c user.name=x -c user.email=x commit-tree -p main -m x $new)";
+    let mut made = std::process::Command::new("bash");
+    made.args(["-c", bomb]).current_dir(server.path()).env("GIT_DIR", ".");
+    assert!(made.status().unwrap().success());
+    let watched = Watched::of(file(&server)).await;
+    let (_, tree) = watched.tree().await;
+    for folder in ["flat", "nested", ""] {
+        let error = tree.files(folder.into()).unwrap_err().to_string();
+        assert!(error.contains("more than 200000 files"), "{error}");
+    }
+    assert_eq!(tree.read("nested/d500/f500".into()).unwrap().unwrap(), b"x\n");
+    assert_eq!(tree.read("flat/f500000".into()).unwrap().unwrap(), b"x\n");
+    let read = tree.read("apps/s1/dev/c.yaml".into()).unwrap();
+    assert_eq!(read.unwrap(), b"1 dev/c.yaml\n");
+    let set = watched.client.set("apps/s1/dev/c.yaml", "2\n").await.unwrap();
+    assert_eq!(set.1, Push::Pushed);
 }
