@@ -22,6 +22,8 @@ pub struct Change {
     pub image: Option<String>,
     /// The source commit of that image, if deployctl knew it.
     pub source_commit: Option<String>,
+    /// All that deployctl put on record.
+    pub record: Option<Record>,
 }
 
 /// Returns up to `limit` changes of the service's overlay in the environment, newest first.
@@ -39,7 +41,7 @@ pub async fn history(
     let tip = manifests.fetch(emit).await?;
     let target = environment.target(service);
     let commits = manifests.repository.log(&tip, target.path(), limit).await?;
-    Ok(commits.iter().map(|commit| change(commit, environment, service)).collect())
+    Ok(commits.iter().map(|c| change(c, recorded(c, environment, service))).collect())
 }
 
 /// Returns what a commit put on record for the service in the environment, if it did.
@@ -53,14 +55,15 @@ pub(super) fn recorded(
     records.rev().find(is_meant)
 }
 
-fn change(commit: &Commit, environment: &Environment, service: &Service) -> Change {
-    let record = recorded(commit, environment, service);
+/// Returns what `commit` did, as `record` says it.
+pub(super) fn change(commit: &Commit, record: Option<Record>) -> Change {
     Change {
         commit: commit.id.to_string(),
         time: commit.time,
         author: commit.author.name.clone(),
         subject: commit.subject().to_owned(),
         source_commit: record.as_ref().and_then(|r| Some(r.source.as_ref()?.commit.clone())),
-        image: record.map(|record| record.image),
+        image: record.as_ref().map(|record| record.image.clone()),
+        record,
     }
 }

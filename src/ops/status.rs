@@ -1,8 +1,15 @@
 //! `deployctl status`: which image each environment states for each service, since when, by whom.
 
-use super::{Change, Emit, Manifests, StatedImage, StatedImageError, history, stated_image};
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::history::{change, recorded as of_service};
+use super::{Change, Emit, Manifests, StatedImage, StatedImageError, hold, stated_image, verified};
 use crate::config::{Config, Environment, Service};
-use crate::git::GitError;
+use crate::git::{Commit, CommitId, GitError};
+use crate::promotion::ledger::{hold_ledger, verified_ledger};
+use crate::promotion::{Hold, HoldEntry, Record, Verified};
 
 /// What every environment states for every service.
 #[derive(Debug)]
@@ -20,8 +27,12 @@ pub struct StatusRow {
     pub environment: String,
     /// The image that its overlay states, or why it states none.
     pub image: Result<StatedImage, StatedImageError>,
-    /// The last change of its overlay.
+    /// What brought the image, where that is on record; else the last change of its overlay.
     pub change: Option<Change>,
+    /// What was last verified; it need not be what is stated.
+    pub verified: Option<Verified>,
+    /// The hold that keeps pipelines out.
+    pub hold: Option<Hold>,
 }
 
 /// Returns what the environments state for `services` at the branch's tip.
@@ -35,27 +46,86 @@ pub async fn status(
     services: &[&Service],
     emit: Emit<'_>,
 ) -> Result<StatusReport, GitError> {
-    let (_, tree) = manifests.tree(emit).await?;
+    let (tip, tree) = manifests.tree(emit).await?;
+    let asides = Asides::read(manifests, config, services).await?;
+    let commits = manifests.repository.since(&tip, Timestamp::MIN, MOST_COMMITS).await?;
+    let recorded = recorded(&commits);
     let mut rows = Vec::new();
     for service in services {
         for environment in config.environments.values() {
             let image = stated_image(&tree, environment, service);
-            let change = last_change(manifests, environment, service, image.is_ok()).await?;
-            let (service, environment) = (service.name.clone(), environment.name.clone());
-            rows.push(StatusRow { service, environment, image, change });
+            let key = (service.name.clone(), environment.name.clone());
+            let change = match (&image, recorded.get(&key)) {
+                (Err(_), _) => None,
+                // It may have been changed by hand since.
+                (Ok(image), Some((commit, record))) if record.image == image.to_string() => {
+                    Some(change(commit, Some(record.clone())))
+                }
+                (Ok(_), _) => last_change(manifests, &tip, environment, service).await?,
+            };
+            let (verified, hold) = asides.of(&environment.name, &service.name);
+            let (service, environment) = key;
+            rows.push(StatusRow { service, environment, image, change, verified, hold });
         }
     }
     Ok(StatusReport { rows })
 }
 
+/// No more commits are looked through for what is on record, for all rows together.
+const MOST_COMMITS: usize = 4096;
+
+/// Returns the newest record of each service and environment, and its commit.
+fn recorded(commits: &[Commit]) -> BTreeMap<(String, String), (&Commit, Record)> {
+    let mut newest = BTreeMap::new();
+    for commit in commits {
+        // Of a commit's own records the last one counts.
+        for record in Record::read(&commit.trailers()).into_iter().rev() {
+            let key = (record.service.clone(), record.environment.clone());
+            newest.entry(key).or_insert((commit, record));
+        }
+    }
+    newest
+}
+
 async fn last_change(
     manifests: &Manifests,
+    tip: &CommitId,
     environment: &Environment,
     service: &Service,
-    is_there: bool,
 ) -> Result<Option<Change>, GitError> {
-    if !is_there {
-        return Ok(None);
+    let target = environment.target(service);
+    let commits = manifests.repository.log(tip, target.path(), 1).await?;
+    let change_of = |commit: &Commit| change(commit, of_service(commit, environment, service));
+    Ok(commits.first().map(change_of))
+}
+
+/// What is remembered beside the branch.
+struct Asides(BTreeMap<String, Commit>);
+
+impl Asides {
+    /// Reads all of it with one fetch.
+    async fn read(
+        manifests: &Manifests,
+        config: &Config,
+        services: &[&Service],
+    ) -> Result<Self, GitError> {
+        let environments = config.environments.keys();
+        let names = environments.flat_map(|environment| {
+            let of = move |service: &&Service| {
+                [verified_ledger, hold_ledger].map(|ledger| ledger(environment, &service.name))
+            };
+            services.iter().flat_map(of)
+        });
+        let names: Vec<String> = names.collect();
+        Ok(Self(manifests.repository.ledgers().newest(&names).await?))
     }
-    Ok(history(manifests, environment, service, 1, &|_| ()).await?.into_iter().next())
+
+    fn of(&self, environment: &str, service: &str) -> (Option<Verified>, Option<Hold>) {
+        let newest = |ledger: fn(&str, &str) -> String| self.0.get(&ledger(environment, service));
+        let hold = match newest(hold_ledger).and_then(hold::read) {
+            Some(HoldEntry::Set(hold)) => Some(hold),
+            Some(HoldEntry::Released) | None => None,
+        };
+        (newest(verified_ledger).and_then(verified::read), hold)
+    }
 }

@@ -6,13 +6,15 @@ use comfy_table::{Table, presets};
 use serde_json::Value;
 
 use super::{Report, json};
-use crate::ops::{Change, StatedImage, StatusReport};
+use crate::image::PinnedImage;
+use crate::ops::{Change, StatedImage, StatusReport, StatusRow};
+use crate::promotion::{Record, minute};
 
 impl Report for StatusReport {
     fn human(&self, out: &mut dyn io::Write) -> io::Result<()> {
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
-        table.set_header(["SERVICE", "ENVIRONMENT", "IMAGE", "DIGEST", "SINCE", "BY"]);
+        table.set_header(["SERVICE", "ENVIRONMENT", "IMAGE", "DIGEST", "SINCE", "BY", "STATE"]);
         for row in &self.rows {
             let (image, digest) = match &row.image {
                 Ok(image) => shortened(image),
@@ -23,7 +25,7 @@ impl Report for StatusReport {
             let by = change.map(|change| change.author.clone());
             let (service, environment) = (row.service.clone(), row.environment.clone());
             let (since, by) = (since.unwrap_or_default(), by.unwrap_or_default());
-            table.add_row([service, environment, image, digest, since, by]);
+            table.add_row([service, environment, image, digest, since, by, state(row)]);
         }
         for column in table.column_iter_mut() {
             column.set_padding((0, 2));
@@ -31,11 +33,35 @@ impl Report for StatusReport {
         for line in table.lines() {
             writeln!(out, "{}", line.trim_end())?;
         }
-        Ok(())
+        let mut holds = self.rows.iter().filter_map(|row| row.hold.as_ref());
+        holds.try_for_each(|hold| writeln!(out, "{}", hold.sentence()))
     }
 
     fn json(&self) -> Value {
         json::v1::status(self)
+    }
+}
+
+/// Returns whether the image is verified, or another one was, and whether it is held.
+fn state(row: &StatusRow) -> String {
+    let stated = row.image.as_ref().ok().map(ToString::to_string);
+    let verified = row.verified.as_ref().map(|verified| {
+        let time = minute(verified.time);
+        match stated.as_ref() == Some(&verified.image) {
+            true => format!("verified {time}"),
+            false => format!("not verified; {} was {time}", tag(&verified.image)),
+        }
+    });
+    let held = row.hold.as_ref().map(|_| "held".to_owned());
+    held.into_iter().chain(verified).collect::<Vec<_>>().join(", ")
+}
+
+/// Returns what people call an image that is pinned: its tag, or the beginning of its digest.
+fn tag(image: &str) -> String {
+    match image.parse::<PinnedImage>() {
+        Ok(PinnedImage { tag: Some(tag), .. }) => tag.to_string(),
+        Ok(pinned) => pinned.digest.short().to_owned(),
+        Err(_) => image.to_owned(),
     }
 }
 
@@ -62,8 +88,25 @@ pub(super) fn write_history(changes: &[Change], out: &mut dyn io::Write) -> io::
         if let Some(image) = &change.image {
             writeln!(out, "    {image}")?;
         }
+        for line in change.record.iter().flat_map(details) {
+            writeln!(out, "    {line}")?;
+        }
     }
     Ok(())
+}
+
+/// Returns what else is on record, a line each.
+fn details(record: &Record) -> Vec<String> {
+    let source = record.source.as_ref().map(|source| {
+        let commit = source.commit.get(..12).unwrap_or(&source.commit);
+        format!("built from {commit}")
+    });
+    let rollback = record.rollback_of.as_ref().map(|image| format!("rolled back {image}"));
+    let unproven = record.unproven.then(|| "unproven".to_owned());
+    let overrides = record.overrides.iter();
+    let overrides = overrides.map(|o| format!("overrode gate {}: {}", o.gate, o.reason));
+    let run = record.run.as_ref().map(|run| format!("run {run}"));
+    source.into_iter().chain(rollback).chain(unproven).chain(overrides).chain(run).collect()
 }
 
 impl Report for History {

@@ -6,7 +6,7 @@ use crate::cli::exit::Exit;
 use crate::cli::ui::Ui;
 use crate::ops;
 
-/// Show which image every environment states, since when, and by whom
+/// Show which image every environment states, since when, by whom, whether it is verified, and held
 #[derive(Debug, clap::Args)]
 pub(crate) struct StatusArgs {
     /// Services to show [default: all]

@@ -8,7 +8,7 @@ use crate::image;
 use crate::lint::Severity;
 use crate::ops::{self, Basis, Outcome, StepOutcome};
 use crate::pipeline::Pipeline;
-use crate::promotion::{Hold, Verdict};
+use crate::promotion::{Hold, Override, Record, Verdict};
 use crate::report::{HealthReport, VerifyReport};
 use crate::rollout::{Evidence, RootCause};
 
@@ -399,6 +399,34 @@ struct StatusRow {
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
     change: Option<Change>,
+    verified: Option<VerifiedOf>,
+    held: Option<Held>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct VerifiedOf {
+    image: String,
+    /// Whether it is the image that is stated.
+    stated: bool,
+    /// The commit of the manifests repository.
+    revision: String,
+    time: String,
+    by: String,
+    run: Option<String>,
+}
+
+fn verified(row: &ops::StatusRow) -> Option<VerifiedOf> {
+    let verified = row.verified.as_ref()?;
+    let stated = row.image.as_ref().ok().map(ToString::to_string);
+    Some(VerifiedOf {
+        image: verified.image.clone(),
+        stated: stated.as_ref() == Some(&verified.image),
+        revision: verified.commit.clone(),
+        time: verified.time.to_string(),
+        by: verified.by.clone(),
+        run: verified.run.clone(),
+    })
 }
 
 #[derive(Serialize)]
@@ -411,10 +439,31 @@ struct Change {
     subject: String,
     image: Option<String>,
     source_commit: Option<String>,
+    /// `set`, `promote` or `rollback`; `null` if deployctl has nothing on record.
+    kind: Option<&'static str>,
+    from: Option<String>,
+    run: Option<String>,
+    unproven: bool,
+    overrides: Vec<Value>,
+    rollback_of: Option<String>,
+}
+
+/// Returns how an image came there.
+fn kind(record: &Record) -> &'static str {
+    match record {
+        Record { rollback_of: Some(_), .. } => "rollback",
+        Record { from: Some(_), .. } => "promote",
+        _ => "set",
+    }
 }
 
 impl From<&ops::Change> for Change {
     fn from(change: &ops::Change) -> Self {
+        let record = change.record.as_ref();
+        let overrides = |record: &Record| {
+            let one = |o: &Override| json!({ "gate": o.gate, "reason": o.reason });
+            record.overrides.iter().map(one).collect::<Vec<_>>()
+        };
         Self {
             commit: change.commit.clone(),
             time: change.time.to_string(),
@@ -422,6 +471,12 @@ impl From<&ops::Change> for Change {
             subject: change.subject.clone(),
             image: change.image.clone(),
             source_commit: change.source_commit.clone(),
+            kind: record.map(kind),
+            from: record.and_then(|record| record.from.clone()),
+            run: record.and_then(|record| record.run.clone()),
+            unproven: record.is_some_and(|record| record.unproven),
+            overrides: record.map(overrides).unwrap_or_default(),
+            rollback_of: record.and_then(|record| record.rollback_of.clone()),
         }
     }
 }
@@ -434,6 +489,8 @@ pub fn status(report: &ops::StatusReport) -> Value {
         image: row.image.as_ref().ok().map(ToString::to_string),
         error: row.image.as_ref().err().map(ToString::to_string),
         change: row.change.as_ref().map(Change::from),
+        verified: verified(row),
+        held: row.hold.as_ref().map(Held::from),
     });
     document("status", &json!({ "rows": rows.collect::<Vec<_>>() }))
 }

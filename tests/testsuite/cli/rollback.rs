@@ -110,6 +110,16 @@ fn returns_to_what_was_verified_and_keeps_pipelines_out_until_released() {
     assert!(answer["held"]["since"].as_str().unwrap().starts_with("20"), "{answer}");
     assert_eq!(answer["services"][0]["changed"], false);
     assert_eq!(shop.manifests.git(&["rev-parse", "main"]), tip);
+    let status = shop.world.ok(&["status"]);
+    assert!(status.contains("  held, verified 20"), "{status}");
+    assert!(status.ends_with("by Ada because it loses orders\n"), "{status}");
+    let status = json(&shop.world.ok(&["status", "--output", "json"]));
+    let row = &status["rows"][1];
+    assert_eq!((&row["held"]["by"], &row["verified"]["stated"]), (&"Ada".into(), &true.into()));
+    assert_eq!(row["change"]["kind"], "rollback");
+    assert_eq!(status["rows"][0]["verified"], Value::Null);
+    let history = shop.world.ok(&["history", "ranking", "--env", "prod"]);
+    assert!(history.contains(&format!("    rolled back {}\n", image('c'))), "{history}");
     // What is stated already may be set.
     assert_eq!(pipeline_sets(&shop, 'b').code, 0);
 
