@@ -1,15 +1,16 @@
 //! Real backends, built from the configuration and the environment when a command asks for them.
 
 use camino::{Utf8Path, Utf8PathBuf};
+use secrecy::ExposeSecret as _;
 
 use super::args::GlobalArgs;
 use super::error::CommandError;
 use crate::cli::ui::Ui;
 use crate::cluster::Live;
-use crate::config::{self, Config};
+use crate::config::{self, Config, GithubReports};
 use crate::git::{self, Repository, Source};
 use crate::github;
-use crate::ops::{Event, Manifests};
+use crate::ops::{Event, Manifests, SourceReports};
 use crate::registry::Remote;
 use crate::render::External;
 use crate::system::{self, Environment};
@@ -78,9 +79,26 @@ impl Context {
         };
         let cache = self.git_caches()?;
         let remote = absolute_if_path(&remote, config.folder());
-        let repository = Repository::open(&remote, &cache, &self.environment).await?;
+        let environment = self.with_git_token(&remote).await?;
+        let repository = Repository::open(&remote, &cache, &environment).await?;
         let (remote, branch) = (repository.remote().to_owned(), config.manifests.branch.clone());
         Ok(Manifests { repository, remote, branch })
+    }
+
+    /// Returns the environment with the token of the GitHub App, if one asks, for `git`.
+    async fn with_git_token(&self, remote: &str) -> Result<Environment, CommandError> {
+        let environment = self.environment.clone();
+        let is_http = remote.starts_with("https://") || remote.starts_with("http://");
+        if environment.get("DEPLOYCTL_GITHUB_APP_ID").is_none()
+            || environment.get("DEPLOYCTL_GIT_TOKEN").is_some()
+            || !is_http
+        {
+            return Ok(environment);
+        }
+        let client = self.github()?;
+        let Some((owner, name)) = client.repository_of(remote) else { return Ok(environment) };
+        let token = client.git_token(&owner, &name).await?;
+        Ok(environment.with("DEPLOYCTL_GIT_TOKEN", token.expose_secret()))
     }
 
     async fn repository_around(&self, folder: &Utf8Path) -> Result<String, CommandError> {
@@ -147,6 +165,25 @@ impl Context {
         Ok(Live::connect(&self.environment, environment.context.as_deref()).await?)
     }
 
+    /// Returns who tells GitHub how far source commits are, if that is wanted and there is a token.
+    pub(super) fn source_reporter(
+        &self,
+        config: &Config,
+    ) -> Result<Option<SourceReporter>, CommandError> {
+        let reports = config.github;
+        if !(reports.deployments || reports.statuses) {
+            return Ok(None);
+        }
+        let client = match github::Client::new(&self.environment) {
+            Err(github::GithubError::NoToken) => return Ok(None),
+            Err(error) => return Err(error.into()),
+            Ok(_) => self.github()?,
+        };
+        let actions = github::actions::Actions::detect(&self.environment);
+        let run_url = actions.and_then(|actions| actions.run_url().map(ToOwned::to_owned));
+        Ok(Some(SourceReporter { client, reports, run_url }))
+    }
+
     /// Returns the GitHub client.
     pub(super) fn github(&self) -> Result<github::Client, CommandError> {
         let ui = Ui::new(&self.global.ui_options(), &self.environment);
@@ -154,6 +191,20 @@ impl Context {
             ui.event(&Event::Waiting { reason: reason.to_owned(), time });
         };
         Ok(github::Client::new(&self.environment)?.telling(tell))
+    }
+}
+
+/// Tells GitHub how far source commits are.
+pub(super) struct SourceReporter {
+    client: github::Client,
+    reports: GithubReports,
+    run_url: Option<String>,
+}
+
+impl SourceReporter {
+    pub(super) fn reports(&self) -> SourceReports<'_> {
+        let (client, reports) = (&self.client, self.reports);
+        SourceReports { client, reports, run_url: self.run_url.as_deref() }
     }
 }
 

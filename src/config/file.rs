@@ -25,6 +25,9 @@ pub(super) struct File {
     /// The repository that the overlays are in and that Argo CD watches.
     #[serde(default)]
     pub(super) manifests: FileManifests,
+    /// What GitHub is told about the commits that images are built from.
+    #[serde(default)]
+    pub(super) github: FileGithub,
     /// Environments by name.
     pub(super) environments: IndexMap<String, FileEnvironment>,
     /// Services by name.
@@ -39,9 +42,38 @@ pub(super) struct FileManifests {
     pub(super) repo: Option<String>,
     /// The branch to write to. Left out: the remote's default branch.
     pub(super) branch: Option<String>,
+    /// How commits are made.
+    #[serde(default)]
+    pub(super) write: FileWriteBy,
     /// Who writes commits, `Name <mail>`. Left out: whom git's configuration names. GIT_AUTHOR_NAME
     /// and the like outrank it.
     pub(super) author: Option<String>,
+}
+
+/// How commits are made.
+#[derive(Debug, Clone, Copy, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum FileWriteBy {
+    /// By git, in a bare clone.
+    #[default]
+    Git,
+    /// By GitHub's API, without a clone: GitHub signs the commits of an App or of Actions. What the API
+    /// can't do, git does.
+    Api,
+}
+
+/// What GitHub is told about the commits that images are built from, where their repository is on
+/// GitHub and there is a token.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct FileGithub {
+    /// Deployments: in progress when an environment states the image, then success or failure, as
+    /// `deployctl verify` finds.
+    #[serde(default)]
+    pub(super) deployments: bool,
+    /// The same as commit statuses, `deployctl/ENV/SERVICE`.
+    #[serde(default)]
+    pub(super) statuses: bool,
 }
 
 /// An environment.
@@ -61,6 +93,10 @@ pub(super) struct FileEnvironment {
     /// How a change gets into the branch.
     #[serde(default)]
     pub(super) via: FileVia,
+    /// Whether its pull request is merged as soon as GitHub and the gates allow it: at once, by GitHub's
+    /// auto-merge, or by a merge queue.
+    #[serde(default)]
+    pub(super) auto_merge: bool,
     /// Whether an image is written with its tag.
     #[serde(default)]
     pub(super) digest: FileDigest,

@@ -30,6 +30,8 @@ pub struct Config {
     pub path: Utf8PathBuf,
     /// Where the overlays are.
     pub manifests: Manifests,
+    /// What GitHub is told about source commits.
+    pub github: GithubReports,
     /// The environments in the order of the file.
     pub environments: IndexMap<String, Environment>,
     /// The services in the order of the file.
@@ -43,6 +45,8 @@ pub struct Manifests {
     pub repo: Option<String>,
     /// The branch that Argo CD watches; the remote's default branch if `None`.
     pub branch: Option<String>,
+    /// How commits are made.
+    pub write: WriteBy,
     /// Who writes commits; whom git names if `None`.
     pub author: Option<Author>,
 }
@@ -54,6 +58,25 @@ pub struct Author {
     pub name: String,
     /// Mail address.
     pub email: String,
+}
+
+/// How commits are made.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum WriteBy {
+    /// By git.
+    #[default]
+    Git,
+    /// By GitHub's API, and by git what that can't do.
+    Api,
+}
+
+/// What GitHub is told about the commits that images are built from.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct GithubReports {
+    /// Deployments.
+    pub deployments: bool,
+    /// Commit statuses.
+    pub statuses: bool,
 }
 
 /// An environment: where its overlays are, and who rolls them out.
@@ -71,6 +94,8 @@ pub struct Environment {
     pub from: Option<String>,
     /// How a change gets into the branch.
     pub via: Via,
+    /// Whether its pull request is merged as soon as GitHub and the gates allow it.
+    pub auto_merge: bool,
     /// Whether an image is written with its tag.
     pub digest: DigestPolicy,
     /// What must hold before it is changed.

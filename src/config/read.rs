@@ -4,9 +4,12 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::file::{
     File, FileBuild, FileDigest, FileEngine, FileEnvironment, FileLayer, FileManifests,
-    FileService, FileVia,
+    FileService, FileVia, FileWriteBy,
 };
-use super::{Author, Config, ConfigError, Environment, Manifests, Service, Via, write};
+use super::{
+    Author, Config, ConfigError, Environment, GithubReports, Manifests, Service, Via, WriteBy,
+    write,
+};
 use crate::image::{
     DigestPolicy, Dockerfile, Engine, ImageReference, Layer, Method, Native, Recipe, RunConfig,
     TagPolicy, TagPolicyError,
@@ -60,6 +63,10 @@ fn config(path: &Utf8Path, file: File) -> Result<Config, Flaw> {
     let config = Config {
         path: path.to_owned(),
         manifests: manifests(file.manifests)?,
+        github: GithubReports {
+            deployments: file.github.deployments,
+            statuses: file.github.statuses,
+        },
         environments: environments.collect::<Result<_, _>>()?,
         services: services.collect::<Result<_, _>>()?,
     };
@@ -95,7 +102,11 @@ fn manifests(file: FileManifests) -> Result<Manifests, Flaw> {
         let expected = || format!("`{text}` is not an author; expected `Name <mail>`");
         author(&text).ok_or_else(|| Flaw::new(&["manifests", "author"], expected()))
     });
-    Ok(Manifests { repo: file.repo, branch: file.branch, author: author.transpose()? })
+    let write = match file.write {
+        FileWriteBy::Git => WriteBy::Git,
+        FileWriteBy::Api => WriteBy::Api,
+    };
+    Ok(Manifests { repo: file.repo, branch: file.branch, write, author: author.transpose()? })
 }
 
 fn author(text: &str) -> Option<Author> {
@@ -119,6 +130,10 @@ fn environment(name: &str, file: FileEnvironment) -> Result<Environment, Flaw> {
         FileVia::Push => Via::Push,
         FileVia::PullRequest => Via::PullRequest,
     };
+    if file.auto_merge && via != Via::PullRequest {
+        let message = "only a pull request can be merged; add `via: pull-request`";
+        return Err(Flaw::new(&path("autoMerge"), message));
+    }
     Ok(Environment {
         name: name.to_owned(),
         overlay: overlay.into_string(),
@@ -126,6 +141,7 @@ fn environment(name: &str, file: FileEnvironment) -> Result<Environment, Flaw> {
         context: file.context,
         from: file.from,
         via,
+        auto_merge: file.auto_merge,
         digest: match file.digest {
             FileDigest::TagAndDigest => DigestPolicy::TagAndDigest,
             FileDigest::Digest => DigestPolicy::Digest,

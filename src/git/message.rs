@@ -25,7 +25,7 @@ pub fn message(subject: &str, body: &str, trailers: &[(&str, &str)]) -> String {
 }
 
 /// Returns the trailers of `message` in order.
-pub(super) fn trailers(message: &str) -> Vec<(String, String)> {
+pub fn trailers(message: &str) -> Vec<(String, String)> {
     // A NUL can't be handed to libgit2; git itself makes no such commits.
     let message = message.replace('\0', " ");
     let Ok(trailers) = git2::message_trailers_bytes(message) else {

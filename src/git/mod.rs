@@ -38,7 +38,7 @@ pub use identity::{Authorship, Identity, authorship};
 pub use init::init_bare;
 pub use join::{LandError, Landing, Pace, PendingChange};
 pub use ledger::{Ledgers, NextEntry};
-pub use message::message;
+pub use message::{message, trailers};
 pub use repository::{Fetched, OWN_BRANCHES, Repository};
 pub use signer::Signer;
 pub use source::Source;

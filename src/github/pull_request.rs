@@ -34,7 +34,70 @@ pub struct Opened {
     pub created: bool,
 }
 
+/// An open pull request as it says itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenPull {
+    /// Its number.
+    pub number: u64,
+    /// Its page.
+    pub url: String,
+    /// The branch to merge.
+    pub head: String,
+    /// Its body.
+    pub body: String,
+}
+
 impl Client {
+    /// Returns the open pull requests whose branches are in the repository itself: one from a fork is
+    /// somebody else's.
+    ///
+    /// # Errors
+    ///
+    /// Fails if GitHub is out of reach or refuses.
+    pub async fn open_pull_requests(
+        &self,
+        owner: &str,
+        repository: &str,
+    ) -> Result<Vec<OpenPull>, GithubError> {
+        let slug = Slug::new(owner, repository)?;
+        let action = format!("list the pull requests of `{slug}`");
+        let found: Vec<Pull> =
+            self.pages(&slug, &action, &pulls(&slug), &[("state", "open")]).await?;
+        let own = |pull: &Pull| {
+            let (from, _) = pull.head.label.split_once(':').unwrap_or_default();
+            from.eq_ignore_ascii_case(owner)
+        };
+        let open = found.into_iter().filter(own).map(|pull| OpenPull {
+            number: pull.number,
+            url: pull.html_url,
+            head: pull.head.name,
+            body: pull.body.unwrap_or_default(),
+        });
+        Ok(open.collect())
+    }
+
+    /// Closes the pull request, after a comment that says why.
+    ///
+    /// # Errors
+    ///
+    /// Fails if there is none, or GitHub is out of reach or refuses.
+    pub async fn close_pull_request(
+        &self,
+        owner: &str,
+        repository: &str,
+        number: u64,
+        comment: &str,
+    ) -> Result<(), GithubError> {
+        let slug = Slug::new(owner, repository)?;
+        let action = format!("close pull request {number} in `{slug}`");
+        let path = format!("/repos/{slug}/issues/{number}/comments");
+        let _: serde_json::Value =
+            self.post(&slug, &action, &path, json!({"body": comment})).await?;
+        let path = format!("{}/{number}", pulls(&slug));
+        let _: Pull = self.patch(&slug, &action, &path, json!({"state": "closed"})).await?;
+        Ok(())
+    }
+
     /// Returns the open pull request from `wanted.head`, saying what is wanted: the one that is open
     /// already is updated in place, else one is opened.
     ///

@@ -47,6 +47,15 @@ pub fn repository_of(remote: &str) -> Option<(String, String)> {
     (is_name(owner) && is_name(name)).then(|| (owner.to_owned(), name.to_owned()))
 }
 
+/// Returns the page of the repository that a git remote's address stands for, or `None` if it is not
+/// of the form `HOST/OWNER/NAME`.
+pub fn page_of(remote: &str) -> Option<String> {
+    let ((host, _), (owner, name)) = (host_and_path(remote)?, repository_of(remote)?);
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.');
+    let host = host.strip_prefix("ssh.").unwrap_or(&host);
+    host.bytes().all(plain).then(|| format!("https://{host}/{owner}/{name}"))
+}
+
 /// Returns whether the API at `api` is that of the host that `remote` is on.
 pub(super) fn is_served_by(remote: &str, api: &Url) -> bool {
     let (Some((host, _)), Some(api)) = (host_and_path(remote), api.host_str()) else {
@@ -98,6 +107,16 @@ mod tests {
             let found = repository_of(remote);
             assert_eq!(found, Some(("shop".to_owned(), "manifests".to_owned())), "{remote}");
         }
+    }
+
+    #[test]
+    fn a_repository_has_a_page() {
+        let page = Some("https://github.com/shop/web".to_owned());
+        assert_eq!(page_of("git@github.com:shop/web.git"), page);
+        assert_eq!(page_of("ssh://git@ssh.github.com:443/shop/web"), page);
+        assert_eq!(page_of("https://me@github.com/shop/web/"), page);
+        assert_eq!(page_of("/srv/shop/web"), None);
+        assert_eq!(page_of("git@a b:shop/web"), None);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod build;
 mod demo;
+mod deployments;
 mod diff;
 mod edit;
 mod gates;
@@ -24,6 +25,7 @@ mod verify;
 
 pub use build::{BuildError, BuildOptions, BuildReport, Built, Destination, build};
 pub use demo::{DemoError, DemoOptions, DemoReport, Scene, demo};
+pub use deployments::{Progress, SourceReports, report_sources};
 pub use diff::{DiffError, DiffReport, Difference, between, diff_environments, diff_revisions};
 pub use edit::{EditFileError, EditReport, edit_images};
 pub use gates::{
@@ -39,8 +41,8 @@ pub use promote::{PromoteError, Promotion, promote};
 pub use rollback::{Basis, Return, RollbackError, RollbackOptions, RollbackReport, rollback};
 pub use run::{RunError, RunReport, StepOutcome, StepRunner, run};
 pub use set::{
-    Edited, EffectError, Outcome, PullRequests, RenderedChange, SameDigest, SetError, SetOptions,
-    SetReport, SourceCommit, Superseded, check_effect, rendered_diff, set,
+    Edited, EffectError, Merging, Outcome, PullRequests, RenderedChange, SameDigest, SetError,
+    SetOptions, SetReport, SourceCommit, Superseded, check_effect, rendered_diff, set,
 };
 pub use status::{StatusReport, StatusRow, status};
 pub use verified::{Witness, last_verified, record_verified};

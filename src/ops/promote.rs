@@ -3,7 +3,7 @@
 use super::gates::{self, GatedError, GatedReport, Passage};
 use super::{Emit, Event, SetOptions, StatedImageError, stated_image};
 use crate::config::{Environment, Service};
-use crate::git::{CommitId, GitError};
+use crate::git::CommitId;
 use crate::image::PinnedImage;
 
 /// What one environment states and the other does not.
@@ -11,7 +11,7 @@ pub struct Promotion<'a> {
     /// The environment that the digests come from.
     pub from: &'a Environment,
     /// The commit that states them.
-    pub tip: CommitId,
+    pub tip: Option<CommitId>,
     /// The image of each service, in order.
     pub images: Vec<(&'a Service, PinnedImage)>,
     /// The services whose images the other environment does not state yet.
@@ -34,7 +34,7 @@ pub enum PromoteError {
     },
     /// The repository can't be read.
     #[error("{0}")]
-    Git(#[from] GitError),
+    Read(#[from] super::SetError),
     /// An override names no gate, or the second environment can't be written.
     #[error("{0}")]
     Gated(#[from] GatedError),
@@ -53,9 +53,10 @@ impl<'a> Promotion<'a> {
         options: &SetOptions<'a>,
         emit: Emit<'_>,
     ) -> Result<Self, PromoteError> {
-        let (tip, tree) = options.manifests.tree(emit).await?;
+        let (tip, tree) = super::set::files(options, emit).await?;
+        let tree = &*tree;
         let read = |service: &'a Service| {
-            let stated = stated_image(&tree, from, service).and_then(|image| image.pinned());
+            let stated = stated_image(tree, from, service).and_then(|image| image.pinned());
             let failed = |source| PromoteError::Stated {
                 service: service.name.clone(),
                 from: from.name.clone(),
@@ -64,7 +65,7 @@ impl<'a> Promotion<'a> {
             Ok((service, stated.map_err(failed)?))
         };
         let images: Vec<_> = services.into_iter().map(read).collect::<Result<_, PromoteError>>()?;
-        let changed = gates::changed(options.environment, options.same_digest, &images, &tree);
+        let changed = gates::changed(options.environment, options.same_digest, &images, tree);
         let changed = changed.into_iter().map(|(service, _)| service).collect();
         Ok(Self { from, tip, images, changed })
     }
@@ -86,7 +87,7 @@ pub async fn promote<'a>(
         emit(Event::Promoting { service: service.name.clone(), image: image.to_string() });
     }
     let promoted_from = Some(promotion.from.name.clone());
-    let (tip, images) = (Some(promotion.tip), promotion.images);
+    let (tip, images) = (promotion.tip, promotion.images);
     let options = SetOptions { tip, images, promoted_from, ..options };
     Ok(gates::pass(passage, options, emit).await?)
 }

@@ -3,29 +3,37 @@
 //! The change is a function of the branch's tip. A push that loses a race therefore fetches the new
 //! tip and applies the change to that, until it lands or time is up.
 
+mod api;
+mod description;
 mod edit;
 mod effect;
 mod land;
 mod message;
 mod pull_request;
 mod reads;
+mod store;
 mod superseded;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use camino::Utf8PathBuf;
+use indexmap::IndexMap;
 use jiff::Timestamp;
 
-use super::{AskedBy, Emit, Manifests, StatedImageError};
-use crate::config::{Environment, Service};
+use super::{
+    AskedBy, Emit, Event, Manifests, Progress, SourceReports, StatedImageError, report_sources,
+};
+use crate::config::{Environment, Service, Via};
 use crate::git::{Authorship, CommitId, GitError};
-use crate::github::{self, GithubError};
+use crate::github::{self, Branches, GithubError};
 use crate::image::PinnedImage;
-use crate::kustomize::Swallowed;
+use crate::kustomize::{FileTree, MemoryTree, Swallowed};
 use crate::promotion::{Hold, RecordedSource, Verdict};
 use crate::render::Renderer;
 use crate::target::TargetError;
+
+use store::{ApiStore, GitStore, Store as _};
 
 pub use edit::Edited;
 pub use effect::{EffectError, RenderedChange, check as check_effect, rendered_diff};
@@ -67,6 +75,10 @@ pub struct SetOptions<'a> {
     pub renderer: &'a dyn Renderer,
     /// Where pull requests are opened, for an environment that is changed by them.
     pub pull_requests: Option<PullRequests<'a>>,
+    /// Who tells GitHub how far source commits are.
+    pub source_reports: Option<SourceReports<'a>>,
+    /// The manifests repository through GitHub's API, where changes are to be written by that.
+    pub api: Option<&'a Branches<'a>>,
     /// Whether the rendering may change in more than the images that are asked for.
     pub allow_other_changes: bool,
     /// Whether an image may take the place of one that was built from a newer commit.
@@ -96,6 +108,10 @@ pub struct PullRequests<'a> {
     pub owner: &'a str,
     /// Name of the repository.
     pub repository: &'a str,
+    /// The services that there are, for what others have pending.
+    pub services: &'a IndexMap<String, Service>,
+    /// Whether they are merged as soon as GitHub and the gates allow it.
+    pub auto_merge: bool,
 }
 
 /// The commit that an image was built from.
@@ -165,7 +181,31 @@ pub enum Outcome {
         url: String,
         /// The branch that it merges.
         head: String,
+        /// What GitHub says of merging it, where that was wanted and the gates are open.
+        merging: Option<Merging>,
+        /// The commit of the branch that it was merged as.
+        merged: Option<CommitId>,
     },
+}
+
+/// What GitHub says of merging a pull request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Merging {
+    /// It is merged.
+    Merged,
+    /// It stands in the merge queue.
+    Queued,
+    /// GitHub merges it once its requirements are met.
+    Enabled,
+    /// Another run has changed it meanwhile, and takes care of it.
+    Overtaken,
+}
+
+impl SetOptions<'_> {
+    /// Returns whether the service is among those that are set.
+    fn sets(&self, service: &str) -> bool {
+        self.images.iter().any(|(set, _)| set.name == service)
+    }
 }
 
 impl SetReport {
@@ -191,10 +231,8 @@ impl SetReport {
     pub fn revision(&self) -> Option<&CommitId> {
         match &self.outcome {
             Outcome::Unchanged { tip: commit } | Outcome::Pushed { commit, .. } => Some(commit),
-            Outcome::Superseded
-            | Outcome::DryRun
-            | Outcome::Held { .. }
-            | Outcome::PullRequest { .. } => None,
+            Outcome::PullRequest { merged, .. } => merged.as_ref(),
+            Outcome::Superseded | Outcome::DryRun | Outcome::Held { .. } => None,
         }
     }
 }
@@ -241,6 +279,40 @@ pub enum SetError {
     /// The repository can't be read or written.
     #[error("{0}")]
     Git(#[from] GitError),
+    /// GitHub can't be asked, or refuses.
+    #[error("{0}")]
+    Github(#[from] GithubError),
+    /// Only git can read or write it.
+    #[error("GitHub's API can't make the commit: {reason}")]
+    BeyondApi {
+        /// What it can't do.
+        reason: String,
+    },
+    /// The remote does not have the branch.
+    #[error("`{remote}` has no branch `{branch}`")]
+    NoBranch {
+        /// The branch.
+        branch: String,
+        /// The remote.
+        remote: String,
+    },
+    /// GitHub names a commit by what is no id.
+    #[error("GitHub's answer is not understood: {reason}")]
+    Commit {
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The pull request is open, and can't be merged.
+    #[error("pull request #{number} is open, but can't be merged: {url}")]
+    Merge {
+        /// Its number.
+        number: u64,
+        /// Its page.
+        url: String,
+        /// The cause.
+        #[source]
+        source: GithubError,
+    },
     /// Other pushes were faster for all the time there was.
     #[error("`{branch}` moved {attempts} times while pushing to it, for {} seconds", .time.as_secs())]
     Raced {
@@ -288,5 +360,47 @@ pub enum SetError {
 ///
 /// Fails if an overlay can't be edited or the change does not land; then nothing was written.
 pub async fn set(options: &SetOptions<'_>, emit: Emit<'_>) -> Result<SetReport, SetError> {
-    land::land(options, emit).await
+    let report = write(options, emit).await?;
+    if let (Some(reports), true, Some(_)) =
+        (&options.source_reports, report.is_changed(), report.revision())
+    {
+        let stated = |record| (record, Progress::Stated);
+        let records: Vec<_> =
+            message::records(options, &report.edits).into_iter().map(stated).collect();
+        report_sources(reports, &records, emit).await;
+    }
+    Ok(report)
+}
+
+/// Returns the files of the branch that Argo CD watches, as they are read for a change, and its tip if
+/// git has fetched it.
+pub(super) async fn files<'a>(
+    options: &SetOptions<'a>,
+    emit: Emit<'_>,
+) -> Result<(Option<CommitId>, Box<dyn FileTree + 'a>), SetError> {
+    if let Some(branches) = options.api {
+        let store = ApiStore { branches, branch: options.manifests.branch.as_deref() };
+        let tip = api::tip_of(&store, &store.base().await?, options).await?;
+        let tree = branches.tree(tip.as_str()).await?;
+        if tree.refuses(&MemoryTree::default()).is_none() {
+            return Ok((None, Box::new(tree)));
+        }
+    }
+    let (tip, tree) = options.manifests.tree(emit).await?;
+    Ok((Some(tip), Box::new(tree)))
+}
+
+async fn write(options: &SetOptions<'_>, emit: Emit<'_>) -> Result<SetReport, SetError> {
+    if let Some(branches) = options.api {
+        match api::land(options, branches, emit).await {
+            Err(error @ SetError::BeyondApi { .. }) => {
+                emit(Event::Warning(format!("{error}; it is made by git")));
+            }
+            result => return result,
+        }
+    }
+    match options.environment.via {
+        Via::Push => land::land(options, emit).await,
+        Via::PullRequest => pull_request::land(options, &GitStore(options), emit).await,
+    }
 }

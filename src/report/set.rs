@@ -5,7 +5,7 @@ use std::io;
 use serde_json::Value;
 
 use super::{Report, diff, json};
-use crate::ops::{Outcome, SetReport, Superseded, rendered_diff};
+use crate::ops::{Merging, Outcome, SetReport, Superseded, rendered_diff};
 use crate::promotion::Hold;
 
 /// How much of the rendered difference a step summary shows, in bytes; all of it may have 1 MiB.
@@ -108,8 +108,15 @@ fn written(report: &SetReport, images: &str) -> String {
         Outcome::Pushed { commit, branch } => {
             format!("{environment} states {images}: {} on {branch}", commit.short())
         }
-        Outcome::PullRequest { number, url, .. } => {
-            format!("pull request #{number} puts {images} into {environment}: {url}")
+        Outcome::PullRequest { number, url, merging, .. } => {
+            let then = match merging {
+                None => "",
+                Some(Merging::Merged) => ", merged",
+                Some(Merging::Queued) => ", in the merge queue",
+                Some(Merging::Enabled) => ", merged by GitHub when its requirements are met",
+                Some(Merging::Overtaken) => ", and another run has changed it since",
+            };
+            format!("pull request #{number} puts {images} into {environment}{then}: {url}")
         }
     }
 }

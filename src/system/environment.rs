@@ -41,6 +41,13 @@ impl Environment {
         self.0.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
+    /// Returns the environment with the variable `name`, whatever it was before.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.0.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
     /// Returns the path of the program `name` on `PATH`, or `None`.
     pub fn find_program(&self, name: &str) -> Option<Utf8PathBuf> {
         let folders = self.get("PATH")?.split(':').filter(|folder| !folder.is_empty());

@@ -1,12 +1,16 @@
 //! The program as its users run it: one file a command.
 
 mod actions;
+mod api;
 mod demo;
+mod deployments;
 mod effect;
 mod gates;
 mod interrupt;
 mod killed;
+mod market;
 mod pipelines;
+mod pull_requests;
 mod refusals;
 mod refused;
 mod rollback;

@@ -191,7 +191,7 @@ impl<'a> Runner<'a> {
             return Err(CommandError::failed(held.join("; ")));
         }
         self.commit = set.revision().map(ToString::to_string);
-        if let Outcome::PullRequest { url, .. } = &set.outcome {
+        if let Outcome::PullRequest { url, merged: None, .. } = &set.outcome {
             let to = &set.environment;
             let reason = format!("{to} waits for {url} to be merged; run `deployctl verify` then");
             self.waiting = Some(reason);

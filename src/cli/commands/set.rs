@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::cli::context::Context;
+use indexmap::IndexMap;
+
+use crate::cli::context::{Context, SourceReporter};
 use crate::cli::error::CommandError;
 use crate::cli::exit::Exit;
 use crate::cli::passage::{OverrideArgs, Witnesses};
 use crate::cli::ui::Ui;
-use crate::config::{Config, Environment, Service, Via};
+use crate::config::{Config, Environment, Service, Via, WriteBy};
 use crate::git::Source;
 use crate::github;
 use crate::image::{Digest, ImageReference, PinnedImage};
@@ -62,6 +64,9 @@ pub(crate) struct ChangeArgs {
     /// How long to go on when others push to the branch first [default: 2m]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(super) timeout: Option<Duration>,
+    /// Have the pull request merged as soon as GitHub and the gates allow it
+    #[arg(long)]
+    pub(super) auto_merge: bool,
 }
 
 /// What is to be written where.
@@ -135,12 +140,16 @@ pub(super) async fn with_options<T>(
 ) -> Result<T, CommandError> {
     let manifests = context.manifests(config).await?;
     let renderer = context.renderer();
-    let github = github(environment, &manifests, context, change.dry_run)?;
-    let pull_requests = github.as_ref().map(|(client, owner, repository)| PullRequests {
-        client,
-        owner,
-        repository,
-    });
+    let github = OnGithub::of(environment, &manifests, config, context, change.dry_run)?;
+    let branches = match &github {
+        Some(github) if config.manifests.write == WriteBy::Api => Some(github.branches()?),
+        _ => None,
+    };
+    let auto_merge = change.auto_merge || environment.auto_merge;
+    let pull_requests = github.as_ref().filter(|_| environment.via == Via::PullRequest);
+    let pull_requests =
+        pull_requests.map(|github| github.pull_requests(&config.services, auto_merge));
+    let reporter = context.source_reporter(config)?;
     work(SetOptions {
         manifests: &manifests,
         environment,
@@ -161,6 +170,8 @@ pub(super) async fn with_options<T>(
         time: system::now(),
         renderer: &renderer,
         pull_requests,
+        api: branches.as_ref(),
+        source_reports: reporter.as_ref().map(SourceReporter::reports),
         allow_other_changes: change.allow_other_changes,
         allow_older: change.allow_older,
         dry_run: change.dry_run,
@@ -169,23 +180,57 @@ pub(super) async fn with_options<T>(
     .await
 }
 
-/// Returns the GitHub client and repository, where the environment is changed by pull requests.
-fn github(
-    environment: &Environment,
-    manifests: &Manifests,
-    context: &Context,
-    dry_run: bool,
-) -> Result<Option<(github::Client, String, String)>, CommandError> {
-    if environment.via != Via::PullRequest || dry_run {
-        return Ok(None);
+/// The manifests repository on GitHub.
+struct OnGithub {
+    client: github::Client,
+    owner: String,
+    name: String,
+}
+
+impl OnGithub {
+    /// Returns it where the environment is changed by pull requests, or changes are written by GitHub's
+    /// API.
+    fn of(
+        environment: &Environment,
+        manifests: &Manifests,
+        config: &Config,
+        context: &Context,
+        dry_run: bool,
+    ) -> Result<Option<Self>, CommandError> {
+        let by_api = config.manifests.write == WriteBy::Api;
+        if !by_api && (environment.via != Via::PullRequest || dry_run) {
+            return Ok(None);
+        }
+        let elsewhere = || {
+            CommandError::usage(
+                format!("`{}` is not a GitHub repository, so there is no API", manifests.remote),
+                "leave out `write: api`, or set `manifests.repo` to the repository on GitHub",
+            )
+        };
+        if github::repository_of(&manifests.remote).is_none() {
+            return if by_api { Err(elsewhere()) } else { Ok(None) };
+        }
+        // Of another forge, the address looks the same; the token must not go there for it.
+        let client = context.github()?;
+        match client.repository_of(&manifests.remote) {
+            Some((owner, name)) => Ok(Some(Self { client, owner, name })),
+            None if by_api => Err(elsewhere()),
+            None => Ok(None),
+        }
     }
-    if github::repository_of(&manifests.remote).is_none() {
-        return Ok(None);
+
+    fn branches(&self) -> Result<github::Branches<'_>, CommandError> {
+        Ok(self.client.branches(&self.owner, &self.name)?)
     }
-    // Of another forge, the address looks the same; the token must not go there for it.
-    let client = context.github()?;
-    let repository = client.repository_of(&manifests.remote);
-    Ok(repository.map(|(owner, repository)| (client, owner, repository)))
+
+    fn pull_requests<'a>(
+        &'a self,
+        services: &'a IndexMap<String, Service>,
+        auto_merge: bool,
+    ) -> PullRequests<'a> {
+        let Self { client, owner, name: repository } = self;
+        PullRequests { client, owner, repository, services, auto_merge }
+    }
 }
 
 fn source_commit(source: Source) -> SourceCommit {

@@ -13,10 +13,11 @@ use crate::cluster::{Cluster, Recorder, Scope};
 use crate::config::{Config, Environment, Service};
 use crate::git::{CommitId, CommitTree};
 use crate::ops::{
-    self, CommitAncestry, Event, Manifests, RolloutReport, RolloutVerdict, VerifyOptions, Witness,
-    stated_image,
+    self, CommitAncestry, Event, Manifests, Progress, RolloutReport, RolloutVerdict, VerifyOptions,
+    Witness, stated_image,
 };
 use crate::pipeline::duration;
+use crate::promotion::Record;
 use crate::render::Renderer as _;
 use crate::report::VerifyReport;
 use crate::system;
@@ -50,6 +51,9 @@ pub(crate) struct VerifyArgs {
     /// Put nothing on record in the manifests repository
     #[arg(long)]
     no_record: bool,
+    /// Whether GitHub is told what comes of it.
+    #[arg(skip = true)]
+    tells: bool,
 }
 
 impl VerifyArgs {
@@ -61,8 +65,8 @@ impl VerifyArgs {
         timeout: Duration,
     ) -> Self {
         let env = environment.to_owned();
-        let settle = Duration::from_secs(10);
-        Self { services, env, revision, timeout, settle, record: None, no_record: false }
+        let (settle, record) = (Duration::from_secs(10), None);
+        Self { services, env, revision, timeout, settle, record, no_record: false, tells: true }
     }
 
     /// Returns the arguments that ask whether all is well now.
@@ -70,7 +74,12 @@ impl VerifyArgs {
         let timeout = Duration::from_secs(30);
         let settle = Duration::ZERO;
         // A moment of health is no reason to return to it later.
-        Self { settle, no_record: true, ..Self::of_step(environment, services, None, timeout) }
+        Self {
+            settle,
+            no_record: true,
+            tells: false,
+            ..Self::of_step(environment, services, None, timeout)
+        }
     }
 }
 
@@ -108,6 +117,10 @@ pub(super) async fn verify(
     if !args.no_record {
         put_on_record(&rollouts, &manifests, config, context, ui).await;
     }
+    if let Some(reporter) = context.source_reporter(config)?.filter(|_| args.tells) {
+        let records = expected.records(&rollouts, config).await;
+        ops::report_sources(&reporter.reports(), &records, &|event| ui.event(&event)).await;
+    }
     Ok(VerifyReport { environment: environment.name.clone(), rollouts })
 }
 
@@ -134,6 +147,9 @@ async fn put_on_record(
         ui.event(&Event::Warning(warning));
     }
 }
+
+/// So many changes of a file are looked through for what is on record for its image.
+const LOOK_BACK: usize = 5;
 
 /// What an environment is to be verified against.
 struct Expected<'a> {
@@ -182,6 +198,34 @@ impl Expected<'_> {
         };
         let emit = |event| ui.event(&Event::Verify { service: service.name.clone(), event });
         Ok(ops::verify(cluster, &options, &emit).await?)
+    }
+
+    /// Returns what is on record for the images that were looked at, and how they do.
+    async fn records(
+        &self,
+        rollouts: &[RolloutReport],
+        config: &Config,
+    ) -> Vec<(Record, Progress)> {
+        let mut records = Vec::new();
+        for rollout in rollouts {
+            let Ok(service) = config.service(&rollout.service) else { continue };
+            let target = self.environment.target(service);
+            let log = self.manifests.repository.log(&self.tip, target.path(), LOOK_BACK).await;
+            let recorded = log.iter().flatten().flat_map(|commit| Record::read(&commit.trailers()));
+            let image = rollout.image.as_ref().map(ToString::to_string);
+            let mut meant = recorded.filter(|record| {
+                (&record.service, &record.environment) == (&rollout.service, &rollout.environment)
+                    && Some(&record.image) == image.as_ref()
+            });
+            let progress = match rollout.verdict {
+                RolloutVerdict::Healthy => Progress::Healthy,
+                RolloutVerdict::Degraded | RolloutVerdict::TimedOut => {
+                    Progress::Failed(rollout.reason.clone())
+                }
+            };
+            records.extend(meant.next().map(|record| (record, progress)));
+        }
+        records
     }
 
     /// Returns the commit that must be live: the one that was asked for, else the last one that

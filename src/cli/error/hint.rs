@@ -159,6 +159,7 @@ fn set(error: &SetError) -> Option<&'static str> {
         SetError::Stuck { .. } => Some(
             "a push that died may have left `refs/heads/BRANCH.lock` in the remote; remove it if no push is running",
         ),
+        SetError::NoBranch { .. } => Some("check `manifests.branch` in deployctl.yaml"),
         SetError::Raced { .. } => Some("nothing was changed; run it again"),
         _ => None,
     }

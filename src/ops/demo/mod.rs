@@ -209,6 +209,8 @@ impl<'a> Stage<'a> {
             time: self.options.time,
             renderer: self.options.renderer,
             pull_requests: None,
+            api: None,
+            source_reports: None,
             allow_other_changes: false,
             allow_older: false,
             dry_run: false,

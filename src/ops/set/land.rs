@@ -1,5 +1,5 @@
 //! Getting a change into the branch: joined with those of other processes, in a push that goes on
-//! until it wins, or by a pull request.
+//! until it wins.
 
 use std::collections::BTreeSet;
 
@@ -7,11 +7,8 @@ use camino::Utf8PathBuf;
 
 use super::edit::{self, Change};
 use super::reads::Reads;
-use super::{
-    Outcome, SetError, SetOptions, SetReport, Superseded, message, pull_request, superseded,
-};
-use crate::config::Via;
-use crate::git::{self, CommitId, GitError, LandError, Landing, Pace, PendingChange, Repository};
+use super::{Outcome, SetError, SetOptions, SetReport, Superseded, message, superseded};
+use crate::git::{CommitId, GitError, LandError, Landing, Pace, PendingChange, Repository};
 use crate::kustomize::MemoryTree;
 use crate::ops::{Edited, Emit, Event, hold};
 use crate::promotion::Record;
@@ -99,7 +96,8 @@ impl Effort<'_> {
             Ok(Outcome::DryRun)
         } else {
             let change = pending(&self.options, tip, files, tree.paths(), &edits);
-            let written = self.write(&change, &edits).await?;
+            let written =
+                push(&self.options, &change, &self.branch, &mut self.pace, self.emit).await?;
             if written.is_ok() {
                 hold::release_after(&self.options, &holds, &edits, self.emit).await;
             }
@@ -117,18 +115,6 @@ impl Effort<'_> {
             edits,
             superseded: std::mem::take(&mut self.superseded),
             outcome,
-        }
-    }
-
-    async fn write(
-        &mut self,
-        change: &PendingChange,
-        edits: &[Edited],
-    ) -> Result<Attempt, SetError> {
-        let (options, branch, pace) = (&self.options, &self.branch, &mut self.pace);
-        match options.environment.via {
-            Via::Push => push(options, change, branch, pace, self.emit).await,
-            Via::PullRequest => pull_request(options, change, branch, edits, pace, self.emit).await,
         }
     }
 }
@@ -150,35 +136,6 @@ async fn push(
         Landing::Unchanged { tip } => Ok(Outcome::Unchanged { tip }),
         Landing::Moved { tip } => Err(Some(tip)),
     })
-}
-
-/// Pushes the change to a branch of deployctl's own, which nobody else's change joins.
-async fn pull_request(
-    options: &SetOptions<'_>,
-    change: &PendingChange,
-    branch: &str,
-    edits: &[Edited],
-    pace: &mut Pace,
-    emit: Emit<'_>,
-) -> Result<Attempt, SetError> {
-    let trailers: Vec<(&str, &str)> =
-        change.trailers.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-    let message = git::message(&change.subject, &change.body, &trailers);
-    let commit = options
-        .manifests
-        .repository
-        .commit(&change.base, &change.files, &message, &options.authorship, options.time)
-        .await?;
-    let Some(commit) = commit else {
-        return Ok(Ok(Outcome::Unchanged { tip: change.base.clone() }));
-    };
-    if let Some(outcome) = pull_request::land(options, &commit, branch, edits).await? {
-        return Ok(Ok(outcome));
-    }
-    let pause = pace.lost(&change.base).map_err(|error| failed(options, branch, error))?;
-    emit(Event::Raced { attempt: pace.attempts() });
-    tokio::time::sleep(pause).await;
-    Ok(Err(None))
 }
 
 fn failed(options: &SetOptions<'_>, branch: &str, error: LandError) -> SetError {

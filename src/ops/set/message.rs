@@ -1,6 +1,7 @@
 //! What the commit and the pull request of a change say.
 
 use super::{Edited, SetOptions};
+use crate::git;
 use crate::ops::AskedBy;
 use crate::promotion::{Record, RecordedSource, overrides};
 
@@ -37,6 +38,23 @@ pub(super) fn body(options: &SetOptions<'_>, edits: &[Edited]) -> String {
 pub(super) fn source(options: &SetOptions<'_>, service: &str) -> Option<RecordedSource> {
     let ours = || options.source.as_ref().map(RecordedSource::from);
     options.origins.get(service).cloned().or_else(ours)
+}
+
+/// Returns the whole commit message: a subject, why, and `records` as trailers.
+pub(super) fn whole(options: &SetOptions<'_>, edits: &[Edited], records: &[Record]) -> String {
+    let trailers: Vec<_> = records.iter().flat_map(Record::trailers).collect();
+    let trailers: Vec<(&str, &str)> =
+        trailers.iter().map(|(key, value)| (*key, value.as_str())).collect();
+    git::message(&subject(options), &body(options, edits), &trailers)
+}
+
+/// Returns what goes on record where other changes are pending: theirs, then what the options ask for.
+pub(super) fn pending(
+    options: &SetOptions<'_>,
+    edits: &[Edited],
+    others: &[Record],
+) -> Vec<Record> {
+    others.iter().cloned().chain(records(options, edits)).collect()
 }
 
 /// Returns what goes on record, one an image.

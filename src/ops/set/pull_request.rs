@@ -1,63 +1,331 @@
-//! A change by a pull request: the environment's own branch, and the one that is open for it.
+//! A change by a pull request: one for each environment, brought up to date in place.
+//!
+//! The environment's own branch has one commit on top of the base: all that is pending. What other
+//! services have pending is taken over from the commit that is there, as its trailers say.
 
-use super::{Outcome, PullRequests, SetError, SetOptions, message, rendered_diff};
-use crate::git::{CommitId, GitError, Push};
-use crate::github::PullRequest;
-use crate::ops::Edited;
-use crate::promotion::checklist;
+use super::api::{change, pause, tip_of};
+use super::edit::Change;
+use super::store::{Made, Put, Store, commit_id};
+use super::{
+    Edited, Merging, Outcome, PullRequests, SetError, SetOptions, SetReport, description, message,
+};
+use crate::git::{CommitId, OWN_BRANCHES, Pace};
+use crate::github::{self, OpenPull, Opened, PullRequest};
+use crate::image::{ImageReference, PinnedImage};
+use crate::kustomize::{FileTree, MemoryTree};
+use crate::ops::{Emit, Event, hold, stated_image};
+use crate::promotion::Record;
 
-/// How much of the rendered difference is shown, in bytes; GitHub takes 65,536 characters in all.
-const MOST_RENDERED: usize = 48 << 10;
-
-/// Pushes the commit to the environment's own branch and opens a pull request, or brings the one
-/// that is open up to date. Returns `None` if that branch moved meanwhile.
+/// Commits all that is pending to the environment's own branch, and opens a pull request for it or
+/// brings the one that is open up to date.
 pub(super) async fn land(
     options: &SetOptions<'_>,
-    commit: &CommitId,
-    base: &str,
-    edits: &[Edited],
-) -> Result<Option<Outcome>, SetError> {
-    let no_github = || SetError::NoPullRequests {
-        environment: options.environment.name.clone(),
-        remote: options.manifests.remote.clone(),
-    };
-    let PullRequests { client, owner, repository } = options.pull_requests.ok_or_else(no_github)?;
-    let head = options.environment.proposal_branch();
-    let expected = match options.manifests.repository.fetch(Some(&head)).await {
-        Ok(tip) => Some(tip),
-        Err(GitError::NoBranch { .. }) => None,
-        Err(error) => return Err(error.into()),
-    };
-    let pushed = options.manifests.repository.push(commit, &head, expected.as_ref()).await?;
-    if pushed == Push::Raced {
-        return Ok(None);
+    store: &dyn Store,
+    emit: Emit<'_>,
+) -> Result<SetReport, SetError> {
+    let base = store.base().await?;
+    let mut pace = Pace::new(options.deadline);
+    let (mut options, mut superseded) = (options.clone(), Vec::new());
+    loop {
+        let tip = tip_of(store, &base, &options).await?;
+        let Change { files, edits } = change(&options, store, &tip, emit).await?;
+        let holds = store.holds(&options, emit).await?;
+        let stopping = hold::stopping(&options, &holds, &edits);
+        if !stopping.is_empty() {
+            let outcome = Outcome::Held { holds: stopping };
+            return Ok(report(&options, edits, superseded, outcome));
+        }
+        let newer = store.superseded(&options, &tip, &edits).await?;
+        options = options.without(&newer);
+        superseded.extend(newer);
+        let landed = if options.images.is_empty() {
+            Some((edits, Outcome::Superseded))
+        } else if options.dry_run {
+            let nothing = files.0.is_empty();
+            let outcome = if nothing { Outcome::Unchanged { tip } } else { Outcome::DryRun };
+            return Ok(report(&options, edits, superseded, outcome));
+        } else {
+            let on = options.pull_requests.ok_or_else(|| no_github(&options))?;
+            let update = Update::begin(&options, on, store, &base, tip.clone()).await?;
+            update.land(emit).await?
+        };
+        match landed {
+            Some((edits, outcome)) => {
+                if matches!(outcome, Outcome::PullRequest { .. }) {
+                    hold::release_after(&options, &holds, &edits, emit).await;
+                }
+                return Ok(report(&options, edits, superseded, outcome));
+            }
+            None => pause(&options, &mut pace, &base, &tip, emit).await?,
+        }
     }
-    let request = PullRequest {
-        owner: owner.to_owned(),
-        repository: repository.to_owned(),
-        head: head.clone(),
-        base: base.to_owned(),
-        title: message::subject(options),
-        body: body(options, edits),
-    };
-    let opened = client.open_or_update_pull_request(&request).await;
-    let opened = opened.map_err(|source| SetError::PullRequest { head: head.clone(), source })?;
-    Ok(Some(Outcome::PullRequest { number: opened.number, url: opened.url, head }))
 }
 
-fn body(options: &SetOptions<'_>, edits: &[Edited]) -> String {
-    let images = options
-        .images
-        .iter()
-        .map(|(service, image)| format!("- **{}**: `{image}`\n", service.name));
-    let diffs = edits.iter().filter(|edit| !edit.diff.is_empty());
-    let diffs = diffs.map(|edit| format!("```diff\n{}```\n", edit.diff));
-    let (images, diffs): (String, String) = (images.collect(), diffs.collect());
-    let gates = match checklist(&options.verdicts) {
-        gates if gates.is_empty() => gates,
-        gates => format!("{gates}\n"),
-    };
-    let rendered = edits.iter().filter_map(|edit| edit.rendered.as_ref());
-    let rendered = rendered_diff(rendered, MOST_RENDERED);
-    format!("{images}\n{gates}{diffs}\n{rendered}")
+fn report(
+    options: &SetOptions<'_>,
+    mut edits: Vec<Edited>,
+    superseded: Vec<super::Superseded>,
+    outcome: Outcome,
+) -> SetReport {
+    edits.retain(|edit| options.sets(&edit.service));
+    SetReport { environment: options.environment.name.clone(), edits, superseded, outcome }
+}
+
+fn no_github(options: &SetOptions<'_>) -> SetError {
+    let (environment, remote) = (&options.environment.name, &options.manifests.remote);
+    SetError::NoPullRequests { environment: environment.clone(), remote: remote.clone() }
+}
+
+/// One attempt to bring the environment's branch and its pull request up to date.
+struct Update<'a> {
+    options: &'a SetOptions<'a>,
+    on: PullRequests<'a>,
+    store: &'a dyn Store,
+    /// The branch that is merged into, and where it is.
+    base: &'a str,
+    tip: CommitId,
+    /// The environment's own branch, and where it is.
+    head: String,
+    at: Option<CommitId>,
+    /// How the commit there was made, if there is a pull request for it.
+    made: Option<Made>,
+    /// The pull requests that are open.
+    open: Vec<OpenPull>,
+}
+
+/// What came of an attempt: what was changed, and the outcome.
+type Landed = (Vec<Edited>, Outcome);
+
+impl<'a> Update<'a> {
+    async fn begin(
+        options: &'a SetOptions<'a>,
+        on: PullRequests<'a>,
+        store: &'a dyn Store,
+        base: &'a str,
+        tip: CommitId,
+    ) -> Result<Self, SetError> {
+        let head = options.environment.proposal_branch();
+        let open = on.client.open_pull_requests(on.owner, on.repository).await?;
+        let at = store.tip(&head).await?;
+        let made = match &at {
+            // What stands on a branch without a pull request is not pending: it was merged, or closed.
+            Some(at) if open.iter().any(|pull| pull.head == head) => store.made(at).await?,
+            _ => None,
+        };
+        Ok(Self { options, on, store, base, tip, head, at, made, open })
+    }
+
+    fn open(&self) -> Option<&OpenPull> {
+        self.open.iter().find(|pull| pull.head == self.head)
+    }
+
+    /// Returns the records that the environment's branch has.
+    fn recorded(&self) -> Vec<Record> {
+        let trailers = self.made.as_ref().map_or(&[][..], |made| &made.trailers);
+        let mut records = Record::read(trailers);
+        records.retain(|record| record.environment == self.options.environment.name);
+        records
+    }
+
+    /// Returns what came of it, or `None` if a branch moved meanwhile.
+    async fn land(&self, emit: Emit<'_>) -> Result<Option<Landed>, SetError> {
+        let carried = self.carried(emit).await?;
+        let images = carried.iter().map(|(_, image)| image.clone());
+        let images = images.chain(self.options.images.iter().cloned()).collect();
+        let all = SetOptions { images, ..self.options.clone() };
+        let Change { files, edits } = change(&all, self.store, &self.tip, emit).await?;
+        if files.0.is_empty() {
+            self.close(emit).await?;
+            return Ok(Some((edits, Outcome::Unchanged { tip: self.tip.clone() })));
+        }
+        let carried: Vec<Record> = carried.into_iter().map(|(record, _)| record).collect();
+        let Some(commit) = self.commit(&all, &files, &edits, &carried).await? else {
+            return Ok(None);
+        };
+        let opened = self.open_or_update(&all, &edits, &carried).await?;
+        self.supersede(&opened, emit).await;
+        let (merging, merged) = match self.merge(&opened, &commit, emit).await? {
+            None => (None, None),
+            Some(github::Merging::Merged { commit }) => {
+                (Some(Merging::Merged), Some(commit_id(&commit)?))
+            }
+            Some(github::Merging::Queued) => (Some(Merging::Queued), None),
+            Some(github::Merging::Enabled) => (Some(Merging::Enabled), None),
+            Some(github::Merging::Overtaken) => (Some(Merging::Overtaken), None),
+        };
+        let (number, url, head) = (opened.number, opened.url, self.head.clone());
+        Ok(Some((edits, Outcome::PullRequest { number, url, head, merging, merged })))
+    }
+
+    /// Returns what other services have pending and what still holds: of a service whose image has
+    /// changed on the base since, the base has the newer word.
+    async fn carried(
+        &self,
+        emit: Emit<'_>,
+    ) -> Result<Vec<(Record, (&'a crate::config::Service, PinnedImage))>, SetError> {
+        let recorded = self.recorded();
+        let others = recorded.into_iter().filter(|record| !self.options.sets(&record.service));
+        let others: Vec<Record> = others.collect();
+        if others.is_empty() {
+            return Ok(Vec::new());
+        }
+        let parent = self.made.as_ref().and_then(|made| made.parent.as_ref());
+        let before = match parent {
+            Some(parent) => Some(self.store.tree(parent).await?),
+            None => None,
+        };
+        let now = self.store.tree(&self.tip).await?;
+        let mut carried = Vec::new();
+        for record in others {
+            let stale = |reason: &str| {
+                let what = format!("the pending {} of `{}`", record.image, record.service);
+                emit(Event::Warning(format!("{what} is left out of the pull request: {reason}")));
+            };
+            let Some(service) = self.on.services.get(&record.service) else {
+                stale("deployctl.yaml has no such service any more");
+                continue;
+            };
+            let Some(image) = pinned(&record.image) else {
+                stale("it has no digest");
+                continue;
+            };
+            let stated = |tree: &dyn FileTree| {
+                let stated = stated_image(tree, self.options.environment, service);
+                stated.ok().and_then(|stated| stated.pinned().ok())
+            };
+            let on_base = stated(&*now);
+            if on_base.as_ref() == Some(&image) {
+                continue;
+            }
+            if before.as_ref().is_some_and(|before| stated(&**before) != on_base) {
+                stale("somebody has changed it on the branch since");
+                continue;
+            }
+            let images = vec![(service, image.clone())];
+            let alone = SetOptions { images, ..self.options.clone() };
+            match change(&alone, self.store, &self.tip, emit).await {
+                Ok(_) => carried.push((record, (service, image))),
+                Err(error @ SetError::BeyondApi { .. }) => return Err(error),
+                Err(error) => stale(&error.to_string()),
+            }
+        }
+        Ok(carried)
+    }
+
+    /// Returns the commit on the environment's branch with all that is pending: the one that is there
+    /// if it says so already, so that approvals of it hold. `None` if a branch moved meanwhile.
+    async fn commit(
+        &self,
+        all: &SetOptions<'_>,
+        files: &MemoryTree,
+        edits: &[Edited],
+        carried: &[Record],
+    ) -> Result<Option<CommitId>, SetError> {
+        if let (Some(at), Some(_)) = (&self.at, self.open())
+            && self.recorded() == message::pending(self.options, edits, carried)
+            && self.has(at, files).await?
+        {
+            return Ok(Some(at.clone()));
+        }
+        let message = message::whole(all, edits, &message::pending(self.options, edits, carried));
+        let put = Put {
+            base: &self.tip,
+            files,
+            message: &message,
+            branch: &self.head,
+            expected: self.at.as_ref(),
+        };
+        self.store.put(&put).await
+    }
+
+    /// Returns whether the commit has these files, as they are.
+    async fn has(&self, commit: &CommitId, files: &MemoryTree) -> Result<bool, SetError> {
+        let tree = self.store.tree(commit).await?;
+        let same = |(path, bytes): (&camino::Utf8PathBuf, &Vec<u8>)| {
+            tree.read(path).is_ok_and(|found| found.as_ref() == Some(bytes))
+        };
+        Ok(files.0.iter().all(same))
+    }
+
+    async fn open_or_update(
+        &self,
+        all: &SetOptions<'_>,
+        edits: &[Edited],
+        carried: &[Record],
+    ) -> Result<Opened, SetError> {
+        let request = PullRequest {
+            owner: self.on.owner.to_owned(),
+            repository: self.on.repository.to_owned(),
+            head: self.head.clone(),
+            base: self.base.to_owned(),
+            title: message::subject(all),
+            body: description::body(all, edits, &message::pending(self.options, edits, carried)),
+        };
+        let opened = self.on.client.open_or_update_pull_request(&request).await;
+        let head = self.head.clone();
+        opened.map_err(|source| SetError::PullRequest { head, source })
+    }
+
+    /// Closes the environment's pull request if there is one: the base has all of it.
+    async fn close(&self, emit: Emit<'_>) -> Result<(), SetError> {
+        let Some(open) = self.open() else { return Ok(()) };
+        let comment = format!(
+            "Nothing is pending for `{}` any more: `{}` states it already.",
+            self.options.environment.name, self.base
+        );
+        self.close_with(open, &comment, emit).await;
+        Ok(())
+    }
+
+    /// Closes the pull requests of other branches that deployctl has opened for the environment.
+    async fn supersede(&self, by: &Opened, emit: Emit<'_>) {
+        let marker = description::marker(&self.options.environment.name);
+        let other = |pull: &&OpenPull| {
+            pull.head != self.head
+                && pull.head.starts_with(OWN_BRANCHES)
+                && pull.body.contains(&marker)
+        };
+        for pull in self.open.iter().filter(other) {
+            let comment = format!("Superseded by #{}.", by.number);
+            self.close_with(pull, &comment, emit).await;
+        }
+    }
+
+    async fn close_with(&self, pull: &OpenPull, comment: &str, emit: Emit<'_>) {
+        let PullRequests { client, owner, repository, .. } = self.on;
+        let closed = client.close_pull_request(owner, repository, pull.number, comment).await;
+        if let Err(error) = closed {
+            // It says nothing that is wrong, and the next run closes it.
+            emit(Event::Warning(error.to_string()));
+        }
+    }
+
+    /// Has the pull request merged where that is wanted, and no gate is shut.
+    async fn merge(
+        &self,
+        opened: &Opened,
+        commit: &CommitId,
+        emit: Emit<'_>,
+    ) -> Result<Option<github::Merging>, SetError> {
+        let PullRequests { client, owner, repository, auto_merge, .. } = self.on;
+        if !auto_merge {
+            return Ok(None);
+        }
+        if let Some(shut) = self.options.verdicts.iter().find(|verdict| verdict.is_closed()) {
+            let text =
+                format!("pull request #{} is not merged: gate `{}`", opened.number, shut.gate);
+            emit(Event::Warning(format!("{text} is shut: {}", shut.why)));
+            return Ok(None);
+        }
+        let (number, url) = (opened.number, opened.url.clone());
+        let merged =
+            client.merge_when_ready((owner, repository), number, self.base, commit.as_str()).await;
+        Ok(Some(merged.map_err(|source| SetError::Merge { number, url, source })?))
+    }
+}
+
+/// Returns the image that a record says, if it has a digest.
+fn pinned(text: &str) -> Option<PinnedImage> {
+    let ImageReference { name, tag, digest } = text.parse().ok()?;
+    Some(PinnedImage { name, tag, digest: digest? })
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::health::Health;
 use crate::image;
 use crate::lint::Severity;
-use crate::ops::{self, Basis, Outcome, StepOutcome};
+use crate::ops::{self, Basis, Merging, Outcome, StepOutcome};
 use crate::pipeline::Pipeline;
 use crate::promotion::{Hold, Override, Record, Verdict};
 use crate::report::{HealthReport, VerifyReport};
@@ -121,6 +121,9 @@ struct PullRequest {
     number: u64,
     url: String,
     head: String,
+    /// `merged`, `queued`, `enabled` or `overtaken`, where it was to be merged.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    merging: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -237,9 +240,15 @@ fn set_fields(report: &ops::SetReport) -> Set {
         Outcome::DryRun => ("dry-run", None, None),
         Outcome::Held { .. } => ("held", None, None),
         Outcome::Pushed { branch, .. } => ("pushed", Some(branch.clone()), None),
-        Outcome::PullRequest { number, url, head } => {
+        Outcome::PullRequest { number, url, head, merging, .. } => {
             let (number, url, head) = (*number, url.clone(), head.clone());
-            ("pull-request", None, Some(PullRequest { number, url, head }))
+            let merging = merging.as_ref().map(|merging| match merging {
+                Merging::Merged => "merged",
+                Merging::Queued => "queued",
+                Merging::Enabled => "enabled",
+                Merging::Overtaken => "overtaken",
+            });
+            ("pull-request", None, Some(PullRequest { number, url, head, merging }))
         }
     };
     let services = report.edits.iter().map(|edit| SetService {

@@ -1,34 +1,17 @@
 //! An App: its proof, its installation, its token.
 
-use std::process::Command;
-
 use deployctl::github::{Client, GithubError};
 use deployctl::system::Environment;
 use secrecy::ExposeSecret as _;
 
 use super::Shop;
-use crate::support::github::TOKEN;
-use crate::support::peer;
+use crate::support::github::{TOKEN, app_key};
 
 const SHA: &str = "6dcb09b5b57875f334f61aebed695e2e4193db5e";
 
-/// Returns a private key in PEM, and the public one as the server needs it.
-fn key() -> Option<(String, Vec<u8>)> {
-    let openssl = peer("openssl")?;
-    let folder = tempfile::TempDir::new().unwrap();
-    let file = folder.path().join("key.pem");
-    let made = Command::new(openssl).args(["genrsa", "-traditional", "-out"]).arg(&file).output();
-    assert!(made.unwrap().status.success());
-    let pem = std::fs::read_to_string(&file).unwrap();
-    use rustls::pki_types::pem::PemObject as _;
-    let der = rustls::pki_types::PrivatePkcs1KeyDer::from_pem_slice(pem.as_bytes()).unwrap();
-    let pair = ring::signature::RsaKeyPair::from_der(der.secret_pkcs1_der()).unwrap();
-    Some((pem, pair.public().as_ref().to_vec()))
-}
-
 #[tokio::test]
 async fn an_app_gets_itself_a_token_once() {
-    let (Some(shop), Some((pem, public))) = (Shop::start().await, key()) else { return };
+    let (Some(shop), Some((pem, public))) = (Shop::start().await, app_key()) else { return };
     shop.github.hub().app = Some(public);
     let one_line = pem.replace('\n', "\\n");
     for key in [pem, one_line] {

@@ -24,6 +24,10 @@ pub(crate) struct Hub {
     /// Whether a merge queue guards `main`, and whether the repository allows auto-merge.
     pub(crate) merge_queue: bool,
     pub(crate) allows_auto_merge: bool,
+    /// The state of a pull request that is opened.
+    pub(crate) merge_state: &'static str,
+    /// How many commits through the API find that somebody else was faster.
+    pub(crate) races: u32,
     /// The public key of the App that may ask, in DER, and the repositories that it is installed in.
     pub(crate) app: Option<Vec<u8>>,
     pub(crate) tokens: Vec<String>,
@@ -119,6 +123,8 @@ impl Hub {
             verified: Vec::new(),
             merge_queue: false,
             allows_auto_merge: true,
+            merge_state: "BLOCKED",
+            races: 0,
             app: None,
             tokens: vec![TOKEN.to_owned()],
             asked: Vec::new(),
@@ -149,6 +155,16 @@ impl Hub {
                 self.merge(index);
             }
         }
+    }
+
+    /// Makes a commit on `branch` that changes nothing.
+    pub(crate) fn commit_to(&self, branch: &str) {
+        let repository = self.repository();
+        let tip = repository.find_commit(self.tip(branch).unwrap()).unwrap();
+        let who = git2::Signature::now("Somebody", "else@example.com").unwrap();
+        let name = format!("refs/heads/{branch}");
+        let tree = tip.tree().unwrap();
+        repository.commit(Some(&name), &who, &who, "faster\n", &tree, &[&tip]).unwrap();
     }
 
     /// Merges the pull request at `index` and returns the commit; the head's files win.

@@ -18,6 +18,8 @@ use wiremock::{Mock, MockServer, Request, Respond, ResponseTemplate};
 pub(crate) use hub::{Fault, Hub, Pull};
 use openapi::{OpenApi, Operation};
 
+use crate::support::peer;
+
 /// The token that is let in.
 pub(crate) const TOKEN: &str = "canary-ghs-91c2";
 
@@ -34,6 +36,23 @@ pub(super) struct Reply {
     status: u16,
     headers: Vec<(String, String)>,
     body: Value,
+}
+
+/// Returns a private key in PEM, and the public one as the server needs it.
+pub(crate) fn app_key() -> Option<(String, Vec<u8>)> {
+    let openssl = peer("openssl")?;
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("key.pem");
+    let made = std::process::Command::new(openssl)
+        .args(["genrsa", "-traditional", "-out"])
+        .arg(&file)
+        .output();
+    assert!(made.unwrap().status.success());
+    let pem = std::fs::read_to_string(&file).unwrap();
+    use rustls::pki_types::pem::PemObject as _;
+    let der = rustls::pki_types::PrivatePkcs1KeyDer::from_pem_slice(pem.as_bytes()).unwrap();
+    let pair = ring::signature::RsaKeyPair::from_der(der.secret_pkcs1_der()).unwrap();
+    Some((pem, pair.public().as_ref().to_vec()))
 }
 
 impl GithubServer {
@@ -99,6 +118,8 @@ fn answer(hub: &mut Hub, request: &Request) -> Reply {
         None if path == "/api/graphql" && request.method.as_str() == "POST" => {
             graphql_answer(hub, request)
         }
+        // Where git asks, there is nothing to be had.
+        None if path.ends_with("/info/refs") => Reply::not_found(),
         None => hub.unexpected(format!("{} {path}: nothing is there", request.method)),
     }
 }

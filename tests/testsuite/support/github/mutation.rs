@@ -9,7 +9,8 @@ use super::hub::{Hub, Pull};
 
 /// Returns a short name of a request: `query`, or `mutation` and the field.
 pub(super) fn name(document: &str) -> String {
-    let known = ["createCommitOnBranch", "enablePullRequestAutoMerge", "enqueuePullRequest"];
+    let known =
+        ["createCommitOnBranch", "enablePullRequestAutoMerge", "enqueuePullRequest", "updateRefs"];
     match known.iter().find(|field| document.contains(*field)) {
         Some(field) => format!("mutation {field}"),
         None => "query".to_owned(),
@@ -25,6 +26,7 @@ pub(super) fn resolve(hub: &mut Hub, field: &str, arguments: &Value) -> Result<V
         }
         "createCommitOnBranch" => create_commit(hub, input),
         "enablePullRequestAutoMerge" => enable_auto_merge(hub, input),
+        "updateRefs" => update_refs(hub, input),
         "enqueuePullRequest" => enqueue(hub, input),
         other => panic!("this server does not answer `{other}`"),
     }
@@ -125,6 +127,10 @@ fn create_commit(hub: &mut Hub, input: &Value) -> Result<Value, Refused> {
     }
     let branch = branch["branchName"].as_str().unwrap().to_owned();
     let missing = || refused("NOT_FOUND", "No ref with that name");
+    if hub.races > 0 {
+        hub.races -= 1;
+        hub.commit_to(&branch);
+    }
     let tip = hub.tip(&branch).ok_or_else(missing)?;
     let expected = input["expectedHeadOid"].as_str().unwrap();
     if tip.to_string() != expected {
@@ -161,4 +167,35 @@ fn create_commit(hub: &mut Hub, input: &Value) -> Result<Value, Refused> {
         "clientMutationId": null,
         "commit": {"__typename": "Commit", "oid": id.to_string()},
     }))
+}
+
+/// All of them, or none.
+fn update_refs(hub: &mut Hub, input: &Value) -> Result<Value, Refused> {
+    let repository = hub.repository();
+    let updates = input["refUpdates"].as_array().unwrap();
+    for update in updates {
+        let (name, before) = (update["name"].as_str().unwrap(), update["beforeOid"].as_str());
+        let at = repository.refname_to_id(name).unwrap_or(git2::Oid::ZERO_SHA1).to_string();
+        if before.is_some_and(|before| before != at) {
+            let message = format!("Reference cannot be updated: {name} is at {at}");
+            return Err(refused("UNPROCESSABLE", &message));
+        }
+    }
+    for update in updates {
+        let name = update["name"].as_str().unwrap();
+        let after = git2::Oid::from_str(update["afterOid"].as_str().unwrap()).unwrap();
+        let head = name.strip_prefix("refs/heads/").unwrap().to_owned();
+        if after.is_zero() {
+            repository.find_reference(name).unwrap().delete().unwrap();
+        } else {
+            repository.reference(name, after, true, "api").unwrap();
+        }
+        // GitHub closes a pull request whose branch is gone or has no news.
+        let base = repository.refname_to_id("refs/heads/main").unwrap();
+        let news = !after.is_zero() && repository.graph_ahead_behind(after, base).unwrap().0 > 0;
+        for pull in hub.pulls.iter_mut().filter(|pull| pull.open && pull.head == head) {
+            pull.open = news;
+        }
+    }
+    Ok(json!({"__typename": "UpdateRefsPayload", "clientMutationId": null}))
 }

@@ -96,7 +96,6 @@ pub(super) fn answer(
                 "id": id, "sha": body["ref"], "ref": body["ref"],
                 "task": body["task"].as_str().unwrap_or("deploy"),
                 "environment": body["environment"], "description": body["description"],
-                "payload": body["payload"],
             });
             hub.deployments.push(deployment.clone());
             Reply::new(201, over(example(201), deployment))
@@ -192,7 +191,13 @@ fn open_pull(hub: &mut Hub, body: &Value, example: Value) -> Reply {
         return Reply::invalid("body is too long (maximum is 65536 characters)");
     }
     let number = 7 + hub.pulls.len() as u64;
-    let pull = Pull { title: text("title"), body: text("body"), base, ..Pull::open(number, &head) };
+    let pull = Pull {
+        title: text("title"),
+        body: text("body"),
+        base,
+        merge_state: hub.merge_state,
+        ..Pull::open(number, &head)
+    };
     hub.pulls.push(pull.clone());
     Reply::new(201, over(example, pull_json(hub, &pull)))
 }
@@ -302,6 +307,13 @@ fn commit(hub: &Hub, sha: &str, example: Value) -> Reply {
         "sha": sha,
         "message": commit.message().unwrap_or_default(),
         "tree": {"sha": commit.tree_id().to_string()},
+        "parents": commit
+            .parent_ids()
+            .map(|id| {
+                let url = "https://git.example.com/api/v3/git/commits";
+                json!({"sha": id.to_string(), "url": url, "html_url": url})
+            })
+            .collect::<Vec<_>>(),
     });
     Reply::new(200, over(example, own))
 }

@@ -1,0 +1,156 @@
+//! `write: api`: read and committed through GitHub's API, without a clone.
+
+use super::market::{DIGEST, Market, OTHER};
+use crate::support::git_server::HttpGitServer;
+use crate::support::github::{Fault, GithubServer, TOKEN, app_key};
+
+const API: &str = ", write: api";
+const COMMIT: &str = "mutation createCommitOnBranch";
+
+/// Returns a market whose repository git can't reach.
+async fn without_git(prod: &str) -> Option<Market> {
+    let mut market = Market::start(API, prod).await?;
+    let world = std::mem::replace(&mut market.world, crate::support::World::new());
+    market.world = world.with("GIT_CONFIG_COUNT", "");
+    Some(market)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_is_made_and_signed_by_github() {
+    let Some(market) = without_git("").await else { return };
+    let answer = market.set("ranking", &format!(":1.4@{DIGEST}"));
+    assert_eq!(
+        (&answer["outcome"], &answer["commit"]),
+        (&"pushed".into(), &market.commit("main").into())
+    );
+    assert_eq!(market.github.hub().verified, [market.commit("main")]);
+    assert!(market.prod("main", "ranking").contains("newTag: \"1.4\" # now"));
+    let message = market.git.git(&["log", "-1", "--format=%B", "main"]);
+    assert!(message.starts_with("Deploy ranking 1.4 to prod\n\nranking: was "), "{message}");
+    assert!(message.contains("\n\nDeployctl-Service: ranking\n"), "{message}");
+    let asked = market.github.asked();
+    let unlike = |name: &&String| !name.contains("/git/blobs/");
+    assert_eq!(
+        asked.iter().filter(unlike).collect::<Vec<_>>(),
+        [
+            "GET /repos/{owner}/{repo}/git/ref/{ref}",
+            "GET /repos/{owner}/{repo}/git/commits/{commit_sha}",
+            "GET /repos/{owner}/{repo}/git/trees/{tree_sha}",
+            COMMIT,
+        ]
+    );
+    assert_eq!(market.set("ranking", &format!(":1.4@{DIGEST}"))["outcome"], "unchanged");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_comes_second_makes_the_change_anew() {
+    let Some(market) = without_git("").await else { return };
+    market.github.hub().races = 2;
+    market.set("ranking", &format!(":1.4@{DIGEST}"));
+    assert_eq!(market.git.git(&["rev-list", "--count", "main"]), "4\n");
+    assert!(market.prod("main", "ranking").contains("newTag: \"1.4\""));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_whose_answer_is_lost_is_found() {
+    let Some(market) = without_git("").await else { return };
+    let lost = Fault { done: true, ..Fault::once(COMMIT, 502, "Server Error") };
+    market.github.hub().faults.push(lost);
+    let answer = market.set("ranking", &format!(":1.4@{DIGEST}"));
+    assert_eq!(answer["commit"], market.commit("main"));
+    assert_eq!(market.git.git(&["rev-list", "--count", "main"]), "2\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_request_is_kept_up_to_date_without_git_too() {
+    let Some(market) = without_git("    via: pull-request\n").await else { return };
+    market.set("ranking", &format!(":1.4@{DIGEST}"));
+    market.set("search", &format!(":2.0@{OTHER}"));
+    let head = "deployctl/prod";
+    assert!(market.prod(head, "ranking").contains("newTag: \"1.4\""));
+    assert!(market.prod(head, "search").contains("newTag: \"2.0\""));
+    assert_eq!(market.git.git(&["rev-list", "--count", "main..deployctl/prod"]), "1\n");
+    assert_eq!(market.git.git(&["branch", "--format=%(refname:short)"]), "deployctl/prod\nmain\n");
+    let hub = market.github.hub();
+    assert_eq!(hub.pulls.len(), 1);
+    assert!(hub.pulls[0].open && hub.verified.contains(&market.commit(head)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_promotion_is_committed_through_the_api_too() {
+    let Some(market) = Market::start(API, "").await else { return };
+    let image = format!("ranking=:1.4@{DIGEST}");
+    market.world.ok(&["set", "--env", "dev", &image]);
+    let ran = market.world.run(&["promote", "ranking", "--to", "prod", "--unproven"]);
+    assert_eq!(ran.code, 0, "{ran:#?}");
+    assert!(market.prod("main", "ranking").contains("newTag: \"1.4\""));
+    assert_eq!(market.github.hub().verified.len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_app_s_token_is_git_s_too() {
+    let Some(server) = HttpGitServer::start("x-access-token", TOKEN) else { return };
+    let Some((pem, public)) = app_key() else { return };
+    let git = server.repository.path();
+    let Some(github) = GithubServer::start(git.as_std_path()).await else { return };
+    github.hub().app = Some(public);
+    // The repository of a GitHub has an owner.
+    std::os::unix::fs::symlink(git.parent().unwrap(), git.with_file_name("shop")).unwrap();
+    let repo = server.url().replace("/manifests.git", "/shop/manifests.git");
+    let config = format!(
+        "version: 1\nmanifests: {{repo: '{repo}', branch: main}}\nenvironments: {{dev: {{overlay: dev}}}}\nservices: {{web: {{image: registry.example.com/web}}}}\n"
+    );
+    let world = crate::support::World::new()
+        .with("GITHUB_API_URL", &github.api())
+        .with("DEPLOYCTL_GITHUB_APP_ID", "1234")
+        .with("DEPLOYCTL_GITHUB_APP_PRIVATE_KEY", &pem)
+        .with("DEPLOYCTL_LOG", "trace");
+    world.write("deployctl.yaml", &config);
+    let ran = world.run(&["history", "--env", "dev", "web"]);
+    assert_eq!(ran.code, 0, "{ran:#?}");
+    assert!(!format!("{ran:?}").contains(TOKEN) && !format!("{ran:?}").contains("PRIVATE KEY"));
+    assert_eq!(github.asked().len(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_api_can_not_do_is_done_by_git_and_told() {
+    let Some(market) = Market::start(API, "").await else { return };
+    let path = "apps/ranking/overlays/prod/kustomization.yaml";
+    let blob = market.git.git(&["rev-parse", &format!("main:{path}")]);
+    let index = market.git.path().join("by-hand");
+    let git = |arguments: &[&str]| {
+        let output = std::process::Command::new("git")
+            .args(arguments)
+            .current_dir(market.git.path())
+            .env("GIT_INDEX_FILE", &index)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    git(&["read-tree", "main"]);
+    git(&["update-index", "--cacheinfo", &format!("100755,{},{path}", blob.trim())]);
+    let tree = git(&["write-tree"]);
+    let commit = market.git.git(&["commit-tree", &tree, "-p", "main", "-m", "x"]);
+    market.git.git(&["update-ref", "refs/heads/main", commit.trim()]);
+
+    let image = format!("ranking=:1.4@{DIGEST}");
+    let ran = market.world.run(&["set", "--env", "prod", &image]);
+    assert_eq!(ran.code, 0, "{ran:#?}");
+    let warning = format!("can't make the commit: `{path}` is not a plain file; it is made by git");
+    assert!(ran.stderr.contains(&warning), "{ran:#?}");
+    let entry = market.git.git(&["ls-tree", "main", path]);
+    assert!(entry.starts_with("100755 "), "{entry}");
+    assert!(market.prod("main", "ranking").contains("newTag: \"1.4\""));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn elsewhere_there_is_no_api() {
+    let shop = super::shop::Shop::new();
+    let config =
+        shop.world.read("deployctl.yaml").replace("branch: main", "branch: main, write: api");
+    shop.world.write("deployctl.yaml", &config);
+    let ran = shop.world.run(&["set", "--env", "dev", &format!("ranking=:1.4@{DIGEST}")]);
+    assert_eq!(ran.code, 2, "{ran:#?}");
+    assert!(ran.stderr.contains("is not a GitHub repository, so there is no API"), "{ran:#?}");
+}
