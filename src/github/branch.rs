@@ -3,11 +3,13 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::GithubError;
 use super::client::Client;
+use super::history::{Parent, Said};
 use super::slug::Slug;
 use super::tree::ApiTree;
 use crate::kustomize::MemoryTree;
@@ -15,17 +17,23 @@ use crate::kustomize::MemoryTree;
 /// One repository, through the API.
 #[derive(Debug, Clone)]
 pub struct Branches<'a> {
-    client: &'a Client,
-    slug: Slug,
+    pub(super) client: &'a Client,
+    pub(super) slug: Slug,
 }
 
 /// A commit as far as it is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ApiCommit {
+    /// Its id.
+    pub id: String,
+    /// Name and mail address of who wrote it.
+    pub author: (String, String),
+    /// When it was committed.
+    pub time: Timestamp,
     /// The whole message.
     pub message: String,
-    /// The first parent.
-    pub parent: Option<String>,
+    /// Its parents.
+    pub parents: Vec<String>,
 }
 
 /// What came of the wish to move a branch.
@@ -49,9 +57,10 @@ struct Object {
 
 #[derive(Deserialize)]
 struct Commit {
-    message: String,
+    #[serde(flatten)]
+    said: Said,
     tree: Object,
-    parents: Vec<Object>,
+    parents: Vec<Parent>,
 }
 
 const COMMIT: &str = "mutation ($input: CreateCommitOnBranchInput!) {
@@ -118,9 +127,8 @@ impl Branches<'_> {
     ///
     /// Fails if there is none, or GitHub is out of reach or refuses.
     pub async fn commit(&self, id: &str) -> Result<ApiCommit, GithubError> {
-        let Commit { message, parents, .. } = self.read(id).await?;
-        let parent = parents.into_iter().next().map(|parent| parent.sha);
-        Ok(ApiCommit { message, parent })
+        let Commit { said, parents, .. } = self.read(id).await?;
+        Ok(ApiCommit::of(id.to_owned(), said, parents))
     }
 
     /// Returns the files of the commit `id`. Their contents are read when they are asked for.
@@ -203,7 +211,7 @@ impl Branches<'_> {
         let tip = self.tip(branch).await?;
         let Some(tip) = tip.filter(|tip| tip != expected) else { return Ok(None) };
         let found = self.commit(&tip).await?;
-        let ours = found.parent.as_deref() == Some(expected)
+        let ours = found.parents.first().is_some_and(|parent| parent == expected)
             && found.message.trim_end() == message.trim_end();
         // Somebody else's on top of ours, or instead of it: made anew, a change that is there
         // already changes nothing.
@@ -278,7 +286,7 @@ fn update(branch: &str, before: Option<&str>, after: &str) -> Value {
 }
 
 /// Returns `name` as steps of a path; what could end a step or the path is percent-encoded.
-fn escaped(name: &str) -> String {
+pub(super) fn escaped(name: &str) -> String {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'/');
     name.bytes()
         .map(|b| if plain(b) { char::from(b).to_string() } else { format!("%{b:02X}") })

@@ -13,6 +13,7 @@ mod credentials;
 mod deployment;
 mod error;
 mod graphql;
+mod history;
 mod merge;
 mod pull_request;
 mod review;

@@ -34,34 +34,42 @@ async fn push(
 ) -> Result<SetReport, SetError> {
     let branch = store.base().await?;
     let mut pace = Pace::new(options.deadline);
+    let (mut options, mut superseded) = (options.clone(), Vec::new());
     loop {
-        let tip = tip_of(store, &branch, options).await?;
-        let Change { files, edits } = change(options, store, &tip, emit).await?;
-        let report = |outcome| SetReport {
-            environment: options.environment.name.clone(),
-            edits: edits.clone(),
-            superseded: Vec::new(),
-            outcome,
+        let tip = tip_of(store, &branch, &options).await?;
+        let Change { files, edits } = change(&options, store, &tip, emit).await?;
+        let holds = store.holds(&options, emit).await?;
+        let stopping = hold::stopping(&options, &holds, &edits);
+        let newer = match stopping.is_empty() {
+            true => store.superseded(&options, &tip, &edits).await?,
+            false => Vec::new(),
         };
-        let holds = store.holds(options, emit).await?;
-        let stopping = hold::stopping(options, &holds, &edits);
-        if !stopping.is_empty() {
-            return Ok(report(Outcome::Held { holds: stopping }));
+        if !newer.is_empty() {
+            options = options.without(&newer);
+            superseded.extend(newer);
+            continue;
         }
-        if files.0.is_empty() {
-            return Ok(report(Outcome::Unchanged { tip }));
-        }
-        if options.dry_run {
-            return Ok(report(Outcome::DryRun));
-        }
-        let message = message::whole(options, &edits, &message::records(options, &edits));
-        let (base, expected) = (&tip, Some(&tip));
-        let put = Put { base, files: &files, message: &message, branch: &branch, expected };
-        if let Some(commit) = store.put(&put).await? {
-            hold::release_after(options, &holds, &edits, emit).await;
-            return Ok(report(Outcome::Pushed { commit, branch }));
-        }
-        pause(options, &mut pace, &branch, &tip, emit).await?;
+        let outcome = if !stopping.is_empty() {
+            Outcome::Held { holds: stopping }
+        } else if options.images.is_empty() {
+            Outcome::Superseded
+        } else if files.0.is_empty() {
+            Outcome::Unchanged { tip }
+        } else if options.dry_run {
+            Outcome::DryRun
+        } else {
+            let message = message::whole(&options, &edits, &message::records(&options, &edits));
+            let (base, expected) = (&tip, Some(&tip));
+            let put = Put { base, files: &files, message: &message, branch: &branch, expected };
+            let Some(commit) = store.put(&put).await? else {
+                pause(&options, &mut pace, &branch, &tip, emit).await?;
+                continue;
+            };
+            hold::release_after(&options, &holds, &edits, emit).await;
+            Outcome::Pushed { commit, branch }
+        };
+        let environment = options.environment.name.clone();
+        return Ok(SetReport { environment, edits, superseded, outcome });
     }
 }
 

@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 
 use super::{Edited, SetError, SetOptions, Superseded, superseded};
-use crate::git::{CommitId, CommitTree, GitError, Push};
-use crate::github::{ApiTree, Branches, Moved};
+use crate::git::{Commit, CommitId, CommitTree, GitError, Identity, Push};
+use crate::github::{ApiCommit, ApiTree, Branches, Moved};
 use crate::kustomize::{FileTree, MemoryTree};
 use crate::ops::{Emit, Event, hold};
 use crate::promotion::Hold;
@@ -161,17 +161,21 @@ impl Store for ApiStore<'_> {
 
     async fn made(&self, commit: &CommitId) -> Result<Option<Made>, SetError> {
         let commit = self.branches.commit(commit.as_str()).await?;
-        let parent = commit.parent.map(|id| commit_id(&id)).transpose()?;
+        let parent = commit.parents.first().map(|id| commit_id(id)).transpose()?;
         Ok(Some(Made { trailers: crate::git::trailers(&commit.message), parent }))
     }
 
     async fn superseded(
         &self,
-        _: &SetOptions<'_>,
-        _: &CommitId,
-        _: &[Edited],
+        options: &SetOptions<'_>,
+        tip: &CommitId,
+        edits: &[Edited],
     ) -> Result<Vec<Superseded>, SetError> {
-        Ok(Vec::new())
+        let Some(since) = superseded::since(options, edits) else { return Ok(Vec::new()) };
+        let limit = superseded::MOST_COMMITS;
+        let commits = self.branches.since(tip.as_str(), since, limit).await?;
+        let commits: Result<Vec<Commit>, SetError> = commits.into_iter().map(commit).collect();
+        Ok(superseded::by(&commits?, options, edits).await)
     }
 
     async fn holds(&self, options: &SetOptions<'_>, emit: Emit<'_>) -> Result<Vec<Hold>, SetError> {
@@ -198,6 +202,11 @@ impl Store for ApiStore<'_> {
             Moved::Raced => Ok(None),
         }
     }
+}
+
+fn commit(commit: ApiCommit) -> Result<Commit, SetError> {
+    let ApiCommit { id, author: (name, email), time, message, .. } = commit;
+    Ok(Commit { id: commit_id(&id)?, author: Identity { name, email }, time, message })
 }
 
 pub(super) fn commit_id(text: &str) -> Result<CommitId, SetError> {

@@ -19,7 +19,7 @@ pub struct Superseded {
 }
 
 /// No more commits of the branch are looked at.
-const MOST_COMMITS: usize = 512;
+pub(super) const MOST_COMMITS: usize = 512;
 
 /// How far the clocks of two machines may be apart.
 const SKEW: SignedDuration = SignedDuration::from_mins(10);
@@ -30,29 +30,49 @@ pub(super) async fn superseded(
     tip: &CommitId,
     edits: &[Edited],
 ) -> Result<Vec<Superseded>, SetError> {
-    if options.allow_older {
-        return Ok(Vec::new());
-    }
-    let changed = edits.iter().filter(|edit| !edit.diff.is_empty());
-    let known = changed.filter_map(|edit| Some((edit, message::source(options, &edit.service)?)));
-    let known: Vec<(&Edited, RecordedSource)> = known.collect();
-    // What was committed before an image's source was can't be built from a newer one.
-    let times = known.iter().map(|(_, source)| source.time.unwrap_or(options.time));
-    let Some(oldest) = times.min() else { return Ok(Vec::new()) };
-    let since = oldest.checked_sub(SKEW).unwrap_or(Timestamp::MIN);
+    let Some(since) = since(options, edits) else { return Ok(Vec::new()) };
     let commits = options.manifests.repository.since(tip, since, MOST_COMMITS).await?;
+    Ok(by(&commits, options, edits).await)
+}
+
+/// Returns since when commits of the branch may have newer images; `None`: none can.
+pub(super) fn since(options: &SetOptions<'_>, edits: &[Edited]) -> Option<Timestamp> {
+    if options.allow_older {
+        return None;
+    }
+    // What was committed before an image's source was can't be built from a newer one.
+    let times = known(options, edits).map(|(_, source)| source.time.unwrap_or(options.time));
+    let oldest = times.min()?;
+    Some(oldest.checked_sub(SKEW).unwrap_or(Timestamp::MIN))
+}
+
+/// Returns those services of `edits` that `commits`, newest first, have newer images of.
+pub(super) async fn by(
+    commits: &[Commit],
+    options: &SetOptions<'_>,
+    edits: &[Edited],
+) -> Vec<Superseded> {
     let mut superseded = Vec::new();
-    for (edit, source) in &known {
-        let Some(by) = standing(&commits, &edit.service, &options.environment.name) else {
+    for (edit, source) in known(options, edits) {
+        let Some(by) = standing(commits, &edit.service, &options.environment.name) else {
             continue;
         };
-        let relation = relation(options, source, &by).await;
-        if is_superseded(Some(source), options.time, &by, relation) {
+        let relation = relation(options, &source, &by).await;
+        if is_superseded(Some(&source), options.time, &by, relation) {
             let (service, image) = (edit.service.clone(), edit.image.to_string());
             superseded.push(Superseded { service, image, by });
         }
     }
-    Ok(superseded)
+    superseded
+}
+
+/// Returns what changes and is built from a known commit.
+fn known<'a>(
+    options: &SetOptions<'_>,
+    edits: &'a [Edited],
+) -> impl Iterator<Item = (&'a Edited, RecordedSource)> {
+    let changed = edits.iter().filter(|edit| !edit.diff.is_empty());
+    changed.filter_map(|edit| Some((edit, message::source(options, &edit.service)?)))
 }
 
 /// Returns the newest record of `service` in `environment` in `commits`, newest first.

@@ -1,8 +1,19 @@
 //! `write: api`: read and committed through GitHub's API, without a clone.
 
 use super::market::{DIGEST, Market, OTHER};
-use crate::support::git_server::HttpGitServer;
+use crate::support::git_server::{HttpGitServer, git};
 use crate::support::github::{Fault, GithubServer, TOKEN, app_key};
+
+/// Commits in the checkout that images are built from, at this second, and returns the id.
+fn source_commit(market: &Market, message: &str, second: u32) -> String {
+    let (path, time) = (market.world.path(), format!("{second} +0000"));
+    let mut command = std::process::Command::new("git");
+    command.args(["-c", "user.name=Ada", "-c", "user.email=ada@example.com", "commit", "-q"]);
+    command.args(["--allow-empty", "-m", message]).current_dir(path);
+    let dates = [("GIT_COMMITTER_DATE", &time), ("GIT_AUTHOR_DATE", &time)];
+    assert!(command.envs(dates).status().unwrap().success());
+    git(path, &["rev-parse", "HEAD"]).trim().to_owned()
+}
 
 const API: &str = ", write: api";
 const COMMIT: &str = "mutation createCommitOnBranch";
@@ -62,6 +73,41 @@ async fn a_commit_whose_answer_is_lost_is_found() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_older_run_does_not_take_back_what_a_newer_one_has_deployed() {
+    for prod in ["", "    via: pull-request\n"] {
+        let Some(market) = without_git(prod).await else { return };
+        let path = market.world.path();
+        git(path, &["init", "-q", "-b", "main", "."]);
+        let one = source_commit(&market, "one", 1_700_000_000);
+        // The clock of whoever made the newer one is behind: ancestry outranks it.
+        let two = source_commit(&market, "two", 1_699_999_990);
+        market.set("ranking", &format!(":two@{OTHER}"));
+        if !prod.is_empty() {
+            let mut hub = market.github.hub();
+            hub.open_pull("deployctl/prod").unwrap().auto_merge = true;
+            hub.all_is_well();
+        }
+        // So much happens on the branch that GitHub tells it on several pages.
+        (0..120).for_each(|_| market.github.hub().commit_to("main"));
+        git(path, &["checkout", "-q", &one]);
+        let before = market.commit("main");
+        let answer = market.set("ranking", &format!(":one@{DIGEST}"));
+        assert_eq!(
+            (&answer["superseded"], &answer["outcome"]),
+            (&true.into(), &"superseded".into())
+        );
+        assert_eq!(answer["supersededBy"][0]["sourceCommit"], two.as_str());
+        assert_eq!(market.commit("main"), before);
+        // The other service goes on by itself.
+        let ran = [format!("ranking=:one@{DIGEST}"), format!("search=:one@{DIGEST}")];
+        market.world.ok(&["set", "--env", "prod", &ran[0], &ran[1]]);
+        let branch = if prod.is_empty() { "main" } else { "deployctl/prod" };
+        assert!(market.prod(branch, "ranking").contains("newTag: \"two\""));
+        assert!(market.prod(branch, "search").contains("newTag: \"one\""));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_pull_request_is_kept_up_to_date_without_git_too() {
     let Some(market) = without_git("    via: pull-request\n").await else { return };
     market.set("ranking", &format!(":1.4@{DIGEST}"));
@@ -91,11 +137,11 @@ async fn a_promotion_is_committed_through_the_api_too() {
 async fn the_app_s_token_is_git_s_too() {
     let Some(server) = HttpGitServer::start("x-access-token", TOKEN) else { return };
     let Some((pem, public)) = app_key() else { return };
-    let git = server.repository.path();
-    let Some(github) = GithubServer::start(git.as_std_path()).await else { return };
+    let served = server.repository.path();
+    let Some(github) = GithubServer::start(served.as_std_path()).await else { return };
     github.hub().app = Some(public);
     // The repository of a GitHub has an owner.
-    std::os::unix::fs::symlink(git.parent().unwrap(), git.with_file_name("shop")).unwrap();
+    std::os::unix::fs::symlink(served.parent().unwrap(), served.with_file_name("shop")).unwrap();
     let repo = server.url().replace("/manifests.git", "/shop/manifests.git");
     let config = format!(
         "version: 1\nmanifests: {{repo: '{repo}', branch: main}}\nenvironments: {{dev: {{overlay: dev}}}}\nservices: {{web: {{image: registry.example.com/web}}}}\n"

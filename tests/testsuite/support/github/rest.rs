@@ -61,6 +61,10 @@ pub(super) fn answer(
         "GET /repos/{owner}/{repo}/git/commits/{commit_sha}" => {
             commit(hub, operation.value("commit_sha"), example(200))
         }
+        "GET /repos/{owner}/{repo}/commits" => commits(hub, &query, &example(200)),
+        "GET /repos/{owner}/{repo}/git/matching-refs/{ref}" => {
+            matching_refs(hub, operation.value("ref"))
+        }
         "GET /repos/{owner}/{repo}/git/trees/{tree_sha}" => {
             tree(hub, operation.value("tree_sha"), query("recursive").is_some())
         }
@@ -299,23 +303,65 @@ fn known_commit(repository: &git2::Repository, sha: &str) -> Option<git2::Oid> {
     repository.find_commit(id).ok().map(|commit| commit.id())
 }
 
+fn matching_refs(hub: &Hub, prefix: &str) -> Reply {
+    let repository = hub.repository();
+    let references = repository.references_glob(&format!("refs/{prefix}*")).unwrap();
+    let json = |it: Result<git2::Reference<'_>, git2::Error>| {
+        let it = it.unwrap();
+        reference_json(it.name().unwrap(), it.target().unwrap())
+    };
+    let mut found: Vec<Value> = references.map(json).collect();
+    found.sort_by_key(|it| it["ref"].to_string());
+    Reply::new(200, found.into())
+}
+
+fn said(commit: &git2::Commit<'_>) -> Value {
+    let person = |who: &git2::Signature<'_>| {
+        let date = jiff::Timestamp::from_second(who.when().seconds()).unwrap().to_string();
+        json!({"name": who.name().unwrap(), "email": who.email().unwrap(), "date": date})
+    };
+    let url = "https://git.example.com/api/v3/git/commits";
+    let parent = |id: git2::Oid| json!({"sha": id.to_string(), "url": url, "html_url": url});
+    json!({
+        "message": commit.message().unwrap_or_default(),
+        "author": person(&commit.author()),
+        "committer": person(&commit.committer()),
+        "tree": {"sha": commit.tree_id().to_string()},
+        "parents": commit.parent_ids().map(parent).collect::<Vec<_>>(),
+    })
+}
+
 fn commit(hub: &Hub, sha: &str, example: Value) -> Reply {
     let repository = hub.repository();
     let Some(id) = known_commit(&repository, sha) else { return Reply::not_found() };
-    let commit = repository.find_commit(id).unwrap();
-    let own = json!({
-        "sha": sha,
-        "message": commit.message().unwrap_or_default(),
-        "tree": {"sha": commit.tree_id().to_string()},
-        "parents": commit
-            .parent_ids()
-            .map(|id| {
-                let url = "https://git.example.com/api/v3/git/commits";
-                json!({"sha": id.to_string(), "url": url, "html_url": url})
-            })
-            .collect::<Vec<_>>(),
-    });
+    let mut own = said(&repository.find_commit(id).unwrap());
+    own["sha"] = sha.into();
     Reply::new(200, over(example, own))
+}
+
+fn commits(hub: &Hub, query: &dyn Fn(&str) -> Option<String>, example: &Value) -> Reply {
+    let repository = hub.repository();
+    let number = |name: &str| query(name).map(|text| text.parse::<usize>().unwrap());
+    let Some(tip) = query("sha").and_then(|sha| known_commit(&repository, &sha)) else {
+        return Reply::not_found();
+    };
+    let since: jiff::Timestamp = query("since").unwrap().parse().unwrap();
+    let mut walk = repository.revwalk().unwrap();
+    walk.set_sorting(git2::Sort::TIME).unwrap();
+    walk.push(tip).unwrap();
+    let all = walk.map(|id| repository.find_commit(id.unwrap()).unwrap());
+    let size = number("per_page").unwrap_or(30).min(100);
+    let page = all
+        .filter(|commit| commit.time().seconds() >= since.as_second())
+        .skip((number("page").unwrap_or(1) - 1) * size)
+        .take(size);
+    let json = |commit: git2::Commit<'_>| {
+        let mut said = said(&commit);
+        let parents = said.as_object_mut().unwrap().remove("parents").unwrap();
+        let own = json!({"sha": commit.id().to_string(), "commit": said, "parents": parents});
+        over(example.clone(), own)
+    };
+    Reply::new(200, page.map(json).collect())
 }
 
 fn tree(hub: &Hub, sha: &str, recursive: bool) -> Reply {
