@@ -90,13 +90,21 @@ pub(super) async fn in_force(
 /// Returns the holds on the services of a change, for which a pipeline stops and a person's change
 /// releases them. A rollback asks for none.
 pub(super) async fn of_change(options: &SetOptions<'_>) -> Result<Vec<Hold>, GitError> {
-    if matches!(options.asked_by, AskedBy::Rollback { .. }) {
+    let services = asked_about(options);
+    if services.is_empty() {
         return Ok(Vec::new());
     }
-    let services: Vec<&str> = options.images.iter().map(|(s, _)| s.name.as_str()).collect();
     let ledgers = options.manifests.repository.ledgers();
     let held = in_force(&ledgers, &options.environment.name, &services).await?;
     Ok(held.into_values().collect())
+}
+
+/// Returns the services whose holds matter to a change.
+pub(super) fn asked_about<'a>(options: &SetOptions<'a>) -> Vec<&'a str> {
+    match options.asked_by {
+        AskedBy::Rollback { .. } => Vec::new(),
+        _ => options.images.iter().map(|(service, _)| service.name.as_str()).collect(),
+    }
 }
 
 /// Returns those of `holds` that stop the change: it is a pipeline's, and would change what is held.

@@ -6,8 +6,9 @@ use super::{Edited, SetError, SetOptions, Superseded, superseded};
 use crate::git::{Commit, CommitId, CommitTree, GitError, Identity, Push};
 use crate::github::{ApiCommit, ApiTree, Branches, Moved};
 use crate::kustomize::{FileTree, MemoryTree};
-use crate::ops::{Emit, Event, hold};
-use crate::promotion::Hold;
+use crate::ops::{AskedBy, Emit, Event, hold};
+use crate::promotion::ledger::hold_ledger;
+use crate::promotion::{Hold, HoldEntry};
 
 /// Branches, commits and their files.
 #[async_trait]
@@ -179,13 +180,14 @@ impl Store for ApiStore<'_> {
     }
 
     async fn holds(&self, options: &SetOptions<'_>, emit: Emit<'_>) -> Result<Vec<Hold>, SetError> {
-        // They are references that the API does not list; git asks for them without a clone.
-        match hold::of_change(options).await {
+        match self.holds_on(&hold::asked_about(options), &options.environment.name).await {
             Ok(holds) => Ok(holds),
-            Err(error) => {
+            // A person's change goes on whatever is held, and only would have released it.
+            Err(error) if options.asked_by == AskedBy::Person => {
                 emit(Event::Warning(format!("not checked whether a hold stands: {error}")));
                 Ok(Vec::new())
             }
+            Err(error) => Err(error),
         }
     }
 
@@ -201,6 +203,20 @@ impl Store for ApiStore<'_> {
             Moved::To(commit) => Ok(Some(commit_id(&commit)?)),
             Moved::Raced => Ok(None),
         }
+    }
+}
+
+impl ApiStore<'_> {
+    async fn holds_on(&self, services: &[&str], environment: &str) -> Result<Vec<Hold>, SetError> {
+        let mut holds = Vec::new();
+        for service in services {
+            let name = format!("deployctl/{}", hold_ledger(environment, service));
+            let Some(newest) = self.branches.at_reference(&name).await? else { continue };
+            if let Some(HoldEntry::Set(hold)) = hold::read(&commit(newest)?) {
+                holds.push(hold);
+            }
+        }
+        Ok(holds)
     }
 }
 

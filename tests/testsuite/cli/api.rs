@@ -1,6 +1,7 @@
 //! `write: api`: read and committed through GitHub's API, without a clone.
 
 use super::market::{DIGEST, Market, OTHER};
+use super::rollback::ran;
 use crate::support::git_server::{HttpGitServer, git};
 use crate::support::github::{Fault, GithubServer, TOKEN, app_key};
 
@@ -16,6 +17,7 @@ fn source_commit(market: &Market, message: &str, second: u32) -> String {
 }
 
 const API: &str = ", write: api";
+const HOLDS: &str = "GET /repos/{owner}/{repo}/git/matching-refs/{ref}";
 const COMMIT: &str = "mutation createCommitOnBranch";
 
 /// Returns a market whose repository git can't reach.
@@ -47,6 +49,7 @@ async fn a_commit_is_made_and_signed_by_github() {
             "GET /repos/{owner}/{repo}/git/ref/{ref}",
             "GET /repos/{owner}/{repo}/git/commits/{commit_sha}",
             "GET /repos/{owner}/{repo}/git/trees/{tree_sha}",
+            HOLDS,
             COMMIT,
         ]
     );
@@ -70,6 +73,45 @@ async fn a_commit_whose_answer_is_lost_is_found() {
     let answer = market.set("ranking", &format!(":1.4@{DIGEST}"));
     assert_eq!(answer["commit"], market.commit("main"));
     assert_eq!(market.git.git(&["rev-list", "--count", "main"]), "2\n");
+}
+
+/// Puts a commit without files on the ledger of holds of a service in `prod`.
+fn hold(market: &Market, service: &str, state: &str) {
+    let tree = market.git.git(&["hash-object", "-t", "tree", "-w", "/dev/null"]);
+    let message = format!(
+        "Hold {service} in prod\n\nDeployctl-Service: {service}\nDeployctl-Environment: prod\nDeployctl-Image: registry.example.com/shop/{service}:1\nDeployctl-Hold: {state}\n"
+    );
+    let commit = market.git.git(&["commit-tree", tree.trim(), "-m", &message]);
+    let name = format!("refs/deployctl/holds/prod/{service}");
+    market.git.git(&["update-ref", &name, commit.trim()]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_keeps_pipelines_out_without_git_too() {
+    let Some(market) = without_git("").await else { return };
+    let image = format!("ranking=:1.4@{DIGEST}");
+    let pipeline = || {
+        let mut command = market.world.command(&["set", "--env", "prod", &image]);
+        ran(command.env("CI", "true"))
+    };
+    // Another service's, whose name begins alike.
+    hold(&market, "ranking-two", "set");
+    hold(&market, "ranking", "set");
+    let held = pipeline();
+    assert_eq!(held.code, 3, "{held:#?}");
+    assert!(market.prod("main", "ranking").contains("newTag: \"1\""));
+    hold(&market, "ranking", "released");
+    // Who can't tell whether a hold stands does not go on; a person is told.
+    market.github.hub().faults = vec![Fault::once(HOLDS, 403, "Resource not accessible")];
+    let blind = pipeline();
+    assert_eq!(blind.code, 1, "{blind:#?}");
+    assert!(blind.stderr.contains("read `refs/deployctl/holds/prod/ranking`"), "{blind:#?}");
+    market.github.hub().faults = vec![Fault::once(HOLDS, 403, "Resource not accessible")];
+    let dry = market.world.run(&["set", "--env", "prod", &image, "--dry-run"]);
+    assert_eq!(dry.code, 0, "{dry:#?}");
+    assert!(dry.stderr.contains("warning: not checked whether a hold stands"), "{dry:#?}");
+    assert_eq!(pipeline().code, 0);
+    assert!(market.prod("main", "ranking").contains("newTag: \"1.4\""));
 }
 
 #[tokio::test(flavor = "multi_thread")]

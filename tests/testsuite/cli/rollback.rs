@@ -68,7 +68,7 @@ fn pipeline_sets(shop: &Shop, letter: char) -> Ran {
     ran(command.env("CI", "true"))
 }
 
-fn ran(command: &mut std::process::Command) -> Ran {
+pub(super) fn ran(command: &mut std::process::Command) -> Ran {
     let output = command.output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     let code = output.status.code().unwrap_or(-1);
