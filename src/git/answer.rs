@@ -209,7 +209,9 @@ pub(super) fn pushed(
         Some((_, _, summary)) => {
             let told = summary.split_once('(').map_or(summary, |(_, reason)| reason);
             let told = printable(told.trim_end_matches(')'));
-            Err(refused(remote, branch, told, stderr))
+            let is_incomplete = told == INCOMPLETE;
+            let refused = refused(remote, branch, told, stderr);
+            if is_incomplete { Ok(Pushed::Unclear(refused)) } else { Err(refused) }
         }
         None => match failure("push", remote, stderr) {
             error @ GitError::Unreachable { .. } => Ok(Pushed::Unclear(error)),
@@ -297,6 +299,11 @@ const RACES: &[&str] = &[
     "reference already exists",
 ];
 
+/// The reason by which git says that not all objects have arrived. The sender may have died, or its
+/// cache been thrown away meanwhile, so that another try can help; a remote that can't store them
+/// says so each time.
+const INCOMPLETE: &str = "unpacker error";
+
 fn is_race(summary: &str) -> bool {
     RACES.iter().any(|reason| summary.contains(reason))
 }
@@ -348,6 +355,10 @@ mod tests {
     fn a_lost_answer_is_unclear() {
         let row = "!\tabc:refs/heads/main\t[remote failure] (remote failed to report status)";
         assert!(push(row, "").starts_with("unclear"));
+        let row = "!\tabc:refs/heads/main\t[remote rejected] (unpacker error)";
+        let stderr = "remote: fatal: write error: No space left on device\n";
+        let told = push(row, stderr);
+        assert!(told.starts_with("unclear") && told.contains("No space left"), "{told}");
         assert!(push("", "fatal: the remote end hung up unexpectedly\n").starts_with("unclear"));
     }
 

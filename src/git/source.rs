@@ -64,7 +64,7 @@ impl Source {
             sha: self.commit.to_string(),
             author: self.author.name.clone(),
             email: self.author.email.clone(),
-            date: self.authored.clone(),
+            date: Some(self.authored.clone()),
             subject: self.subject.clone(),
             body: self.body.clone(),
             repository: self.remote.clone(),

@@ -29,7 +29,7 @@ use crate::git::{Authorship, CommitId, GitError};
 use crate::github::{self, Branches, GithubError};
 use crate::image::PinnedImage;
 use crate::kustomize::{FileTree, MemoryTree, Swallowed};
-use crate::promotion::{Hold, RecordedSource, Verdict};
+use crate::promotion::{Hold, RecordedSource, ReferenceCommit, Verdict};
 use crate::render::Renderer;
 use crate::target::TargetError;
 
@@ -117,22 +117,18 @@ pub struct PullRequests<'a> {
 /// The commit that an image was built from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceCommit {
-    /// Its id.
-    pub id: String,
+    /// The commit, as Argo CD is told of it.
+    pub reference: ReferenceCommit,
     /// When it was committed.
     pub time: Timestamp,
-    /// The first line of its message.
-    pub subject: String,
-    /// The repository it is in, without credentials.
-    pub remote: Option<String>,
     /// The root of its checkout on this machine.
     pub root: Option<Utf8PathBuf>,
 }
 
 impl From<&SourceCommit> for RecordedSource {
     fn from(source: &SourceCommit) -> Self {
-        let (commit, repository) = (source.id.clone(), source.remote.clone());
-        Self { commit, repository, time: Some(source.time) }
+        let ReferenceCommit { sha, repository, .. } = source.reference.clone();
+        Self { commit: sha, repository, time: Some(source.time) }
     }
 }
 

@@ -3,18 +3,21 @@
 //! from the Code to the Environment").
 
 use jiff::Zoned;
+use jiff::tz::TimeZone;
+
+use super::RecordedSource;
 
 /// A commit of the sources.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReferenceCommit {
     /// Its id.
     pub sha: String,
-    /// The author's name.
+    /// The author's name; empty if it is not known.
     pub author: String,
     /// The author's mail address.
     pub email: String,
     /// When the author made it, in the author's time zone.
-    pub date: Zoned,
+    pub date: Option<Zoned>,
     /// The first line of its message.
     pub subject: String,
     /// The rest of its message.
@@ -38,10 +41,25 @@ impl ReferenceCommit {
             ("Argocd-reference-commit-subject", Some(one_line(&self.subject))),
             ("Argocd-reference-commit-body", json(&self.body)),
             ("Argocd-reference-commit-repourl", url),
-            ("Argocd-reference-commit-date", Some(date(&self.date))),
+            ("Argocd-reference-commit-date", self.date.as_ref().map(date)),
         ];
         let stated = |(key, value): (_, Option<String>)| Some((key, value?));
         trailers.into_iter().filter_map(stated).filter(|(_, value)| !value.is_empty()).collect()
+    }
+}
+
+impl From<&RecordedSource> for ReferenceCommit {
+    /// Returns what a record knows of the commit.
+    fn from(source: &RecordedSource) -> Self {
+        Self {
+            sha: source.commit.clone(),
+            author: String::new(),
+            email: String::new(),
+            date: source.time.map(|time| time.to_zoned(TimeZone::UTC)),
+            subject: String::new(),
+            body: String::new(),
+            repository: source.repository.clone(),
+        }
     }
 }
 
@@ -97,7 +115,7 @@ mod tests {
             sha: "3f2a91c0d4e53f2a91c0d4e53f2a91c0d4e53f2a".to_owned(),
             author: "Ada Lovelace".to_owned(),
             email: "ada@example.com".to_owned(),
-            date: "2025-06-09T13:50:18-04:00[-04:00]".parse().unwrap(),
+            date: Some("2025-06-09T13:50:18-04:00[-04:00]".parse().unwrap()),
             subject: "Rank by score".to_owned(),
             body: "It says \"rank\".\n\nFixes #12.\n".to_owned(),
             repository: Some("https://git.example.com/shop/ranking".to_owned()),
@@ -131,7 +149,7 @@ mod tests {
             subject: "a\nX: y\u{85}".to_owned(),
             body: " \n".to_owned(),
             repository: Some("git@git.example.com:shop/ranking.git".to_owned()),
-            date: "2025-06-09T13:50:18Z[UTC]".parse().unwrap(),
+            date: Some("2025-06-09T13:50:18Z[UTC]".parse().unwrap()),
             ..commit()
         };
         insta::assert_snapshot!(told(&commit), @r#"
@@ -144,6 +162,20 @@ mod tests {
             assert_eq!(url(folder), None);
         }
         assert_eq!(address("Ada", "nobody"), None);
+    }
+
+    #[test]
+    fn a_record_tells_what_it_knows() {
+        let source = RecordedSource {
+            commit: "3f2a91c0d4e5".to_owned(),
+            repository: Some("https://git.example.com/shop/ranking".to_owned()),
+            time: Some("2025-06-09T13:50:18Z".parse().unwrap()),
+        };
+        insta::assert_snapshot!(told(&ReferenceCommit::from(&source)), @r#"
+        sha: 3f2a91c0d4e5
+        repourl: https://git.example.com/shop/ranking
+        date: 2025-06-09T13:50:18Z
+        "#);
     }
 
     #[test]

@@ -234,8 +234,7 @@ impl OnGithub {
 }
 
 fn source_commit(source: Source) -> SourceCommit {
-    let Source { root, commit, time, subject, remote, .. } = source;
-    SourceCommit { id: commit.to_string(), time, subject, remote, root: Some(root) }
+    SourceCommit { reference: source.reference(), time: source.time, root: Some(source.root) }
 }
 
 /// Returns the service and the pinned image that `SERVICE=REF` says.

@@ -120,7 +120,10 @@ impl Queue {
     pub(super) fn waiting(&self, branch: &str, own: &str) -> Vec<Waiting> {
         let prefix = format!("{}-", short(branch));
         let mut found: Vec<(SystemTime, Waiting)> = Vec::new();
-        for name in self.names() {
+        // An answer is looked at after the change that it is about: both may go.
+        let mut names = self.names();
+        names.sort_by_key(|name| name.ends_with(".answer"));
+        for name in names {
             let Some((stem, state)) = name.split_once('.') else { continue };
             if stem.is_empty() {
                 self.remove_if_old(&name);
@@ -129,8 +132,9 @@ impl Queue {
                 continue;
             }
             match state {
-                "change" | "taken" if !self.exists(stem, "answer") => {
-                    found.extend(self.living(&name, branch, state == "taken"));
+                "change" | "taken" => {
+                    let living = self.living(&name, branch, state == "taken");
+                    found.extend(living.filter(|_| !self.exists(stem, "answer")));
                 }
                 "answer" if !self.exists(stem, "change") && !self.exists(stem, "taken") => {
                     self.remove(&name);
@@ -290,4 +294,24 @@ fn bounded(file: &File) -> Option<Vec<u8>> {
     let mut bytes = Vec::new();
     file.take(MAX_BYTES + 1).read_to_end(&mut bytes).ok()?;
     (bytes.len() as u64 <= MAX_BYTES).then_some(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::staged::tests::staged;
+    use super::*;
+
+    #[test]
+    fn an_answer_that_a_dead_process_did_not_hear_goes_with_its_change() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = Utf8Path::from_path(folder.path()).unwrap().join("queue");
+        let queue = Queue::open(&dir).unwrap();
+        for (id, state) in [("1", "change"), ("2", "taken")] {
+            let dead = staged(id, "web");
+            queue.write(&format!("{}.{state}", stem(&dead)), &dead.to_json()).unwrap();
+            queue.write(&format!("{}.answer", stem(&dead)), b"{}").unwrap();
+        }
+        assert!(queue.waiting("main", "own").is_empty());
+        assert_eq!(queue.names(), Vec::<String>::new());
+    }
 }

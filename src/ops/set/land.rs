@@ -11,7 +11,6 @@ use super::{Outcome, SetError, SetOptions, SetReport, Superseded, message, super
 use crate::git::{CommitId, GitError, LandError, Landing, Pace, PendingChange, Repository};
 use crate::kustomize::MemoryTree;
 use crate::ops::{Edited, Emit, Event, hold};
-use crate::promotion::Record;
 
 pub(super) async fn land(options: &SetOptions<'_>, emit: Emit<'_>) -> Result<SetReport, SetError> {
     let repository = &options.manifests.repository;
@@ -156,7 +155,7 @@ fn pending(
     edits: &[Edited],
 ) -> PendingChange {
     let records = message::records(options, edits);
-    let trailers = records.iter().flat_map(Record::trailers);
+    let trailers = message::trailers(options, &records).into_iter();
     PendingChange {
         base,
         files,

@@ -3,7 +3,7 @@
 use super::{Edited, SetOptions};
 use crate::git;
 use crate::ops::AskedBy;
-use crate::promotion::{Record, RecordedSource, overrides};
+use crate::promotion::{Record, RecordedSource, ReferenceCommit, overrides};
 
 /// Returns for example `Deploy ranking 3f2a91c0d4e5 to dev`.
 pub(super) fn subject(options: &SetOptions<'_>) -> String {
@@ -29,7 +29,7 @@ pub(super) fn body(options: &SetOptions<'_>, edits: &[Edited]) -> String {
     let lines = lines.collect::<Vec<_>>().join("\n");
     match (&options.source, &options.asked_by) {
         (_, AskedBy::Rollback { reason: Some(reason) }) => format!("{reason}\n\n{lines}"),
-        (Some(source), _) => format!("{}\n\n{lines}", source.subject),
+        (Some(source), _) => format!("{}\n\n{lines}", source.reference.subject),
         (None, _) => lines,
     }
 }
@@ -42,10 +42,31 @@ pub(super) fn source(options: &SetOptions<'_>, service: &str) -> Option<Recorded
 
 /// Returns the whole commit message: a subject, why, and `records` as trailers.
 pub(super) fn whole(options: &SetOptions<'_>, edits: &[Edited], records: &[Record]) -> String {
-    let trailers: Vec<_> = records.iter().flat_map(Record::trailers).collect();
+    let trailers = trailers(options, records);
     let trailers: Vec<(&str, &str)> =
         trailers.iter().map(|(key, value)| (*key, value.as_str())).collect();
     git::message(&subject(options), &body(options, edits), &trailers)
+}
+
+/// Returns the trailers of a commit with `records`: them, and where all images are of one source
+/// commit, that commit as Argo CD reads it.
+pub(super) fn trailers(
+    options: &SetOptions<'_>,
+    records: &[Record],
+) -> Vec<(&'static str, String)> {
+    let reference = match records.iter().map(|record| &record.source).collect::<Vec<_>>()[..] {
+        [Some(first), ref others @ ..]
+            if others.iter().all(|other| other.as_ref() == Some(first)) =>
+        {
+            let ours = options.source.as_ref().map(|source| &source.reference);
+            let ours = ours.filter(|ours| ours.sha == first.commit).cloned();
+            Some(ours.unwrap_or_else(|| first.into()))
+        }
+        // Argo CD knows one commit a commit.
+        _ => None,
+    };
+    let records = records.iter().flat_map(Record::trailers);
+    records.chain(reference.iter().flat_map(ReferenceCommit::trailers)).collect()
 }
 
 /// Returns what goes on record where other changes are pending: theirs, then what the options ask for.

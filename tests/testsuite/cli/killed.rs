@@ -124,7 +124,7 @@ fn converges(world: &World, manifests: &GitServer) {
         assert!(manifests.file("main", &overlay(service)).contains("newTag: last\n"), "{service}");
     }
     assert!(world.ok(&arguments).starts_with("unchanged: "));
-    manifests.git(&["fsck", "--strict"]);
+    manifests.fsck_at_rest();
     let queue = world.path().join("home/.cache/deployctl/git");
     let folders = queue.read_dir_utf8().unwrap().map(|entry| entry.unwrap().into_path());
     let queue = folders.filter(|path| path.as_str().contains(".queue-")).collect::<Vec<_>>();

@@ -55,6 +55,7 @@ fn the_dev_pipeline_builds_sets_and_tells() {
     let message = shop.manifests.git(&["log", "-1", "--format=%B", "main"]);
     assert!(message.contains("\n\nRank by price\n\n"), "{message}");
     assert!(message.contains(&format!("\nDeployctl-Source-Commit: {head}\n")), "{message}");
+    assert!(message.contains(&format!("\nArgocd-reference-commit-sha: {head}\n")), "{message}");
     assert!(shop.overlay("dev").contains(&format!("newName: {}/shop/ranking", registry.domain())));
 }
 

@@ -124,7 +124,7 @@ async fn what_killed_processes_have_been_told_has_landed() {
     for path in told(home) {
         assert_eq!(commits.lines().filter(|line| *line == path).count(), 1, "{path}");
     }
-    server.git(&["fsck", "--strict"]);
+    server.fsck_at_rest();
     let (environment, caches) = (world(dir.path(), &[]), home.join("cache"));
     let after = Repository::open(server.path().as_str(), &caches, &environment).await.unwrap();
     write(&after, "apps/after", 0).await;

@@ -51,6 +51,23 @@ impl GitServer {
         git(&self.path(), arguments)
     }
 
+    /// Waits until those pushes have ended whose senders were killed, and checks all objects.
+    ///
+    /// # Panics
+    ///
+    /// Panics if they don't come to be sound.
+    pub(crate) fn fsck_at_rest(&self) {
+        for _ in 0..40 {
+            let mut fsck = Command::new("git");
+            fsck.args(["fsck", "--strict"]).current_dir(self.path());
+            if fsck.output().unwrap().status.success() {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(250));
+        }
+        self.git(&["fsck", "--strict"]);
+    }
+
     /// Returns the content of `path` on `branch`.
     pub(crate) fn file(&self, branch: &str, path: &str) -> String {
         self.git(&["show", &format!("{branch}:{path}")])
@@ -105,9 +122,10 @@ pub(crate) fn git(dir: &Utf8Path, arguments: &[&str]) -> String {
         command.env(format!("GIT_{role}_EMAIL"), "test@example.com");
     }
     let output = command.output().unwrap();
+    let stdout = String::from_utf8(output.stdout).unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "git {arguments:?}: {stderr}");
-    String::from_utf8(output.stdout).unwrap()
+    assert!(output.status.success(), "git {arguments:?}: {stderr}{stdout}");
+    stdout
 }
 
 /// Returns an environment with `PATH`, the home folder `home`, and `variables`.
