@@ -36,7 +36,7 @@ pub use commit::{Commit, CommitId};
 pub use error::GitError;
 pub use identity::{Authorship, Identity, authorship};
 pub use init::init_bare;
-pub use join::{LandError, Landing, Pace, PendingChange};
+pub use join::{LandError, Landing, Look, Pace, PendingChange};
 pub use ledger::{Ledgers, NextEntry};
 pub use message::{message, trailers};
 pub use repository::{Fetched, OWN_BRANCHES, Repository};

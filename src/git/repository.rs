@@ -1,6 +1,7 @@
 //! The manifests repository: its operations, made of the cache, the transport and the walks.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
@@ -29,6 +30,8 @@ const DEEPEN: &[u32] = &[64, 512, 4096];
 pub struct Repository {
     transport: Transport,
     cache: Cache,
+    /// What the remote has said that its default branch is.
+    default_branch: Arc<OnceLock<String>>,
 }
 
 /// What a fetch found.
@@ -60,7 +63,7 @@ impl Repository {
         let folder = folder.and_then(|path| Utf8PathBuf::from_path_buf(path).ok());
         let cache = Cache::open_in(folder.unwrap_or_else(|| caches.join(remote.folder()))).await?;
         let transport = Transport::new(remote, &cache, environment).await?;
-        Ok(Self { transport, cache })
+        Ok(Self { transport, cache, default_branch: Arc::default() })
     }
 
     /// Returns the remote's address without credentials, for people.
@@ -73,14 +76,24 @@ impl Repository {
         Ledgers::new(self.transport.with_cache(self.cache.beside("ledgers")))
     }
 
-    /// Returns the name of the remote's default branch.
+    /// Returns the name of the remote's default branch, which is asked for once.
     ///
     /// # Errors
     ///
     /// Fails if the remote is out of reach, refuses the credentials, or is empty.
     pub async fn default_branch(&self) -> Result<String, GitError> {
+        if let Some(branch) = self.default_branch.get() {
+            return Ok(branch.clone());
+        }
         let branch = self.transport.head().await?;
-        branch.ok_or_else(|| GitError::Empty { remote: self.remote().to_owned() })
+        let branch = branch.ok_or_else(|| GitError::Empty { remote: self.remote().to_owned() })?;
+        self.know_default_branch(&branch);
+        Ok(branch)
+    }
+
+    /// Spares the question what the default branch is.
+    pub(super) fn know_default_branch(&self, branch: &str) {
+        let _ = self.default_branch.set(branch.to_owned());
     }
 
     /// Fetches `branch` (the remote's default branch if `None`) and returns its tip.
@@ -420,6 +433,11 @@ impl Repository {
             });
         }
         Ok(walked.found)
+    }
+
+    /// Returns whether references besides the branch cost no round trip of their own.
+    pub(super) fn brings_along(&self) -> bool {
+        self.transport.has_program()
     }
 
     /// Returns the cache's objects.

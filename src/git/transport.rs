@@ -162,6 +162,11 @@ impl Transport {
         self.remote.as_str()
     }
 
+    /// Returns whether the `git` program does the work.
+    pub(super) fn has_program(&self) -> bool {
+        self.library.is_none()
+    }
+
     /// Returns what stands for the credentials that the remote is shown: who has others must not
     /// have changes pushed with these.
     pub(super) fn principal(&self) -> String {

@@ -8,9 +8,9 @@ use std::ops::ControlFlow;
 use jiff::Timestamp;
 
 use super::{Edited, Emit, Event, Manifests, SetOptions};
-use crate::git::{self, Authorship, Commit, GitError, Ledgers};
+use crate::git::{self, Authorship, Commit, CommitId, GitError, Ledgers};
 use crate::promotion::ledger::hold_ledger;
-use crate::promotion::{Hold, HoldEntry};
+use crate::promotion::{Hold, HoldEntry, Record};
 
 /// Who asks for a change, which decides what a hold is worth.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,12 +87,30 @@ pub(super) async fn in_force(
     Ok(holds.collect())
 }
 
+/// What came with a branch's tip.
+#[derive(Clone, Copy)]
+pub(super) struct Came<'a> {
+    /// The tip.
+    pub(super) tip: &'a CommitId,
+    /// The newest entries of all ledgers of holds, by their references' names.
+    pub(super) references: &'a BTreeMap<String, CommitId>,
+}
+
 /// Returns the holds on the services of a change, for which a pipeline stops and a person's change
-/// releases them. A rollback asks for none.
-pub(super) async fn of_change(options: &SetOptions<'_>) -> Result<Vec<Hold>, GitError> {
+/// releases them. A rollback asks for none. Where those that came with the tip tell, the remote is
+/// not asked again.
+pub(super) async fn of_change(
+    options: &SetOptions<'_>,
+    came: Option<Came<'_>>,
+) -> Result<Vec<Hold>, GitError> {
     let services = asked_about(options);
     if services.is_empty() {
         return Ok(Vec::new());
+    }
+    if let Some(came) = came
+        && let Some(holds) = came.told(options, &services)?
+    {
+        return Ok(holds);
     }
     let ledgers = options.manifests.repository.ledgers();
     let held = in_force(&ledgers, &options.environment.name, &services).await?;
@@ -106,6 +124,45 @@ pub(super) fn asked_about<'a>(options: &SetOptions<'a>) -> Vec<&'a str> {
         _ => options.images.iter().map(|(service, _)| service.name.as_str()).collect(),
     }
 }
+
+impl Came<'_> {
+    /// Returns the holds on `services` that are in force; `None` if the tip knows of a rollback whose
+    /// hold is not there: a server lists its references one after the other, and the hold may have
+    /// been set and the rollback have landed in between.
+    fn told(
+        &self,
+        options: &SetOptions<'_>,
+        services: &[&str],
+    ) -> Result<Option<Vec<Hold>>, GitError> {
+        let repository = &options.manifests.repository;
+        let environment = &options.environment.name;
+        let mut holds = Vec::new();
+        let mut free = Vec::new();
+        for service in services {
+            let name = format!("refs/deployctl/{}", hold_ledger(environment, service));
+            let entry = match self.references.get(&name) {
+                Some(id) => repository.recent(id, 1)?.pop(),
+                None => None,
+            };
+            match entry.as_ref().and_then(read) {
+                Some(HoldEntry::Set(hold)) => holds.push(hold),
+                Some(HoldEntry::Released) | None => free.push(*service),
+            }
+        }
+        let recent = repository.recent(self.tip, RECENT)?;
+        let records: Vec<_> =
+            recent.iter().map(|commit| Record::read(&commit.trailers())).collect();
+        let is_back = |service: &&str| {
+            let mut records = records.iter().flat_map(|records| records.iter().rev());
+            let newest = records.find(|r| r.service == **service && r.environment == *environment);
+            newest.is_some_and(|record| record.rollback_of.is_some())
+        };
+        Ok((!free.iter().any(is_back)).then_some(holds))
+    }
+}
+
+/// So many commits back a rollback is looked for: those that come with the tip.
+const RECENT: usize = 64;
 
 /// Returns those of `holds` that stop the change: it is a pipeline's, and would change what is held.
 pub(super) fn stopping(options: &SetOptions<'_>, holds: &[Hold], edits: &[Edited]) -> Vec<Hold> {

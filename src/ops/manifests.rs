@@ -25,9 +25,19 @@ impl Manifests {
     /// Fails if the remote is out of reach, refuses the credentials, or has no such branch.
     pub async fn fetch(&self, emit: Emit<'_>) -> Result<CommitId, GitError> {
         emit(Event::Fetching { remote: self.remote.clone() });
+        Ok(self.repository.fetch_together(self.branch.as_deref()).await?.tip)
+    }
+
+    /// Returns the name of the branch; reaches no network where it is configured, or has been
+    /// fetched.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the remote is out of reach, refuses the credentials, or is empty.
+    pub async fn branch(&self) -> Result<String, GitError> {
         match &self.branch {
-            Some(branch) => self.repository.fetch_together(branch).await,
-            None => self.repository.fetch(None).await,
+            Some(branch) => Ok(branch.clone()),
+            None => self.repository.default_branch().await,
         }
     }
 

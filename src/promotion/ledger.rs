@@ -7,6 +7,9 @@ const VERIFIED: &str = "verified";
 /// What keeps pipelines out: see [`super::Hold`].
 const HOLDS: &str = "holds";
 
+/// The start of the names of all ledgers of holds.
+pub const ALL_HOLDS: &str = "holds/";
+
 /// The trailers of ledgers' entries, besides those of records.
 pub mod key {
     /// The commit of the manifests repository that was proven healthy.

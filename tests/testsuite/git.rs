@@ -211,7 +211,7 @@ fn what_the_operations_return_can_be_sent_to_another_thread() {
     is_send(|| any::<&Repository>().resolve(""));
     is_send(|| any::<&Repository>().commit(any(), any(), "", any(), any()));
     is_send(|| any::<&Repository>().push(any(), "", None));
-    is_send(|| any::<&Repository>().fetch_together(""));
+    is_send(|| any::<&Repository>().fetch_together(None));
     is_send(|| any::<&Repository>().land(any(), "", any(), any::<&'static Tell>()));
     is_send(|| any::<&Repository>().log(any(), Utf8Path::new(""), 1));
     is_send(|| any::<&Repository>().relation(any(), ""));

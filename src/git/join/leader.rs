@@ -154,7 +154,7 @@ impl<'a> Round<'a> {
 
     async fn fetch(&self) -> Result<CommitId, GitError> {
         match self.queue {
-            Some(queue) => self.repository.look(queue, &self.branch).await,
+            Some(queue) => Ok(self.repository.look(queue, Some(&self.branch)).await?.tip),
             None => self.repository.fetch(Some(&self.branch)).await,
         }
     }

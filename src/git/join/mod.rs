@@ -28,6 +28,7 @@ use jiff::Timestamp;
 use super::{Authorship, CommitId, Repository};
 use crate::kustomize::MemoryTree;
 use crate::system;
+pub use look::Look;
 pub use pace::{LandError, Pace};
 use queue::{Queue, Ticket};
 use staged::Staged;

@@ -14,12 +14,8 @@ use crate::ops::{Edited, Emit, Event, hold};
 
 pub(super) async fn land(options: &SetOptions<'_>, emit: Emit<'_>) -> Result<SetReport, SetError> {
     let repository = &options.manifests.repository;
-    let branch = match &options.manifests.branch {
-        Some(branch) => branch.clone(),
-        None => repository.default_branch().await?,
-    };
     let (pace, superseded) = (Pace::new(options.deadline), Vec::new());
-    let mut effort = Effort { options: options.clone(), branch, pace, superseded, emit };
+    let mut effort = Effort { options: options.clone(), pace, superseded, emit };
     let mut tip = options.tip.clone();
     let mut renewals = 0;
     loop {
@@ -50,7 +46,6 @@ fn is_renewed(repository: &Repository, tip: Option<&CommitId>, error: &SetError)
 struct Effort<'a> {
     /// What is to change, without what is superseded.
     options: SetOptions<'a>,
-    branch: String,
     pace: Pace,
     superseded: Vec<Superseded>,
     emit: Emit<'a>,
@@ -65,16 +60,19 @@ enum Step {
 impl Effort<'_> {
     async fn once(&mut self, tip: Option<CommitId>) -> Result<Step, SetError> {
         let manifests = self.options.manifests;
-        let tip = match tip {
-            Some(tip) => tip,
+        let (tip, holds) = match tip {
+            // What was held when it was fetched may be long ago.
+            Some(tip) => (tip, None),
             None => {
                 (self.emit)(Event::Fetching { remote: manifests.remote.clone() });
-                manifests.repository.fetch_together(&self.branch).await?
+                let look = manifests.repository.fetch_together(manifests.branch.as_deref()).await?;
+                (look.tip, look.holds)
             }
         };
         let tree = Reads::of(manifests.repository.tree(&tip)?);
-        // Read after the tip: a tip that has a rollback has its hold, too.
-        let holds = async { Ok(hold::of_change(&self.options).await?) };
+        // Read with the tip or after it: a tip that has a rollback has its hold, too.
+        let came = holds.as_ref().map(|references| hold::Came { tip: &tip, references });
+        let holds = async { Ok(hold::of_change(&self.options, came).await?) };
         let change = edit::change(&self.options, &tree, self.emit);
         let (Change { files, edits }, holds) = tokio::try_join!(change, holds)?;
         let stopping = hold::stopping(&self.options, &holds, &edits);
@@ -95,8 +93,8 @@ impl Effort<'_> {
             Ok(Outcome::DryRun)
         } else {
             let change = pending(&self.options, tip, files, tree.paths(), &edits);
-            let written =
-                push(&self.options, &change, &self.branch, &mut self.pace, self.emit).await?;
+            let branch = manifests.branch().await?;
+            let written = push(&self.options, &change, &branch, &mut self.pace, self.emit).await?;
             if written.is_ok() {
                 hold::release_after(&self.options, &holds, &edits, self.emit).await;
             }

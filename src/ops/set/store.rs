@@ -87,10 +87,7 @@ pub(super) struct GitStore<'a>(pub(super) &'a SetOptions<'a>);
 #[async_trait]
 impl Store for GitStore<'_> {
     async fn base(&self) -> Result<String, SetError> {
-        match &self.0.manifests.branch {
-            Some(branch) => Ok(branch.clone()),
-            None => Ok(self.0.manifests.repository.default_branch().await?),
-        }
+        Ok(self.0.manifests.branch().await?)
     }
 
     async fn tip(&self, branch: &str) -> Result<Option<CommitId>, SetError> {
@@ -124,7 +121,7 @@ impl Store for GitStore<'_> {
     }
 
     async fn holds(&self, options: &SetOptions<'_>, _: Emit<'_>) -> Result<Vec<Hold>, SetError> {
-        Ok(hold::of_change(options).await?)
+        Ok(hold::of_change(options, None).await?)
     }
 
     async fn put(&self, put: &Put<'_>) -> Result<Option<CommitId>, SetError> {

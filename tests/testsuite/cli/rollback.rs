@@ -202,6 +202,40 @@ fn a_hold_that_is_set_while_a_pipeline_waits_counts() {
     assert!(states(&shop, 'b'));
 }
 
+/// Returns how often `git ACTION` is run by a pipeline that sets the image.
+fn runs_of(shop: &Shop, letter: char, branch: bool) -> [usize; 3] {
+    let trace = shop.world.path().join(format!("trace-{letter}"));
+    let config = shop.world.path().join("deployctl.yaml");
+    if !branch {
+        let text = std::fs::read_to_string(&config).unwrap();
+        std::fs::write(&config, text.replace(", branch: main", "")).unwrap();
+    }
+    let image = format!("ranking={}", image(letter));
+    let mut command = shop.world.command(&["set", "--env", "prod", &image]);
+    ran(command.env("CI", "true").env("GIT_TRACE", &trace));
+    let trace = std::fs::read_to_string(trace).unwrap();
+    ["fetch", "push", "ls-remote"].map(|action| {
+        let run = format!("trace: built-in: git {action} ");
+        trace.lines().filter(|line| line.contains(&run)).count()
+    })
+}
+
+#[test]
+fn a_change_takes_one_fetch_and_one_push_and_a_hold_one_fetch() {
+    let shop = shop();
+    shop.manifests.git(&["config", "uploadpack.allowFilter", "true"]);
+    assert_eq!(pipeline_sets(&shop, 'c').code, 0);
+    assert_eq!(runs_of(&shop, 'd', true), [1, 1, 0]);
+    shop.world.ok(&["rollback", "--env", "prod"]);
+    assert_eq!(runs_of(&shop, 'e', true), [1, 0, 0]);
+    shop.world.ok(&["release-hold", "--env", "prod"]);
+    // A rollback without a hold: it may have been set while the references were listed.
+    assert_eq!(runs_of(&shop, 'f', true), [2, 1, 0]);
+    assert_eq!(runs_of(&shop, '1', true), [1, 1, 0]);
+    // What the default branch is is asked beside the fetch.
+    assert_eq!(runs_of(&shop, '2', false), [1, 1, 1]);
+}
+
 #[test]
 fn without_anything_verified_it_is_what_was_stated_before_and_that_is_said() {
     let shop = Shop::new();

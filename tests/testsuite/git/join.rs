@@ -124,7 +124,7 @@ fn pending(base: CommitId, path: &str, text: &str) -> PendingChange {
 /// Appends `line` to the file at `path` of whatever is at the tip.
 async fn append(repository: &Repository, path: &str, line: &str) -> Result<CommitId, LandError> {
     let mut pace = Pace::new(Duration::from_secs(60));
-    let mut tip = repository.fetch_together("main").await?;
+    let mut tip = repository.fetch_together(Some("main")).await?.tip;
     loop {
         let old = repository.tree(&tip)?.read(path.into()).unwrap().unwrap_or_default();
         let text = format!("{}{line}\n", String::from_utf8(old).unwrap());
@@ -335,13 +335,13 @@ async fn a_look_serves_all_who_asked_before_it() {
     let mut tasks = Vec::new();
     for _ in 0..8 {
         let process = machine.process(&[("PATH", &path)]).await;
-        tasks.push(tokio::spawn(async move { process.fetch_together("main").await }));
+        tasks.push(tokio::spawn(async move { process.fetch_together(Some("main")).await }));
     }
     until(|| dir.join("fetches").exists()).await;
     std::fs::write(dir.join("go"), "").unwrap();
     for task in tasks {
-        let tip = task.await.unwrap().unwrap();
-        assert_eq!(tip.as_str(), machine.server.git(&["rev-parse", "main"]).trim());
+        let look = task.await.unwrap().unwrap();
+        assert_eq!(look.tip.as_str(), machine.server.git(&["rev-parse", "main"]).trim());
     }
     // The one who was first, and one for all who came while it looked; a few may come later.
     let fetches = std::fs::read_to_string(dir.join("fetches")).unwrap().lines().count();
