@@ -62,6 +62,8 @@ pub struct Commit {
     pub time: Timestamp,
     /// The whole message.
     pub message: String,
+    /// Whether it has several parents.
+    pub is_merge: bool,
 }
 
 impl Commit {
@@ -89,6 +91,7 @@ impl Commit {
             // A forged time may lie outside what a timestamp holds.
             time: Timestamp::from_second(commit.time().seconds()).unwrap_or_default(),
             message: text(commit.message_bytes()),
+            is_merge: commit.parent_count() > 1,
         }
     }
 }

@@ -88,14 +88,31 @@ impl Client {
         number: u64,
         comment: &str,
     ) -> Result<(), GithubError> {
+        self.comment(owner, repository, number, comment).await?;
         let slug = Slug::new(owner, repository)?;
         let action = format!("close pull request {number} in `{slug}`");
-        let path = format!("/repos/{slug}/issues/{number}/comments");
-        let _: serde_json::Value =
-            self.post(&slug, &action, &path, json!({"body": comment})).await?;
         let path = format!("{}/{number}", pulls(&slug));
         let _: Pull = self.patch(&slug, &action, &path, json!({"state": "closed"})).await?;
         Ok(())
+    }
+
+    /// Comments on the pull request.
+    ///
+    /// # Errors
+    ///
+    /// As [`Client::close_pull_request`].
+    pub async fn comment(
+        &self,
+        owner: &str,
+        repository: &str,
+        number: u64,
+        comment: &str,
+    ) -> Result<(), GithubError> {
+        let slug = Slug::new(owner, repository)?;
+        let action = format!("comment on pull request {number} in `{slug}`");
+        let path = format!("/repos/{slug}/issues/{number}/comments");
+        let body = json!({"body": comment});
+        self.post(&slug, &action, &path, body).await.map(|_: serde_json::Value| ())
     }
 
     /// Returns the open pull request from `wanted.head`, saying what is wanted: the one that is open

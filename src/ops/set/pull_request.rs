@@ -1,20 +1,26 @@
 //! A change by a pull request: one for each environment, brought up to date in place.
 //!
 //! The environment's own branch has one commit on top of the base: all that is pending. What other
-//! services have pending is taken over from the commit that is there, as its trailers say.
+//! services have pending is taken over from the commit that is there, as its trailers say. What
+//! others have pushed to the branch stays as long as nothing else is to be written and nobody has it
+//! merged by itself; then the branch is made anew, and the run and a comment say what it lost.
 
 use super::api::{change, pause, tip_of};
 use super::edit::Change;
 use super::store::{Made, Put, Store, commit_id};
 use super::{
-    Edited, Merging, Outcome, PullRequests, SetError, SetOptions, SetReport, description, message,
+    Edited, Merging, Outcome, PullRequests, SetError, SetOptions, SetReport, Superseded,
+    description, message, superseded,
 };
-use crate::git::{CommitId, OWN_BRANCHES, Pace};
+use crate::git::{Commit, CommitId, OWN_BRANCHES, Pace};
 use crate::github::{self, OpenPull, Opened, PullRequest};
 use crate::image::{ImageReference, PinnedImage};
 use crate::kustomize::{FileTree, MemoryTree};
 use crate::ops::{Emit, Event, hold, stated_image};
 use crate::promotion::Record;
+
+/// So many commits of others are looked through for deployctl's own.
+const MOST_ABOVE: usize = 50;
 
 /// Commits all that is pending to the environment's own branch, and opens a pull request for it or
 /// brings the one that is open up to date.
@@ -25,7 +31,7 @@ pub(super) async fn land(
 ) -> Result<SetReport, SetError> {
     let base = store.base().await?;
     let mut pace = Pace::new(options.deadline);
-    let (mut options, mut superseded) = (options.clone(), Vec::new());
+    let (mut options, mut left_alone) = (options.clone(), Vec::new());
     loop {
         let tip = tip_of(store, &base, &options).await?;
         let Change { files, edits } = change(&options, store, &tip, emit).await?;
@@ -33,20 +39,26 @@ pub(super) async fn land(
         let stopping = hold::stopping(&options, &holds, &edits);
         if !stopping.is_empty() {
             let outcome = Outcome::Held { holds: stopping };
-            return Ok(report(&options, edits, superseded, outcome));
+            return Ok(report(&options, edits, left_alone, outcome));
         }
         let newer = store.superseded(&options, &tip, &edits).await?;
         options = options.without(&newer);
-        superseded.extend(newer);
+        left_alone.extend(newer);
         let landed = if options.images.is_empty() {
             Some((edits, Outcome::Superseded))
         } else if options.dry_run {
             let nothing = files.0.is_empty();
             let outcome = if nothing { Outcome::Unchanged { tip } } else { Outcome::DryRun };
-            return Ok(report(&options, edits, superseded, outcome));
+            return Ok(report(&options, edits, left_alone, outcome));
         } else {
             let on = options.pull_requests.ok_or_else(|| no_github(&options))?;
             let update = Update::begin(&options, on, store, &base, tip.clone()).await?;
+            let newer = update.superseding(&edits).await;
+            if !newer.is_empty() {
+                options = options.without(&newer);
+                left_alone.extend(newer);
+                continue;
+            }
             update.land(emit).await?
         };
         match landed {
@@ -54,7 +66,7 @@ pub(super) async fn land(
                 if matches!(outcome, Outcome::PullRequest { .. }) {
                     hold::release_after(&options, &holds, &edits, emit).await;
                 }
-                return Ok(report(&options, edits, superseded, outcome));
+                return Ok(report(&options, edits, left_alone, outcome));
             }
             None => pause(&options, &mut pace, &base, &tip, emit).await?,
         }
@@ -64,7 +76,7 @@ pub(super) async fn land(
 fn report(
     options: &SetOptions<'_>,
     mut edits: Vec<Edited>,
-    superseded: Vec<super::Superseded>,
+    superseded: Vec<Superseded>,
     outcome: Outcome,
 ) -> SetReport {
     edits.retain(|edit| options.sets(&edit.service));
@@ -87,8 +99,10 @@ struct Update<'a> {
     /// The environment's own branch, and where it is.
     head: String,
     at: Option<CommitId>,
-    /// How the commit there was made, if there is a pull request for it.
+    /// deployctl's newest commit there and how it was made, if there is a pull request for it.
     made: Option<Made>,
+    /// What others have pushed on top of it, newest first.
+    above: Vec<Commit>,
     /// The pull requests that are open.
     open: Vec<OpenPull>,
 }
@@ -107,12 +121,25 @@ impl<'a> Update<'a> {
         let head = options.environment.proposal_branch();
         let open = on.client.open_pull_requests(on.owner, on.repository).await?;
         let at = store.tip(&head).await?;
-        let made = match &at {
-            // What stands on a branch without a pull request is not pending: it was merged, or closed.
-            Some(at) if open.iter().any(|pull| pull.head == head) => store.made(at).await?,
-            _ => None,
-        };
-        Ok(Self { options, on, store, base, tip, head, at, made, open })
+        let (mut made, mut above) = (None, Vec::new());
+        // What stands on a branch without a pull request is not pending: it was merged, or closed.
+        let mut next = at.clone().filter(|_| open.iter().any(|pull| pull.head == head));
+        while let Some(id) = next.filter(|id| *id != tip && above.len() < MOST_ABOVE) {
+            let Some(found) = store.made(&id).await? else { break };
+            if !records_of(&found.commit, options).is_empty() {
+                made = Some(found);
+                break;
+            }
+            next = found.parent;
+            above.push(found.commit);
+        }
+        Ok(Self { options, on, store, base, tip, head, at, made, above, open })
+    }
+
+    /// Returns those services of `edits` that newer images are pending of.
+    async fn superseding(&self, edits: &[Edited]) -> Vec<Superseded> {
+        let pending: Vec<Commit> = self.made.iter().map(|made| made.commit.clone()).collect();
+        superseded::by(&pending, self.options, edits).await
     }
 
     fn open(&self) -> Option<&OpenPull> {
@@ -121,10 +148,8 @@ impl<'a> Update<'a> {
 
     /// Returns the records that the environment's branch has.
     fn recorded(&self) -> Vec<Record> {
-        let trailers = self.made.as_ref().map_or(&[][..], |made| &made.trailers);
-        let mut records = Record::read(trailers);
-        records.retain(|record| record.environment == self.options.environment.name);
-        records
+        let made = self.made.as_ref();
+        made.map(|made| records_of(&made.commit, self.options)).unwrap_or_default()
     }
 
     /// Returns what came of it, or `None` if a branch moved meanwhile.
@@ -143,6 +168,9 @@ impl<'a> Update<'a> {
             return Ok(None);
         };
         let opened = self.open_or_update(&all, &edits, &carried).await?;
+        if self.at.as_ref() != Some(&commit) {
+            self.tell_lost(&opened, emit).await;
+        }
         self.supersede(&opened, emit).await;
         let (merging, merged) = match self.merge(&opened, &commit, emit).await? {
             None => (None, None),
@@ -221,7 +249,10 @@ impl<'a> Update<'a> {
         edits: &[Edited],
         carried: &[Record],
     ) -> Result<Option<CommitId>, SetError> {
+        // What nobody has looked at is not merged by itself.
+        let is_whole = self.above.is_empty() || !self.on.auto_merge;
         if let (Some(at), Some(_)) = (&self.at, self.open())
+            && is_whole
             && self.recorded() == message::pending(self.options, edits, carried)
             && self.has(at, files).await?
         {
@@ -277,6 +308,33 @@ impl<'a> Update<'a> {
         Ok(())
     }
 
+    /// Says which commits of others the branch, which was made anew, does not have any more.
+    async fn tell_lost(&self, opened: &Opened, emit: Emit<'_>) {
+        // A merge is the base's news, which the branch has anyway.
+        let lost: Vec<&Commit> = self.above.iter().filter(|commit| !commit.is_merge).collect();
+        if lost.is_empty() {
+            return;
+        }
+        let by = |commit: &&Commit| format!("{} by {}", commit.id.short(), commit.author.name);
+        let named: Vec<String> = lost.iter().map(by).collect();
+        let head = &self.head;
+        emit(Event::Warning(format!(
+            "`{head}` is made anew, without what others had pushed to it: {}",
+            named.join(", ")
+        )));
+        // Of others' words there are none: GitHub makes links of ids, and shows who wrote them.
+        let ids: Vec<&str> = lost.iter().map(|commit| commit.id.as_str()).collect();
+        let comment = format!(
+            "`{head}` is deployctl's own and was made anew. It does not have any more: {}. To keep \
+             them, put them on a branch of your own.",
+            ids.join(", ")
+        );
+        let PullRequests { client, owner, repository, .. } = self.on;
+        if let Err(error) = client.comment(owner, repository, opened.number, &comment).await {
+            emit(Event::Warning(error.to_string()));
+        }
+    }
+
     /// Closes the pull requests of other branches that deployctl has opened for the environment.
     async fn supersede(&self, by: &Opened, emit: Emit<'_>) {
         let marker = description::marker(&self.options.environment.name);
@@ -322,6 +380,13 @@ impl<'a> Update<'a> {
             client.merge_when_ready((owner, repository), number, self.base, commit.as_str()).await;
         Ok(Some(merged.map_err(|source| SetError::Merge { number, url, source })?))
     }
+}
+
+/// Returns what a commit has on record for the environment.
+fn records_of(commit: &Commit, options: &SetOptions<'_>) -> Vec<Record> {
+    let mut records = Record::read(&commit.trailers());
+    records.retain(|record| record.environment == options.environment.name);
+    records
 }
 
 /// Returns the image that a record says, if it has a digest.

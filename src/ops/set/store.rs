@@ -22,7 +22,8 @@ pub(super) trait Store: Sync {
     /// Returns the files of a commit.
     async fn tree(&self, commit: &CommitId) -> Result<Box<dyn Files + '_>, SetError>;
 
-    /// Returns how the commit was made, or `None` where that is not known.
+    /// Returns how the commit was made, or `None` where that is not known. One that changes nothing
+    /// may be passed over for the one before it.
     async fn made(&self, commit: &CommitId) -> Result<Option<Made>, SetError>;
 
     /// Returns those services of `edits` that `tip` has newer images of, as far as that can be known.
@@ -61,9 +62,9 @@ impl Files for ApiTree<'_> {
 
 /// How a commit was made.
 pub(super) struct Made {
-    /// The trailers of its message.
-    pub(super) trailers: Vec<(String, String)>,
-    /// The commit that it was made on.
+    /// The commit itself.
+    pub(super) commit: Commit,
+    /// The commit that it was made on; of a merge, the branch before it.
     pub(super) parent: Option<CommitId>,
 }
 
@@ -103,12 +104,12 @@ impl Store for GitStore<'_> {
     }
 
     async fn made(&self, commit: &CommitId) -> Result<Option<Made>, SetError> {
-        let log = self.0.manifests.repository.log(commit, "".into(), 2).await?;
+        let log = self.0.manifests.repository.landings(commit, "".into(), 2).await?;
         let mut log = log.into_iter();
-        let Some(found) = log.next().filter(|found| found.id == *commit) else { return Ok(None) };
+        let Some(found) = log.next() else { return Ok(None) };
         // The commit before it that changed something has the files of the parent.
         let parent = log.next().map(|parent| parent.id);
-        Ok(Some(Made { trailers: found.trailers(), parent }))
+        Ok(Some(Made { commit: found, parent }))
     }
 
     async fn superseded(
@@ -158,9 +159,9 @@ impl Store for ApiStore<'_> {
     }
 
     async fn made(&self, commit: &CommitId) -> Result<Option<Made>, SetError> {
-        let commit = self.branches.commit(commit.as_str()).await?;
-        let parent = commit.parents.first().map(|id| commit_id(id)).transpose()?;
-        Ok(Some(Made { trailers: crate::git::trailers(&commit.message), parent }))
+        let found = self.branches.commit(commit.as_str()).await?;
+        let parent = found.parents.first().map(|id| commit_id(id)).transpose()?;
+        Ok(Some(Made { commit: self::commit(found)?, parent }))
     }
 
     async fn superseded(
@@ -218,8 +219,9 @@ impl ApiStore<'_> {
 }
 
 fn commit(commit: ApiCommit) -> Result<Commit, SetError> {
-    let ApiCommit { id, author: (name, email), time, message, .. } = commit;
-    Ok(Commit { id: commit_id(&id)?, author: Identity { name, email }, time, message })
+    let ApiCommit { id, author: (name, email), time, message, parents } = commit;
+    let (id, author, is_merge) = (commit_id(&id)?, Identity { name, email }, parents.len() > 1);
+    Ok(Commit { id, author, time, message, is_merge })
 }
 
 pub(super) fn commit_id(text: &str) -> Result<CommitId, SetError> {

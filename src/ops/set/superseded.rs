@@ -53,6 +53,9 @@ pub(super) async fn by(
     edits: &[Edited],
 ) -> Vec<Superseded> {
     let mut superseded = Vec::new();
+    if options.allow_older {
+        return superseded;
+    }
     for (edit, source) in known(options, edits) {
         let Some(by) = standing(commits, &edit.service, &options.environment.name) else {
             continue;

@@ -125,6 +125,11 @@ async fn an_older_run_does_not_take_back_what_a_newer_one_has_deployed() {
         let two = source_commit(&market, "two", 1_699_999_990);
         market.set("ranking", &format!(":two@{OTHER}"));
         if !prod.is_empty() {
+            // What is only pending is newer, too.
+            git(path, &["checkout", "-q", &one]);
+            let answer = market.set("ranking", &format!(":one@{DIGEST}"));
+            assert_eq!(answer["outcome"], "superseded");
+            assert!(market.prod("deployctl/prod", "ranking").contains("newTag: \"two\""));
             let mut hub = market.github.hub();
             hub.open_pull("deployctl/prod").unwrap().auto_merge = true;
             hub.all_is_well();

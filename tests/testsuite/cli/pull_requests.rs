@@ -35,6 +35,43 @@ async fn what_other_services_have_pending_stays_in_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_others_have_pushed_to_its_branch_does_not_go_without_a_word() {
+    for manifests in ["", ", write: api"] {
+        let Some(market) = Market::start(manifests, VIA).await else { return };
+        market.set("ranking", &format!(":1.4@{DIGEST}"));
+        let tree = market.git.git(&["rev-parse", "main^{tree}"]);
+        let made = |parents: &[&str], message: &str| {
+            let mut arguments = vec!["commit-tree", tree.trim(), "-m", message];
+            parents.iter().for_each(|parent| arguments.extend(["-p", *parent]));
+            let commit = market.git.git(&arguments).trim().to_owned();
+            market.git.git(&["update-ref", "refs/heads/deployctl/prod", &commit]);
+            commit
+        };
+        let foreign = made(&[HEAD], "Mine");
+        made(&[HEAD, "main"], "Merge branch 'main' into deployctl/prod");
+        let set = ["set", "--env", "prod", &format!("search=:2.0@{OTHER}")];
+        let ran = market.world.run(&set);
+        assert_eq!(ran.code, 0, "{ran:#?}");
+        let lost = format!("without what others had pushed to it: {} by ", &foreign[..12]);
+        assert!(ran.stderr.contains(&lost), "{ran:#?}");
+        assert!(market.prod(HEAD, "ranking").contains("newTag: \"1.4\""), "{ran:#?}");
+        assert!(market.prod(HEAD, "search").contains("newTag: \"2.0\""));
+        assert_eq!(market.git.git(&["rev-list", "--count", "main..deployctl/prod"]), "1\n");
+        let comments = market.github.hub().pulls[0].comments.clone();
+        assert_eq!(comments.len(), 1);
+        assert!(comments[0].contains(&format!("any more: {foreign}. ")), "{comments:?}");
+
+        // Nothing to write is no reason to drop anything.
+        let files = market.git.git(&["rev-parse", "deployctl/prod^{tree}"]);
+        let on_top = ["commit-tree", files.trim(), "-m", "Mine", "-p", HEAD];
+        let foreign = market.git.git(&on_top);
+        market.git.git(&["update-ref", "refs/heads/deployctl/prod", foreign.trim()]);
+        market.world.ok(&set);
+        assert_eq!(market.commit(HEAD), foreign.trim());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_second_run_leaves_the_commit_that_was_approved() {
     let Some(market) = Market::start("", VIA).await else { return };
     market.set("ranking", &format!(":1.4@{DIGEST}"));
