@@ -32,6 +32,14 @@ pub(super) struct Lock {
     _file: File,
 }
 
+/// Who fetches writes to his pack all the time.
+const LEFT_BEHIND: Duration = Duration::from_secs(600);
+
+/// How often, and how long in between, it is looked whether a process that looks after the cache
+/// has ended that; it takes a moment.
+const GLANCES: u32 = 100;
+const GLANCE: Duration = Duration::from_millis(2);
+
 /// How long to wait for another process that fetches.
 const PATIENCE: Duration = Duration::from_secs(600);
 
@@ -96,9 +104,13 @@ impl Cache {
         if file.try_lock().is_ok() && self.has_grown() {
             return Ok(false);
         }
-        // Not waited for: who has it alone is about to let it go.
-        if file.try_lock_shared().is_ok() {
-            let _ = self.in_use.set(file);
+        // Who has it alone is about to let it go.
+        for _ in 0..GLANCES {
+            if file.try_lock_shared().is_ok() {
+                let _ = self.in_use.set(file);
+                break;
+            }
+            std::thread::sleep(GLANCE);
         }
         Ok(true)
     }
@@ -111,7 +123,7 @@ impl Cache {
 
     /// Returns whether a new one would be faster. Half-written packs of processes that died go.
     fn has_grown(&self) -> bool {
-        self.sweep();
+        self.sweep(LEFT_BEHIND);
         let count = |folder: &str| {
             self.dir.join(folder).read_dir_utf8().map_or(0, |entries| entries.flatten().count())
         };
@@ -122,12 +134,16 @@ impl Cache {
             || shallow > MAX_SHALLOW
     }
 
-    /// Removes the packs that are only half there.
-    pub(super) fn sweep(&self) {
+    /// Removes the packs that are only half there and that nobody has written to for `age`: another
+    /// process may be at it.
+    pub(super) fn sweep(&self, age: Duration) {
         let Ok(entries) = self.dir.join("objects/pack").read_dir_utf8() else { return };
         for entry in entries.flatten().filter(|entry| entry.file_name().starts_with("tmp_")) {
-            // One that can't be removed is in nobody's way but the disk's.
-            let _ = std::fs::remove_file(entry.path());
+            let written = entry.metadata().and_then(|file| file.modified());
+            if written.is_ok_and(|time| time.elapsed().is_ok_and(|since| since >= age)) {
+                // One that can't be removed is in nobody's way but the disk's.
+                let _ = std::fs::remove_file(entry.path());
+            }
         }
     }
 

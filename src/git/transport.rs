@@ -5,6 +5,8 @@
 
 use secrecy::ExposeSecret as _;
 
+use std::time::Duration;
+
 use super::answer::{self, Pushed};
 use super::cache::Cache;
 use super::credentials::{Credentials, Settings, redact_tokens};
@@ -386,7 +388,8 @@ impl Transport {
         match (output.status.success(), answer::no_room(&output.stderr)) {
             (true, _) => Ok(output),
             (false, Some(reason)) => {
-                self.cache.sweep();
+                // Whoever else writes a pack there has no room either.
+                self.cache.sweep(Duration::ZERO);
                 Err(self.cache.full(reason))
             }
             (false, None) => Err(self

@@ -38,7 +38,8 @@ const RENEWALS: u32 = 5;
 
 /// Returns whether the cache is not any more what the attempt on `tip` began with.
 fn is_renewed(repository: &Repository, tip: Option<&CommitId>, error: &SetError) -> bool {
-    matches!(error, SetError::Git(GitError::Cache { .. } | GitError::Object { .. }))
+    use GitError::{Cache, Damaged, Object};
+    matches!(error, SetError::Git(Cache { .. } | Object { .. } | Damaged { .. }))
         || tip.is_some_and(|tip| !repository.has_fetched(tip))
 }
 
