@@ -1,0 +1,64 @@
+//! The health of objects, and of the rules for it.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::document;
+use crate::health::Health;
+use crate::ops;
+use crate::report::HealthReport;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct HealthOf {
+    status: String,
+    message: String,
+}
+
+impl From<&Health> for HealthOf {
+    fn from(health: &Health) -> Self {
+        Self { status: health.status.to_string(), message: health.message.clone() }
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct HealthResource {
+    api_version: String,
+    kind: String,
+    namespace: String,
+    name: String,
+    health: Option<HealthOf>,
+    decided_by: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct HealthDocument {
+    resources: Vec<HealthResource>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    app: Option<HealthOf>,
+}
+
+/// Returns `deployctl.dev/health/v1`.
+pub fn health(report: &HealthReport) -> Value {
+    let resources = report.resources.iter().map(|object| HealthResource {
+        api_version: object.api_version.clone(),
+        kind: object.id.kind.clone(),
+        namespace: object.id.namespace.clone(),
+        name: object.id.name.clone(),
+        health: object.assessment.health.as_ref().map(HealthOf::from),
+        decided_by: object.assessment.decided_by.as_ref().map(ToString::to_string),
+    });
+    let app = report.app.as_ref().map(HealthOf::from);
+    document("health", &HealthDocument { resources: resources.collect(), app })
+}
+
+/// Returns `deployctl.dev/health-test/v1`.
+pub fn health_test(report: &ops::HealthTestReport) -> Value {
+    let failed = report.failed.iter().map(|case| {
+        json!({ "input": case.input.as_str(), "expected": case.expected(), "actual": case.actual })
+    });
+    let failed: Vec<_> = failed.collect();
+    document("health-test", &json!({ "passed": report.passed, "failed": failed }))
+}

@@ -1,0 +1,132 @@
+//! How rollouts went.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::document;
+use super::health::HealthOf;
+use crate::ops;
+use crate::report::VerifyReport;
+use crate::rollout::{Evidence, RootCause};
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Rollouts {
+    environment: String,
+    /// `healthy`, `degraded` or `timed-out`.
+    verdict: &'static str,
+    services: Vec<Rollout>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Rollout {
+    service: String,
+    image: Option<String>,
+    revision: Option<String>,
+    verdict: &'static str,
+    reason: String,
+    cause: Option<Cause>,
+    evidence: Vec<EvidenceOf>,
+    objects: Vec<ObjectOf>,
+    pods: Vec<PodOf>,
+    unread: Vec<String>,
+    seconds: f64,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Cause {
+    kind: &'static str,
+    workload: String,
+    summary: String,
+    fatal: bool,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct EvidenceOf {
+    object: String,
+    container: Option<String>,
+    reason: String,
+    message: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ObjectOf {
+    object: String,
+    health: Option<HealthOf>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PodOf {
+    pod: String,
+    container: String,
+    image: String,
+    #[serde(rename = "imageID")]
+    image_id: String,
+    ready: bool,
+    restarts: i64,
+}
+
+/// Returns `deployctl.dev/rollout/v1`.
+pub fn rollout(report: &VerifyReport) -> Value {
+    let services = report.rollouts.iter().map(|rollout| Rollout {
+        service: rollout.service.clone(),
+        image: rollout.image.as_ref().map(ToString::to_string),
+        revision: rollout.revision.clone(),
+        verdict: rollout.verdict.as_str(),
+        reason: rollout.reason.clone(),
+        cause: rollout.cause.as_ref().map(Cause::from),
+        evidence: rollout.evidence.iter().map(EvidenceOf::from).collect(),
+        objects: rollout.objects.iter().map(ObjectOf::from).collect(),
+        pods: rollout.pods.iter().map(PodOf::from).collect(),
+        unread: rollout.unread.clone(),
+        seconds: rollout.duration.as_secs_f64(),
+    });
+    let (environment, verdict) = (report.environment.clone(), report.verdict().as_str());
+    document("rollout", &Rollouts { environment, verdict, services: services.collect() })
+}
+
+impl From<&RootCause> for Cause {
+    fn from(cause: &RootCause) -> Self {
+        Self {
+            kind: cause.kind.as_str(),
+            workload: cause.workload.to_string(),
+            summary: cause.summary.clone(),
+            fatal: cause.gravity.is_fatal(),
+        }
+    }
+}
+
+impl From<&Evidence> for EvidenceOf {
+    fn from(evidence: &Evidence) -> Self {
+        Self {
+            object: evidence.object.to_string(),
+            container: evidence.container.clone(),
+            reason: evidence.reason.clone(),
+            message: evidence.message.clone(),
+        }
+    }
+}
+
+impl From<&ops::ObjectReport> for ObjectOf {
+    fn from(object: &ops::ObjectReport) -> Self {
+        Self { object: object.id.to_string(), health: object.health.as_ref().map(HealthOf::from) }
+    }
+}
+
+impl From<&ops::PodReport> for PodOf {
+    fn from(pod: &ops::PodReport) -> Self {
+        Self {
+            pod: pod.pod.to_string(),
+            container: pod.container.clone(),
+            image: pod.image.clone(),
+            image_id: pod.image_id.clone(),
+            ready: pod.ready,
+            restarts: pod.restarts,
+        }
+    }
+}
