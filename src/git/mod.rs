@@ -23,6 +23,7 @@ mod message;
 #[cfg(any(feature = "git-https", feature = "git-ssh"))]
 mod network;
 mod partial;
+mod program;
 mod remote;
 mod repository;
 mod signer;

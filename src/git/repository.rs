@@ -1,4 +1,9 @@
-//! The manifests repository: its operations, made of the cache, the transport and the walks.
+//! The manifests repository: a remote and its cache; open, fetch, read, commit.
+//!
+//! Walks over its history and pushes are in files of their own.
+
+mod push;
+mod walks;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
@@ -6,24 +11,15 @@ use std::sync::{Arc, OnceLock};
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 
-use super::answer::Pushed;
 use super::cache::{Cache, Lock};
-use super::history::Follow;
 use super::partial::{self, Lazy};
 use super::remote::Remote;
 use super::transport::{Depth, Fetch, Transport};
-use super::{
-    Authorship, Commit, CommitId, CommitTree, GitError, Ledgers, Push, Relation, history, write,
-};
+use super::{Authorship, CommitId, CommitTree, GitError, Ledgers, write};
 use crate::kustomize::MemoryTree;
 use crate::system::Environment;
 
-/// Branches below this are deployctl's own: it may take commits away from them.
-pub const OWN_BRANCHES: &str = "deployctl/";
-
-/// So many commits more are fetched each time a walk comes to the end of a shallow cache.
-/// Each brings folders along, so that the last is what a large repository can bear.
-const DEEPEN: &[u32] = &[64, 512, 4096];
+pub use push::OWN_BRANCHES;
 
 /// The manifests repository: a remote, and a bare cache of it on this machine.
 #[derive(Debug, Clone)]
@@ -131,16 +127,6 @@ impl Repository {
         Ok(Fetched { branch, tip, references })
     }
 
-    /// Returns up to `limit` commits from `tip` backwards, newest first, following first parents: as
-    /// many of them as have been fetched, which are the last few dozen at least.
-    ///
-    /// # Errors
-    ///
-    /// Fails if `tip` has not been fetched.
-    pub fn recent(&self, tip: &CommitId, limit: usize) -> Result<Vec<Commit>, GitError> {
-        history::recent(&self.cache.open()?, tip, limit)
-    }
-
     /// Returns the files of a fetched commit.
     ///
     /// # Errors
@@ -211,126 +197,6 @@ impl Repository {
         stored.map(Some).map_err(|error| self.cache.or_full(error))
     }
 
-    /// Moves `branch` of the remote from `expected` to `commit`; `None`: the branch must be new.
-    /// If the answer of the remote gets lost, it is asked where the branch is.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the remote is out of reach or refuses: no permission, protected branch, hook.
-    /// Fails, too, if `commit` does not build on `expected`, unless the branch is one of
-    /// [`OWN_BRANCHES`].
-    pub async fn push(
-        &self,
-        commit: &CommitId,
-        branch: &str,
-        expected: Option<&CommitId>,
-    ) -> Result<Push, GitError> {
-        match self.push_once(commit, branch, expected).await? {
-            Pushed::Told(push) => Ok(push),
-            Pushed::Unclear(error) => self.has_landed(commit, branch, expected, error).await,
-        }
-    }
-
-    /// As [`Repository::push`], but an answer that gets lost is told as that.
-    pub(super) async fn push_once(
-        &self,
-        commit: &CommitId,
-        branch: &str,
-        expected: Option<&CommitId>,
-    ) -> Result<Pushed, GitError> {
-        full_name(branch)?;
-        if !self.has_now(commit)? {
-            // Another process has thrown the cache away meanwhile: the change must be made anew.
-            return Ok(Pushed::Told(Push::Raced));
-        }
-        if let Some(expected) = expected
-            && !branch.starts_with(OWN_BRANCHES)
-            && !history::is_ancestor(&self.cache.open()?, expected, commit)?.found
-        {
-            return Err(GitError::NotFastForward { branch: branch.to_owned() });
-        }
-        match self.transport.push(commit, branch, expected).await {
-            // The commit went with the cache: the change must be made anew.
-            Err(GitError::Damaged { .. }) => {
-                tracing::warn!(cache = %self.cache.dir(), "the git cache is damaged; made anew");
-                self.cache.renew(&self.cache.lock().await?)?;
-                Ok(Pushed::Told(Push::Raced))
-            }
-            result => result,
-        }
-    }
-
-    /// Returns up to `limit` commits from `tip` backwards that changed something below `path`,
-    /// newest first; the cache is deepened as needed, within bounds.
-    ///
-    /// # Errors
-    ///
-    /// As [`Repository::fetch`].
-    pub async fn log(
-        &self,
-        tip: &CommitId,
-        path: &Utf8Path,
-        limit: usize,
-    ) -> Result<Vec<Commit>, GitError> {
-        self.log_along(tip, path, limit, Follow::All).await
-    }
-
-    /// Returns what [`Repository::log`] does, but along the branch itself: what a merge brought is told
-    /// as the merge, with its time.
-    ///
-    /// # Errors
-    ///
-    /// As [`Repository::fetch`].
-    pub async fn landings(
-        &self,
-        tip: &CommitId,
-        path: &Utf8Path,
-        limit: usize,
-    ) -> Result<Vec<Commit>, GitError> {
-        self.log_along(tip, path, limit, Follow::First).await
-    }
-
-    async fn log_along(
-        &self,
-        tip: &CommitId,
-        path: &Utf8Path,
-        limit: usize,
-        follow: Follow,
-    ) -> Result<Vec<Commit>, GitError> {
-        let (walked_tip, path) = (tip.clone(), path.to_owned());
-        let walk = move |cache: &git2::Repository| {
-            let log = history::log(cache, &walked_tip, &path, limit, follow)?;
-            let complete = log.complete || log.found.len() >= limit;
-            Ok(history::Walked { found: log.found, complete })
-        };
-        self.deepen_until_complete(std::slice::from_ref(tip), walk).await
-    }
-
-    /// Returns how `observed` stands to `expected`; the cache is deepened as needed, within bounds.
-    ///
-    /// # Errors
-    ///
-    /// As [`Repository::fetch`].
-    pub async fn relation(
-        &self,
-        expected: &CommitId,
-        observed: &str,
-    ) -> Result<Relation, GitError> {
-        let Ok(observed) = observed.parse::<CommitId>() else {
-            return Ok(Relation::Unknown);
-        };
-        if *expected == observed {
-            return Ok(Relation::Same);
-        }
-        if !self.has(&observed).await? || !self.has(expected).await? {
-            return Ok(Relation::Unknown);
-        }
-        let both = [expected.clone(), observed.clone()];
-        let expected = expected.clone();
-        let walk = move |cache: &git2::Repository| history::relation(cache, &expected, &observed);
-        self.deepen_until_complete(&both, walk).await
-    }
-
     /// Fetches `reference` (`HEAD`, or the full name of a branch) and what `more` refspecs bring, and
     /// returns the reference's commit.
     async fn fetch_all(&self, reference: &str, more: &[String]) -> Result<CommitId, GitError> {
@@ -385,54 +251,9 @@ impl Repository {
         Ok(commit.id().into())
     }
 
-    /// Returns up to `limit` commits in the history of `tip` that were made at `time` or later, newest
-    /// first; the cache is deepened as needed, within bounds.
-    ///
-    /// # Errors
-    ///
-    /// As [`Repository::fetch`].
-    pub async fn since(
-        &self,
-        tip: &CommitId,
-        time: Timestamp,
-        limit: usize,
-    ) -> Result<Vec<Commit>, GitError> {
-        let from = tip.clone();
-        let walk = move |cache: &git2::Repository| history::since(cache, &from, time, limit);
-        self.deepen_until_complete(std::slice::from_ref(tip), walk).await
-    }
-
     /// Returns whether the cache has `commit`, without asking the remote.
     pub fn has_fetched(&self, commit: &CommitId) -> bool {
         self.has_now(commit).unwrap_or(false)
-    }
-
-    /// Returns the commit between `since` and `tip` that has the change `id`, or `None` if there is
-    /// none.
-    ///
-    /// # Errors
-    ///
-    /// As [`Repository::fetch`]; fails, too, if there are so many commits between that it can't be
-    /// told.
-    pub(super) async fn landed_in(
-        &self,
-        id: &str,
-        since: &CommitId,
-        tip: &CommitId,
-    ) -> Result<Option<CommitId>, GitError> {
-        let (change, since, from) = (id.to_owned(), since.clone(), tip.clone());
-        let walk = move |cache: &git2::Repository| {
-            let walked = history::with_change(cache, &change, &since, &from)?;
-            Ok(history::Walked { complete: walked.complete, found: walked })
-        };
-        let walked = self.deepen_until_complete(std::slice::from_ref(tip), walk).await?;
-        if !walked.complete {
-            return Err(GitError::NoCommit {
-                remote: self.remote().to_owned(),
-                revision: id.to_owned(),
-            });
-        }
-        Ok(walked.found)
     }
 
     /// Returns whether references besides the branch cost no round trip of their own.
@@ -464,90 +285,6 @@ impl Repository {
             Ok(_) => Ok(true),
             Err(GitError::NoCommit { .. } | GitError::NoBranch { .. }) => Ok(false),
             Err(error) => Err(error),
-        }
-    }
-
-    /// Returns the only commit of the default branch's recent history whose id starts so.
-    async fn resolve_abbreviated(&self, prefix: &str) -> Result<Option<CommitId>, GitError> {
-        let is_hex = prefix.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        if !is_hex || !(7..40).contains(&prefix.len()) {
-            return Ok(None);
-        }
-        let tip = self.fetch(None).await?;
-        let (from, prefix) = (tip.clone(), prefix.to_owned());
-        let walk = move |cache: &git2::Repository| history::with_prefix(cache, &from, &prefix);
-        self.deepen_until_complete(&[tip], walk).await
-    }
-
-    /// Runs `walk` over the cache, which is deepened from `tips` until the walk is complete or the
-    /// bound is reached, and returns what the last one found.
-    async fn deepen_until_complete<T: Send + 'static>(
-        &self,
-        tips: &[CommitId],
-        walk: impl Fn(&git2::Repository) -> Result<history::Walked<T>, GitError> + Send + Sync + 'static,
-    ) -> Result<T, GitError> {
-        let walk = std::sync::Arc::new(walk);
-        for commits in DEEPEN {
-            let walked = self.walk(&walk).await?;
-            if walked.complete || !self.deepen(tips, *commits).await? {
-                return Ok(walked.found);
-            }
-        }
-        Ok(self.walk(&walk).await?.found)
-    }
-
-    async fn walk<T: Send + 'static, W>(
-        &self,
-        walk: &std::sync::Arc<W>,
-    ) -> Result<history::Walked<T>, GitError>
-    where
-        W: Fn(&git2::Repository) -> Result<history::Walked<T>, GitError> + Send + Sync + 'static,
-    {
-        let (cache, walk) = (self.cache.clone(), walk.clone());
-        let walked = tokio::task::spawn_blocking(move || walk(&cache.open()?)).await;
-        walked.expect("a walk does not panic, and is not cancelled")
-    }
-
-    /// Fetches `commits` more behind what the cache has of `tips`, and returns whether the remote
-    /// knew any of them.
-    async fn deepen(&self, tips: &[CommitId], commits: u32) -> Result<bool, GitError> {
-        let _lock = self.cache.lock().await?;
-        let mut known = false;
-        for tip in tips {
-            let refspecs = [tip.to_string()];
-            let depth = Depth::Deepen(commits);
-            match self.transport.fetch(&Fetch { refspecs: &refspecs, depth, prune: false }).await {
-                Ok(()) => known = true,
-                // A commit that was never pushed, or is on no branch any more.
-                Err(GitError::NoCommit { .. } | GitError::NoBranch { .. }) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(known)
-    }
-
-    /// Returns what a push came to whose answer, `lost`, is no answer.
-    async fn has_landed(
-        &self,
-        commit: &CommitId,
-        branch: &str,
-        expected: Option<&CommitId>,
-        lost: GitError,
-    ) -> Result<Push, GitError> {
-        let name = full_name(branch)?;
-        let Ok(found) = self.transport.list(&[&name]).await else {
-            return Err(lost);
-        };
-        let tip = found.into_iter().find(|found| found.name == name).map(|found| found.id);
-        match tip {
-            Some(tip) if tip == *commit => Ok(Push::Pushed),
-            tip if tip.as_ref() == expected => Err(lost),
-            // Somebody has pushed since, on top of this commit or instead of it.
-            Some(tip) => match self.relation(commit, tip.as_str()).await? {
-                Relation::Newer => Ok(Push::Pushed),
-                _ => Ok(Push::Raced),
-            },
-            None => Ok(Push::Raced),
         }
     }
 

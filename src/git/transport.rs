@@ -1,32 +1,23 @@
-//! The `git` program, which talks to the remote: fetch, list, push.
+//! What is asked of the remote: fetch, list, push; by the `git` program, or by libgit2 where there is
+//! none.
 //!
-//! People's own set-up (SSH configuration, agents, credential helpers, proxies, `insteadOf`) applies;
-//! what would make the result depend on it (hooks, tags, pruning, language) is fixed here.
-
-use secrecy::ExposeSecret as _;
-
-use std::time::Duration;
+//! What would make the result depend on people's own set-up (tags, pruning, submodules) is said with
+//! each command; how the program is run, [`Program`] knows.
 
 use super::answer::{self, Pushed};
 use super::cache::Cache;
-use super::credentials::{Credentials, Settings, redact_tokens};
+use super::credentials::Credentials;
 use super::library::Library;
 use super::partial::{Filter, Want};
+use super::program::Program;
 use super::remote::Remote;
 use super::{CommitId, GitError};
-use crate::image::Digest;
-use crate::system::{Command, CommandError, Environment, Output};
+use crate::system::{Command, Environment};
 
 /// One remote, and how to reach it.
 #[derive(Debug, Clone)]
 pub(super) struct Transport {
-    remote: Remote,
-    /// The bare repository that is fetched into and pushed from.
-    cache: Cache,
-    environment: Environment,
-    credentials: Option<Credentials>,
-    program: String,
-    ssh: Option<&'static str>,
+    program: Program,
     /// Does the work where there is no `git` program.
     library: Option<Library>,
 }
@@ -76,49 +67,6 @@ pub(super) struct Reference {
     pub(super) id: CommitId,
 }
 
-/// Where a repository is and what it consists of; `git rev-parse --local-env-vars` lists them.
-const LOCATIONS: &[&str] = &[
-    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-    "GIT_COMMON_DIR",
-    "GIT_CONFIG",
-    "GIT_DIR",
-    "GIT_GRAFT_FILE",
-    "GIT_IMPLICIT_WORK_TREE",
-    "GIT_INDEX_FILE",
-    "GIT_NAMESPACE",
-    "GIT_NO_REPLACE_OBJECTS",
-    "GIT_OBJECT_DIRECTORY",
-    "GIT_PREFIX",
-    "GIT_QUARANTINE_PATH",
-    "GIT_REPLACE_REF_BASE",
-    "GIT_SHALLOW_FILE",
-    "GIT_WORK_TREE",
-];
-
-/// What, besides a token, decides as whom people reach a remote and how they sign.
-const PRINCIPAL: &[&str] = &[
-    "HOME",
-    "XDG_CONFIG_HOME",
-    "GIT_CONFIG_GLOBAL",
-    "GIT_CONFIG_PARAMETERS",
-    "GIT_CONFIG_COUNT",
-    "GIT_ASKPASS",
-    "GIT_SSH",
-    "GIT_SSH_COMMAND",
-    "SSH_AUTH_SOCK",
-    "GNUPGHOME",
-];
-
-const SETTINGS: &[(&str, &str)] = &[
-    ("core.hooksPath", "/dev/null"),
-    // A cache that has grown is made anew, which is faster than tidying it up.
-    ("gc.auto", "0"),
-    ("maintenance.auto", "false"),
-    // A connection that carries nothing for a minute is dead.
-    ("http.lowSpeedLimit", "1"),
-    ("http.lowSpeedTime", "60"),
-];
-
 /// Settings of a fetch of objects. What the cache has says nothing about what is left out of it, so
 /// there is nothing to negotiate; and a file that is too large to be read is not held in memory.
 const OBJECTS: &[(&str, &str)] =
@@ -130,38 +78,22 @@ impl Transport {
         cache: &Cache,
         environment: &Environment,
     ) -> Result<Self, GitError> {
-        let program = environment.find_program("git");
+        let path = environment.find_program("git").map(camino::Utf8PathBuf::into_string);
         let credentials = Credentials::find(&remote, environment)?;
-        let library = match &program {
+        let library = match &path {
             Some(_) => None,
             None => Some(Library::find(&remote, credentials.as_ref(), environment)?),
         };
-        let program = program.unwrap_or_default();
-        let mut transport = Self {
-            credentials,
-            remote,
-            cache: cache.clone(),
-            environment: environment.clone(),
-            program: program.into_string(),
-            ssh: None,
-            library,
-        };
-        if transport.library.is_none()
-            && transport.remote.is_ssh()
-            && !transport.has_own_ssh().await?
-        {
-            // There is nobody to answer a question about a passphrase or a host key.
-            transport.ssh = Some("ssh -o BatchMode=yes -o ConnectTimeout=30");
-        }
-        Ok(transport)
+        let program = Program::new(path, remote, credentials, cache, environment).await?;
+        Ok(Self { program, library })
     }
 
     pub(super) fn cache(&self) -> &Cache {
-        &self.cache
+        self.program.cache()
     }
 
     pub(super) fn remote(&self) -> &str {
-        self.remote.as_str()
+        self.program.remote()
     }
 
     /// Returns whether the `git` program does the work.
@@ -172,28 +104,20 @@ impl Transport {
     /// Returns what stands for the credentials that the remote is shown: who has others must not
     /// have changes pushed with these.
     pub(super) fn principal(&self) -> String {
-        let mut shown = self.remote.username().unwrap_or_default().to_owned();
-        if let Some(credentials) = &self.credentials {
-            shown.push_str(credentials.encoded().expose_secret());
-        }
-        for name in PRINCIPAL {
-            let value = self.environment.get(name).unwrap_or_default();
-            shown.push_str(&format!("\0{name}={value}"));
-        }
-        Digest::of(shown.as_bytes()).short().to_owned()
+        self.program.principal()
     }
 
     /// Fetches into the cache, without what the cache can do without where the server allows that.
     pub(super) async fn fetch(&self, fetch: &Fetch<'_>) -> Result<(), GitError> {
         if let Some(library) = &self.library {
-            return library.fetch(self.cache.dir(), fetch).await;
+            return library.fetch(self.cache().dir(), fetch).await;
         }
         loop {
-            let filter = self.cache.filter();
+            let filter = self.cache().filter();
             match self.fetch_filtered(fetch, filter).await {
                 Err(error) if filter != Filter::Nothing && answer::is_about_a_filter(&error) => {
                     tracing::debug!(remote = self.remote(), %error, "fetching more instead");
-                    self.cache.set_filter(filter.weaker())?;
+                    self.cache().set_filter(filter.weaker())?;
                 }
                 result => return result,
             }
@@ -212,9 +136,9 @@ impl Transport {
             command = command.arg("--prune");
         }
         let command = command.args(["--", NAME]).args(fetch.refspecs);
-        let output = self.run("fetch", command).await?;
+        let output = self.program.run("fetch", command).await?;
         if filter != Filter::Nothing && answer::ignores_filters(&output.stderr) {
-            self.cache.set_filter(Filter::Nothing)?;
+            self.cache().set_filter(Filter::Nothing)?;
         }
         Ok(())
     }
@@ -234,10 +158,13 @@ impl Transport {
         // A folder that the cache has is not sent again for its files' sake unless it is told to
         // (git 2.36).
         let command = self.fetching(Some(&filter), OBJECTS).args(["--refetch", "--stdin", "--"]);
-        match self.run("fetch", command.arg(NAME).input(wanted(Want::folder))).await {
+        match self.program.run("fetch", command.arg(NAME).input(wanted(Want::folder))).await {
             Err(error) if answer::is_unknown_option(&error) => {
                 let command = self.fetching(Some(&filter), OBJECTS).args(["--stdin", "--"]);
-                self.run("fetch", command.arg(NAME).input(wanted(Want::files))).await.map(drop)
+                self.program
+                    .run("fetch", command.arg(NAME).input(wanted(Want::files)))
+                    .await
+                    .map(drop)
             }
             result => result.map(drop),
         }
@@ -252,7 +179,7 @@ impl Transport {
             all.push((format!("remote.{NAME}.promisor"), "true".to_owned()));
             all.push((format!("remote.{NAME}.partialCloneFilter"), filter.to_owned()));
         }
-        let command = self.command(&all).args([
+        let command = self.program.command(&all).args([
             "fetch",
             "--quiet",
             "--no-tags",
@@ -274,10 +201,10 @@ impl Transport {
         local: impl Fn(&str) -> String,
     ) -> Result<(), GitError> {
         if let Some(library) = &self.library {
-            return library.fetch_matching(self.cache.dir(), patterns, local).await;
+            return library.fetch_matching(self.cache().dir(), patterns, local).await;
         }
         tracing::debug!(remote = self.remote(), ?patterns, "git fetch");
-        let command = self.command(&[]).args([
+        let command = self.program.command(&[]).args([
             "fetch",
             "--quiet",
             "--no-tags",
@@ -290,7 +217,7 @@ impl Transport {
             self.remote(),
         ]);
         let refspecs = patterns.iter().map(|pattern| format!("+{pattern}:{}", local(pattern)));
-        let output = self.start(command.args(refspecs)).await?;
+        let output = self.program.start(command.args(refspecs)).await?;
         // With a depth and nothing that matches, git 2.47 says nothing and ends with 1.
         match output.status.success() || output.stderr.trim().is_empty() {
             true => Ok(()),
@@ -303,8 +230,8 @@ impl Transport {
         if let Some(library) = &self.library {
             return library.list(patterns).await;
         }
-        let command = self.command(&[]).args(["ls-remote", "--quiet", "--", self.remote()]);
-        let output = self.run("ls-remote", command.args(patterns)).await?;
+        let command = self.program.command(&[]).args(["ls-remote", "--quiet", "--", self.remote()]);
+        let output = self.program.run("ls-remote", command.args(patterns)).await?;
         Ok(references(&String::from_utf8_lossy(&output.stdout)))
     }
 
@@ -313,8 +240,8 @@ impl Transport {
         if let Some(library) = &self.library {
             return library.head().await;
         }
-        let command = self.command(&[]).args(["ls-remote", "--quiet", "--symref", "--"]);
-        let output = self.run("ls-remote", command.args([self.remote(), "HEAD"])).await?;
+        let command = self.program.command(&[]).args(["ls-remote", "--quiet", "--symref", "--"]);
+        let output = self.program.run("ls-remote", command.args([self.remote(), "HEAD"])).await?;
         let text = String::from_utf8_lossy(&output.stdout);
         let branch = text.lines().find_map(|line| line.strip_prefix("ref: refs/heads/"));
         Ok(branch.and_then(|line| line.split('\t').next()).map(ToOwned::to_owned))
@@ -341,13 +268,13 @@ impl Transport {
         moves: &[Move],
     ) -> Result<Vec<Result<Pushed, GitError>>, GitError> {
         if let Some(library) = &self.library {
-            return Ok(library.push_all(self.cache.dir(), moves).await);
+            return Ok(library.push_all(self.cache().dir(), moves).await);
         }
         let expected = |m: &Move| m.expected.as_ref().map_or("", CommitId::as_str).to_owned();
         let leases =
             moves.iter().map(|m| format!("--force-with-lease={}:{}", m.reference, expected(m)));
         let refspecs = moves.iter().map(|m| format!("{}:{}", m.commit, m.reference));
-        let command = self.command(&[]).args([
+        let command = self.program.command(&[]).args([
             "push",
             "--porcelain",
             "--no-progress",
@@ -356,7 +283,7 @@ impl Transport {
             "--recurse-submodules=no",
         ]);
         let command = command.args(leases).args(["--", self.remote()]).args(refspecs);
-        let output = match self.start(command).await {
+        let output = match self.program.start(command).await {
             Ok(output) => output,
             Err(GitError::Unreachable { remote, message }) => {
                 let unclear = |_| {
@@ -367,7 +294,7 @@ impl Transport {
             }
             Err(error) => return Err(error),
         };
-        if let Some(damage) = self.damage(&output) {
+        if let Some(damage) = self.program.damage(&output) {
             return Err(damage);
         }
         let stdout = String::from_utf8_lossy(&output.stdout);
@@ -380,103 +307,8 @@ impl Transport {
 
     /// Returns the same remote with another bare repository to fetch into and push from.
     pub(super) fn with_cache(&self, cache: Cache) -> Self {
-        Self { cache, ..self.clone() }
-    }
-
-    async fn run(&self, action: &'static str, command: Command) -> Result<Output, GitError> {
-        let output = self.start(command).await?;
-        match (output.status.success(), answer::no_room(&output.stderr)) {
-            (true, _) => Ok(output),
-            (false, Some(reason)) => {
-                // Whoever else writes a pack there has no room either.
-                self.cache.sweep(Duration::ZERO);
-                Err(self.cache.full(reason))
-            }
-            (false, None) => Err(self
-                .damage(&output)
-                .unwrap_or_else(|| answer::failure(action, self.remote(), &output.stderr))),
-        }
-    }
-
-    /// Returns the error of a `git` that stumbled over the cache, and hung up on the remote then.
-    fn damage(&self, output: &Output) -> Option<GitError> {
-        let cache = self.cache.dir();
-        let damaged =
-            !output.status.success() && output.stderr.contains(&format!("{cache}/objects"));
-        let reason = || answer::summary(&output.stderr);
-        damaged.then(|| GitError::Damaged { path: cache.to_owned(), reason: reason() })
-    }
-
-    async fn start(&self, command: Command) -> Result<Output, GitError> {
-        command.output().await.map_err(|error| match error {
-            CommandError::Deadline { .. } => GitError::Unreachable {
-                remote: self.remote().to_owned(),
-                message: error.to_string(),
-            },
-            error => GitError::Command(error),
-        })
-    }
-
-    fn command(&self, more: &[(String, String)]) -> Command {
-        let mut command = self.program();
-        let mut settings = Settings::default();
-        more.iter().for_each(|(key, value)| settings.set(key, value));
-        SETTINGS.iter().for_each(|(key, value)| settings.set(key, value));
-        match (self.remote.http_origin(), &self.credentials, self.remote.username()) {
-            (Some(origin), Some(credentials), _) => {
-                settings.authenticate(origin, credentials);
-                command = command.env("GIT_ASKPASS", "");
-            }
-            (Some(origin), None, Some(username)) => {
-                settings.set(&format!("credential.{origin}.username"), username);
-                command = command.redact(username.to_owned().into());
-            }
-            _ => {}
-        }
-        if let Some(ssh) = self.ssh {
-            command = command.env("GIT_SSH_COMMAND", ssh);
-        }
-        settings.apply(command, &self.environment)
-    }
-
-    /// Returns a run of `git` in the cache, never in the repository that the caller is in: that one's
-    /// configuration is about itself, and may be somebody else's.
-    fn program(&self) -> Command {
-        program(&self.program, &self.environment).arg(format!("--git-dir={}", self.cache.dir()))
-    }
-
-    /// Returns whether people have said themselves how SSH is to be run.
-    async fn has_own_ssh(&self) -> Result<bool, GitError> {
-        if ["GIT_SSH_COMMAND", "GIT_SSH"].iter().any(|name| self.environment.get(name).is_some()) {
-            return Ok(true);
-        }
-        let command = self.program();
-        let output = self.start(command.args(["config", "--get", "core.sshCommand"])).await?;
-        Ok(output.status.success())
-    }
-}
-
-/// Returns a run of `git` that speaks English, asks nothing, and is in no repository of the caller.
-pub(super) fn program(path: &str, environment: &Environment) -> Command {
-    let mut command = Command::new(path)
-        .only_env(environment)
-        .env("LC_ALL", "C")
-        .env("GIT_TERMINAL_PROMPT", "0")
-        .env_remove("LANGUAGE")
-        .env_remove("DEPLOYCTL_GIT_TOKEN");
-    let traces = environment.iter().filter(|(name, value)| is_trace(name, value));
-    for name in LOCATIONS.iter().copied().chain(traces.map(|(name, _)| name)) {
-        command = command.env_remove(name);
-    }
-    redact_tokens(command, environment)
-}
-
-/// Returns whether a variable has `git` write a trace to where its answers are read, or headers as
-/// they are into any trace. A trace into a file is left to those who ask for it; see git(1).
-fn is_trace(name: &str, value: &str) -> bool {
-    match name {
-        "GIT_TRACE_REDACT" | "GIT_CURL_VERBOSE" => true,
-        name => name.starts_with("GIT_TRACE") && !value.starts_with('/'),
+        let library = self.library.clone();
+        Self { program: self.program.with_cache(cache), library }
     }
 }
 

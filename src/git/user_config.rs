@@ -7,7 +7,7 @@
 use camino::{Utf8Path, Utf8PathBuf};
 use git2::ConfigLevel;
 
-use super::{GitError, transport};
+use super::{GitError, program};
 use crate::system::Environment;
 
 /// The settings in git's order: of a repeated key the last one counts.
@@ -36,10 +36,10 @@ const KEYS: &[&str] = &[
 impl UserConfig {
     /// Returns what git would know in the folder `dir`.
     pub(super) async fn read(environment: &Environment, dir: &Utf8Path) -> Result<Self, GitError> {
-        let Some(program) = environment.find_program("git") else {
+        let Some(path) = environment.find_program("git") else {
             return Self::read_files(environment, dir);
         };
-        let command = transport::program(program.as_str(), environment)
+        let command = program::program(path.as_str(), environment)
             .args(["config", "--null", "--get-regexp"])
             .arg(r"^(user|author|committer|commit|gpg)\.")
             .current_dir(dir);
