@@ -1,6 +1,8 @@
 //! Branches and commits of a repository, read and made through the API: GitHub signs what is made
 //! with the token of an App or of Actions.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
@@ -9,15 +11,13 @@ use serde_json::{Value, json};
 
 use super::GithubError;
 use super::client::Client;
-use super::history::{Parent, Said};
 use super::slug::Slug;
-use super::tree::ApiTree;
 use crate::kustomize::MemoryTree;
 
 /// One repository, through the API.
 #[derive(Debug, Clone)]
-pub struct Branches<'a> {
-    pub(super) client: &'a Client,
+pub struct Branches {
+    pub(super) client: Arc<Client>,
     pub(super) slug: Slug,
 }
 
@@ -55,14 +55,6 @@ struct Object {
     sha: String,
 }
 
-#[derive(Deserialize)]
-struct Commit {
-    #[serde(flatten)]
-    said: Said,
-    tree: Object,
-    parents: Vec<Parent>,
-}
-
 const COMMIT: &str = "mutation ($input: CreateCommitOnBranchInput!) {
   createCommitOnBranch(input: $input) { commit { oid } }
 }";
@@ -84,12 +76,12 @@ impl Client {
     /// # Errors
     ///
     /// Fails if that can't be the name of a repository.
-    pub fn branches(&self, owner: &str, name: &str) -> Result<Branches<'_>, GithubError> {
+    pub fn branches(self: Arc<Self>, owner: &str, name: &str) -> Result<Branches, GithubError> {
         Ok(Branches { client: self, slug: Slug::new(owner, name)? })
     }
 }
 
-impl Branches<'_> {
+impl Branches {
     /// Returns the name of the default branch.
     ///
     /// # Errors
@@ -119,32 +111,6 @@ impl Branches<'_> {
             Err(GithubError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error),
         }
-    }
-
-    /// Returns the commit `id`.
-    ///
-    /// # Errors
-    ///
-    /// Fails if there is none, or GitHub is out of reach or refuses.
-    pub async fn commit(&self, id: &str) -> Result<ApiCommit, GithubError> {
-        let Commit { said, parents, .. } = self.read(id).await?;
-        Ok(ApiCommit::of(id.to_owned(), said, parents))
-    }
-
-    /// Returns the files of the commit `id`. Their contents are read when they are asked for.
-    ///
-    /// # Errors
-    ///
-    /// As [`Branches::commit`].
-    pub async fn tree(&self, id: &str) -> Result<ApiTree<'_>, GithubError> {
-        let commit = self.read(id).await?;
-        ApiTree::read(self.client, &self.slug, &commit.tree.sha).await
-    }
-
-    async fn read(&self, id: &str) -> Result<Commit, GithubError> {
-        let action = format!("read the commit `{id}` of `{}`", self.slug);
-        let path = format!("/repos/{}/git/commits/{}", self.slug, escaped(id));
-        self.client.get(&self.slug, &action, &path, &[]).await
     }
 
     /// Makes a commit of `files` (whole, by path) on `branch`, which is at `expected`.
@@ -258,11 +224,7 @@ impl Branches<'_> {
         };
         match self.update(update(branch, Some(expected.unwrap_or(NONE)), &commit)).await {
             Ok(()) => Ok(Moved::To(commit)),
-            Err(error) => match self.tip(branch).await? {
-                Some(tip) if tip == commit => Ok(Moved::To(commit)),
-                tip if tip.as_deref() != expected => Ok(Moved::Raced),
-                _ => Err(error),
-            },
+            Err(error) => settled(self.tip(branch).await?, expected, commit, error),
         }
     }
 
@@ -273,6 +235,21 @@ impl Branches<'_> {
         let input = json!({"repositoryId": found["repository"]["id"], "refUpdates": [update]});
         let input = json!({"input": input});
         self.client.graphql(&self.slug, &action, UPDATE, input).await.map(|_: Value| ())
+    }
+}
+
+/// Returns what a move from `expected` to `commit` came to, which ended with `error`, where the
+/// reference is `at` now.
+pub(super) fn settled(
+    at: Option<String>,
+    expected: Option<&str>,
+    commit: String,
+    error: GithubError,
+) -> Result<Moved, GithubError> {
+    match at {
+        Some(at) if at == commit => Ok(Moved::To(commit)),
+        at if at.as_deref() != expected => Ok(Moved::Raced),
+        _ => Err(error),
     }
 }
 

@@ -55,11 +55,11 @@ struct Run {
 
 impl Client {
     /// Returns the commit's newest statuses, one a context, and its newest check runs, one a name and
-    /// App. GitHub tells 100 of each.
+    /// App.
     ///
     /// # Errors
     ///
-    /// Fails if there is no such commit, or GitHub is out of reach or refuses.
+    /// Fails if there is no such commit or it has thousands of either, or GitHub is out of reach or refuses.
     pub async fn checks(
         &self,
         owner: &str,
@@ -73,12 +73,11 @@ impl Client {
             return Err(GithubError::Invalid { action, message });
         }
         let path = |what: &str| format!("/repos/{slug}/commits/{sha}/{what}");
-        let query = [("per_page", "100")];
-        let combined: Combined = self.get(&slug, &action, &path("status"), &query).await?;
-        let query = [("per_page", "100"), ("filter", "latest")];
-        let runs: Runs = self.get(&slug, &action, &path("check-runs"), &query).await?;
-        let statuses = combined.statuses.into_iter().map(Check::from);
-        Ok(statuses.chain(runs.check_runs.into_iter().map(Check::from)).collect())
+        let statuses = |page: Combined| page.statuses;
+        let statuses = self.pages_of(&slug, &action, &path("status"), &[], statuses).await?;
+        let (query, runs) = ([("filter", "latest")], |page: Runs| page.check_runs);
+        let runs = self.pages_of(&slug, &action, &path("check-runs"), &query, runs).await?;
+        Ok(statuses.into_iter().map(Check::from).chain(runs.into_iter().map(Check::from)).collect())
     }
 }
 

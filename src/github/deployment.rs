@@ -60,20 +60,9 @@ impl Client {
             Some(id) => id,
             None => self.create_deployment(&slug, &action, deployment).await?,
         };
-        let state = match deployment.state {
-            DeploymentState::InProgress => "in_progress",
-            DeploymentState::Success => "success",
-            DeploymentState::Failure => "failure",
-        };
-        let mut body = json!({
-            "state": state,
-            "description": short(&deployment.description),
-            // Other services' deployments to the environment go on.
-            "auto_inactive": false,
-        });
-        if let Some(url) = &deployment.log_url {
-            body["log_url"] = url.as_str().into();
-        }
+        let mut body = deployment.body("in_progress", "log_url");
+        // Other services' deployments to the environment go on.
+        body["auto_inactive"] = false.into();
         let path = format!("/repos/{slug}/deployments/{id}/statuses");
         self.told(&slug, &action, &path, body).await
     }
@@ -91,20 +80,9 @@ impl Client {
     ) -> Result<(), GithubError> {
         let slug = Slug::new(owner, repo)?;
         let action = deployment.action("report a commit status", &slug);
-        let state = match deployment.state {
-            DeploymentState::InProgress => "pending",
-            DeploymentState::Success => "success",
-            DeploymentState::Failure => "failure",
-        };
         let Deployment { environment, service, .. } = deployment;
-        let mut body = json!({
-            "state": state,
-            "context": format!("deployctl/{environment}/{service}"),
-            "description": short(&deployment.description),
-        });
-        if let Some(url) = &deployment.log_url {
-            body["target_url"] = url.as_str().into();
-        }
+        let mut body = deployment.body("pending", "target_url");
+        body["context"] = format!("deployctl/{environment}/{service}").into();
         let path = format!("/repos/{slug}/statuses/{}", deployment.sha(&action)?);
         self.told(&slug, &action, &path, body).await
     }
@@ -169,6 +147,21 @@ impl Deployment {
     /// What GitHub calls the task tells the services of one repository apart.
     fn task(&self) -> String {
         format!("deploy:{}", self.service)
+    }
+
+    /// Returns what GitHub is told, which calls what is not done yet `in_progress`, and the page of the
+    /// run `page`.
+    fn body(&self, in_progress: &str, page: &str) -> Value {
+        let state = match self.state {
+            DeploymentState::InProgress => in_progress,
+            DeploymentState::Success => "success",
+            DeploymentState::Failure => "failure",
+        };
+        let mut body = json!({"state": state, "description": short(&self.description)});
+        if let Some(url) = &self.log_url {
+            body[page] = url.as_str().into();
+        }
+        body
     }
 
     fn sha(&self, action: &str) -> Result<&str, GithubError> {

@@ -19,9 +19,6 @@ pub struct Approval {
     pub url: String,
 }
 
-/// Pages of 100 that are read of anything; more of it is not a pull request for people.
-const MAX_PAGES: u32 = 10;
-
 impl Client {
     /// Returns who has approved the pull request's head as it is now: of each reviewer the last word
     /// counts, and an approval of an earlier head does not.
@@ -42,29 +39,6 @@ impl Client {
         let path = format!("{path}/reviews");
         let reviews: Vec<Review> = self.pages(&slug, &action, &path, &[]).await?;
         Ok(standing(reviews, &pull.head.sha))
-    }
-
-    /// Returns all that is listed at `path`, up to a bound.
-    pub(super) async fn pages<R: serde::de::DeserializeOwned>(
-        &self,
-        slug: &Slug,
-        action: &str,
-        path: &str,
-        query: &[(&str, &str)],
-    ) -> Result<Vec<R>, GithubError> {
-        let mut all = Vec::new();
-        for page in 1..=MAX_PAGES {
-            let number = page.to_string();
-            let paging = [("per_page", "100"), ("page", number.as_str())];
-            let query = [query, &paging].concat();
-            let found: Vec<R> = self.get(slug, action, path, &query).await?;
-            let last = found.len() < 100;
-            all.extend(found);
-            if last {
-                break;
-            }
-        }
-        Ok(all)
     }
 }
 

@@ -1,9 +1,9 @@
-//! The files of a commit, read through the API: the list of all of them at once, their contents when
-//! they are asked for.
+//! The files of a commit, read through the API when they are asked for: a folder at a time, with the
+//! small files that are in it.
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -11,42 +11,74 @@ use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 use serde::Deserialize;
 
 use super::GithubError;
-use super::client::Client;
-use super::slug::Slug;
-use crate::kustomize::{FileTree, MemoryTree, TreeError};
+use super::branch::Branches;
+use super::objects::{AT_ONCE, Entry, LONGEST_TEXT, is_object};
+use crate::kustomize::{FileTree, MemoryTree, TreeError, inside};
 
 /// No file that deployctl reads is larger.
 const MAX_BYTES: u64 = 32 << 20;
-/// One command does not read more files: an hour has 5,000 requests.
+/// So much is kept of one commit.
+const MAX_KEPT: usize = 256 << 20;
+/// One commit is not asked about more often: an hour has 5,000 requests.
 const MAX_REQUESTS: usize = 500;
+/// What comes along unasked: a file of manifests is small.
+const SMALL: u64 = 64 << 10;
+/// So much comes with one request, unless it is asked for.
+const BATCH_BYTES: u64 = 1 << 20;
 /// GitHub takes about 40 MB, in base64, and 100 files.
 const MAX_COMMIT_BYTES: usize = 25 << 20;
 const MAX_COMMIT_FILES: usize = 100;
 
-/// The files of a commit.
-pub struct ApiTree<'a> {
-    client: &'a Client,
-    slug: Slug,
-    entries: BTreeMap<Utf8PathBuf, Entry>,
-    /// Contents by object id.
-    read: Mutex<BTreeMap<String, Vec<u8>>>,
-    /// What the API can't do and was asked for.
-    beyond: Mutex<Option<String>>,
+const PLAIN: u32 = 0o100_644;
+const LINK: u32 = 0o120_000;
+
+/// As Linux: more links in one path are a loop.
+const MAX_LINKS: usize = 40;
+
+/// The files of a commit. Symbolic links are followed as a disk would, but never out of the tree.
+pub struct ApiTree {
+    branches: Branches,
+    commit: String,
+    known: Mutex<Known>,
 }
 
-#[derive(Debug, Clone, Deserialize)]
-struct Entry {
-    path: String,
-    mode: String,
-    sha: String,
-    #[serde(default)]
-    size: u64,
+/// What GitHub has told.
+#[derive(Default)]
+struct Known {
+    /// What is in a folder, by its path; `None` where there is no folder.
+    folders: BTreeMap<Utf8PathBuf, Option<BTreeMap<String, Entry>>>,
+    /// Contents by object id; `None`: GraphQL does not tell them.
+    contents: BTreeMap<String, Option<Vec<u8>>>,
+    kept: usize,
+    requests: usize,
+    /// What the API can't do and was asked for.
+    beyond: Option<String>,
+}
+
+/// What is at a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Found {
+    File(Entry),
+    Folder(Option<Entry>),
+    Nothing,
+    /// A link, at this path, is on the way.
+    Link(Utf8PathBuf, Entry),
+    /// These folders tell.
+    Unknown(Vec<Utf8PathBuf>),
 }
 
 #[derive(Deserialize)]
 struct Listing {
-    tree: Vec<Entry>,
+    tree: Vec<Listed>,
     truncated: bool,
+}
+
+#[derive(Deserialize)]
+struct Listed {
+    path: String,
+    mode: String,
+    #[serde(rename = "type")]
+    kind: String,
 }
 
 #[derive(Deserialize)]
@@ -55,35 +87,24 @@ struct Blob {
     encoding: String,
 }
 
-const PLAIN: &str = "100644";
-const EXECUTABLE: &str = "100755";
-const LINK: &str = "120000";
-
-impl<'a> ApiTree<'a> {
-    pub(super) async fn read(
-        client: &'a Client,
-        slug: &Slug,
-        tree: &str,
-    ) -> Result<Self, GithubError> {
-        let action = format!("list the files of `{slug}`");
-        let path = format!("/repos/{slug}/git/trees/{tree}");
-        let listing: Listing = client.get(slug, &action, &path, &[("recursive", "1")]).await?;
-        let beyond = listing.truncated.then(|| "it has more files than GitHub lists".to_owned());
-        let entries =
-            listing.tree.into_iter().map(|entry| (entry.path.clone().into(), entry)).collect();
-        let (read, beyond) = (Mutex::default(), Mutex::new(beyond));
-        Ok(Self { client, slug: slug.clone(), entries, read, beyond })
+impl Branches {
+    /// Returns the files of the commit `id`. Nothing is read before it is asked for.
+    pub fn tree(&self, id: &str) -> ApiTree {
+        ApiTree { branches: self.clone(), commit: id.to_owned(), known: Mutex::default() }
     }
+}
 
+impl ApiTree {
     /// Returns what was asked for that only git can do, if anything was.
     pub fn beyond(&self) -> Option<String> {
-        self.beyond.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.known().beyond.clone()
     }
 
     /// Returns why a commit of `files` can't be made through the API, if it can't.
     pub fn refuses(&self, files: &MemoryTree) -> Option<String> {
-        if let Some(beyond) = self.beyond() {
-            return Some(beyond);
+        let known = self.known();
+        if let Some(beyond) = &known.beyond {
+            return Some(beyond.clone());
         }
         if files.0.len() > MAX_COMMIT_FILES {
             return Some(format!("{} files change at once", files.0.len()));
@@ -92,18 +113,57 @@ impl<'a> ApiTree<'a> {
             return Some("the files are too large".to_owned());
         }
         // GitHub commits every file as a plain one.
-        let special =
-            |path: &&Utf8PathBuf| self.entries.get(*path).is_some_and(|entry| entry.mode != PLAIN);
+        let special = |path: &&Utf8PathBuf| match known.find(path) {
+            Found::File(entry) => entry.mode != PLAIN,
+            Found::Link(..) => true,
+            _ => false,
+        };
         files.0.keys().find(special).map(|path| format!("`{path}` is not a plain file"))
+    }
+
+    /// Reads the files at `paths`, and those in the folders at `paths`, with few requests, so that
+    /// reading them needs none each.
+    ///
+    /// # Errors
+    ///
+    /// Fails if GitHub is out of reach or refuses. What is not there, or can't be read, is told by
+    /// reading it.
+    pub async fn prefetch(&self, paths: &[Utf8PathBuf]) -> Result<(), GithubError> {
+        let plain = |path: &Utf8PathBuf| self.plain(path).ok();
+        let paths: Vec<Utf8PathBuf> = paths.iter().filter_map(plain).collect();
+        self.list(paths.clone()).await?;
+        // What is no folder is a file of one.
+        let is_folder =
+            |path: &Utf8PathBuf| matches!(self.known().folders.get(path), Some(Some(_)));
+        let (folders, files): (Vec<_>, Vec<_>) = paths.into_iter().partition(is_folder);
+        self.list(files.iter().map(|file| folder_of(file)).collect()).await?;
+        let mut wanted: Vec<Entry> = Vec::new();
+        {
+            let known = self.known();
+            for file in &files {
+                wanted.extend(match known.find(file) {
+                    Found::File(entry) => Some(entry),
+                    _ => None,
+                });
+            }
+            wanted.extend(folders.iter().flat_map(|folder| known.small(folder)));
+            wanted.retain(|entry| known.is_to_be_read(entry));
+        }
+        while !wanted.is_empty() {
+            let rest = wanted.split_off(batch(&wanted));
+            self.bring(&wanted).await?;
+            wanted = rest;
+        }
+        Ok(())
     }
 
     /// Notes that only git can do what is asked for, and returns the error.
     fn beyond_api(&self, path: &Utf8Path, reason: String) -> TreeError {
-        *self.beyond.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.clone());
+        self.known().beyond = Some(reason.clone());
         TreeError { path: path.to_owned(), reason }
     }
 
-    /// Returns the path without `.` steps, if the way to it leads through plain folders.
+    /// Returns the path without `.` steps.
     fn plain(&self, path: &Utf8Path) -> Result<Utf8PathBuf, TreeError> {
         let mut plain = Utf8PathBuf::new();
         for step in path.components() {
@@ -115,92 +175,266 @@ impl<'a> ApiTree<'a> {
                     return Err(TreeError { path: path.to_owned(), reason });
                 }
             }
-            if self.entries.get(&plain).is_some_and(|entry| entry.mode == LINK) {
-                return Err(self.beyond_api(path, format!("`{plain}` is a symbolic link")));
-            }
         }
         Ok(plain)
     }
 
-    async fn fetch(&self, entry: &Entry) -> Result<Vec<u8>, String> {
-        let Entry { path, sha, .. } = entry;
-        let action = format!("read `{path}` of `{}`", self.slug);
-        let at = format!("/repos/{}/git/blobs/{sha}", self.slug);
-        let blob: Blob = self
-            .client
-            .get(&self.slug, &action, &at, &[])
-            .await
-            .map_err(|error| error.to_string())?;
+    /// Returns the place that `path` leads to, and what is there, which is never a link or unknown.
+    async fn find(&self, path: &Utf8Path) -> Result<(Utf8PathBuf, Found), TreeError> {
+        let failed = |reason: String| TreeError { path: path.to_owned(), reason };
+        let (mut place, mut links) = (path.to_owned(), 0);
+        loop {
+            let found = self.known().find(&place);
+            match found {
+                Found::Link(link, entry) => {
+                    links += 1;
+                    if links > MAX_LINKS {
+                        return Err(failed("its symbolic links form a loop".to_owned()));
+                    }
+                    let target = self.contents(&link, &entry).await?;
+                    place = behind(&link, target, &place).map_err(|why| failed(why.to_owned()))?;
+                }
+                Found::Unknown(folders) if folders.is_empty() => {
+                    return Err(failed(format!("GitHub has no commit `{}`", self.commit)));
+                }
+                Found::Unknown(folders) => {
+                    self.bounded().map_err(|reason| self.beyond_api(path, reason))?;
+                    self.list(folders).await.map_err(|error| failed(error.to_string()))?;
+                }
+                found => return Ok((place, found)),
+            }
+        }
+    }
+
+    /// Asks what is in those of the folders that are not known yet.
+    async fn list(&self, mut folders: Vec<Utf8PathBuf>) -> Result<(), GithubError> {
+        folders.sort();
+        folders.dedup();
+        folders.retain(|folder| !self.known().folders.contains_key(folder));
+        for some in folders.chunks(AT_ONCE) {
+            let paths: Vec<&str> = some.iter().map(|path| path.as_str()).collect();
+            let found = self.branches.folders(&self.commit, &paths).await?;
+            let mut known = self.known();
+            known.requests += 1;
+            for (path, entries) in some.iter().zip(found) {
+                let by_name = |entry: Entry| (entry.name.clone(), entry);
+                let entries = entries.map(|all| all.into_iter().map(by_name).collect());
+                known.folders.insert(path.clone(), entries);
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the files, as many as one request brings.
+    async fn bring(&self, files: &[Entry]) -> Result<(), GithubError> {
+        let ids: Vec<String> = files.iter().map(|entry| entry.oid.clone()).collect();
+        let found = self.branches.texts(&ids).await?;
+        let mut known = self.known();
+        known.requests += 1;
+        for (id, bytes) in ids.into_iter().zip(found) {
+            known.kept += bytes.as_ref().map_or(0, Vec::len);
+            known.contents.insert(id, bytes);
+        }
+        Ok(())
+    }
+
+    /// Returns the contents of the file `entry`, which is at `path`.
+    async fn contents(&self, path: &Utf8Path, entry: &Entry) -> Result<Vec<u8>, TreeError> {
+        let failed = |reason: String| TreeError { path: path.to_owned(), reason };
+        if let Some(Some(bytes)) = self.known().contents.get(&entry.oid) {
+            return Ok(bytes.clone());
+        }
+        if entry.size > MAX_BYTES {
+            let reason = format!("it has {} bytes; more than {MAX_BYTES} are not read", entry.size);
+            return Err(failed(reason));
+        }
+        self.bounded().map_err(|reason| self.beyond_api(path, reason))?;
+        let mut wanted = vec![entry.clone()];
+        {
+            let known = self.known();
+            let others = known.small(&folder_of(path)).filter(|other| other.oid != entry.oid);
+            wanted.extend(others);
+            wanted.retain(|entry| known.is_to_be_read(entry));
+        }
+        if wanted.first() == Some(entry) {
+            wanted.truncate(batch(&wanted));
+            self.bring(&wanted).await.map_err(|error| failed(error.to_string()))?;
+        }
+        if let Some(Some(bytes)) = self.known().contents.get(&entry.oid) {
+            return Ok(bytes.clone());
+        }
+        let bytes = self.blob(path, &entry.oid).await.map_err(failed)?;
+        let mut known = self.known();
+        known.requests += 1;
+        known.kept += bytes.len();
+        known.contents.insert(entry.oid.clone(), Some(bytes.clone()));
+        Ok(bytes)
+    }
+
+    /// Returns the file `id`, byte by byte as it is.
+    async fn blob(&self, path: &Utf8Path, id: &str) -> Result<Vec<u8>, String> {
+        let Branches { client, slug } = &self.branches;
+        let action = format!("read `{path}` of `{slug}`");
+        let at = format!("/repos/{slug}/git/blobs/{id}");
+        let blob: Result<Blob, _> = client.get(slug, &action, &at, &[]).await;
+        let blob = blob.map_err(|error| error.to_string())?;
         let text: String = blob.content.split_ascii_whitespace().collect();
         let bytes = match &*blob.encoding {
             "base64" => STANDARD.decode(text).map_err(|_| "GitHub's answer is no base64"),
             "utf-8" => Ok(blob.content.into_bytes()),
             _ => Err("GitHub's answer has an unknown encoding"),
         }?;
-        match git2::Oid::hash_object(git2::ObjectType::Blob, &bytes) {
-            Ok(id) if id.to_string() == *sha => Ok(bytes),
-            _ => Err("GitHub's answer is another file than was asked for".to_owned()),
+        match is_object(&bytes, id) {
+            true => Ok(bytes),
+            false => Err("GitHub's answer is another file than was asked for".to_owned()),
         }
+    }
+
+    /// Returns all files below the folder `dir`.
+    async fn below(&self, dir: &Utf8Path) -> Result<Vec<Utf8PathBuf>, TreeError> {
+        let failed =
+            |error: GithubError| TreeError { path: dir.to_owned(), reason: error.to_string() };
+        let tree = match self.find(dir).await?.1 {
+            Found::Folder(Some(entry)) => entry.oid,
+            Found::Folder(None) => self.branches.root_of(&self.commit).await.map_err(failed)?,
+            _ => return Ok(Vec::new()),
+        };
+        let Branches { client, slug } = &self.branches;
+        let action = format!("list the files of `{slug}`");
+        let path = format!("/repos/{slug}/git/trees/{tree}");
+        let listing = client.get(slug, &action, &path, &[("recursive", "1")]).await;
+        let Listing { tree, truncated } = listing.map_err(failed)?;
+        if truncated {
+            let reason = "it has more files than GitHub lists".to_owned();
+            return Err(self.beyond_api(dir, reason));
+        }
+        let mut files = Vec::new();
+        for listed in tree.into_iter().filter(|listed| listed.kind == "blob") {
+            let path = dir.join(listed.path);
+            // A link to a folder is not entered, or a link upwards would never end.
+            let is_file = listed.mode != format!("{LINK:o}")
+                || matches!(self.find(&path).await, Ok((_, Found::File(_))));
+            files.extend(is_file.then_some(path));
+        }
+        files.sort();
+        Ok(files)
+    }
+
+    fn bounded(&self) -> Result<(), String> {
+        let known = self.known();
+        if known.requests >= MAX_REQUESTS {
+            return Err(format!("more than {MAX_REQUESTS} requests are needed"));
+        }
+        if known.kept >= MAX_KEPT {
+            return Err(format!("more than {MAX_KEPT} bytes are needed"));
+        }
+        Ok(())
+    }
+
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl FileTree for ApiTree<'_> {
+impl Known {
+    /// Returns what is at `path`, as far as it is known.
+    fn find(&self, path: &Utf8Path) -> Found {
+        if path.as_str().is_empty() {
+            return Found::Folder(None);
+        }
+        let mut above: Vec<&Utf8Path> = path.ancestors().collect();
+        above.reverse();
+        let mut unknown = Vec::new();
+        for steps in above.windows(2) {
+            let (folder, here) = (steps[0], steps[1]);
+            let Some(entries) = self.folders.get(folder) else {
+                unknown.push(folder.to_owned());
+                continue;
+            };
+            // Some folder above tells whether a link, or nothing, is there.
+            let Some(entries) = entries else { return Found::Unknown(unknown) };
+            unknown.clear();
+            match here.file_name().and_then(|name| entries.get(name)) {
+                None => return Found::Nothing,
+                Some(entry) if entry.mode == LINK => {
+                    return Found::Link(here.to_owned(), entry.clone());
+                }
+                Some(entry) if entry.kind == "tree" && here == path => {
+                    return Found::Folder(Some(entry.clone()));
+                }
+                Some(entry) if entry.kind == "tree" => {}
+                Some(entry) if entry.kind == "blob" && here == path => {
+                    return Found::File(entry.clone());
+                }
+                Some(_) => return Found::Nothing,
+            }
+        }
+        // A folder that is there has no link above it.
+        Found::Unknown(vec![folder_of(path)])
+    }
+
+    /// Returns the small files of a folder that are not read yet.
+    fn small<'a>(&'a self, folder: &Utf8Path) -> impl Iterator<Item = Entry> + 'a {
+        let entries = self.folders.get(folder).into_iter().flatten().flat_map(BTreeMap::values);
+        let is_small = |entry: &&Entry| entry.kind == "blob" && entry.mode != LINK;
+        entries.filter(is_small).filter(|entry| entry.size <= SMALL).cloned()
+    }
+
+    fn is_to_be_read(&self, entry: &Entry) -> bool {
+        entry.size <= LONGEST_TEXT && !self.contents.contains_key(&entry.oid)
+    }
+}
+
+/// Returns how many of `files` one request brings: one at least.
+fn batch(files: &[Entry]) -> usize {
+    let mut bytes = 0;
+    let fits = |entry: &&Entry| {
+        bytes += entry.size;
+        bytes <= BATCH_BYTES
+    };
+    files.iter().take(AT_ONCE).take_while(fits).count().max(1)
+}
+
+fn folder_of(path: &Utf8Path) -> Utf8PathBuf {
+    path.parent().unwrap_or(Utf8Path::new("")).to_owned()
+}
+
+/// Returns where `path` leads, on whose way the link `link` to `target` is.
+fn behind(link: &Utf8Path, target: Vec<u8>, path: &Utf8Path) -> Result<Utf8PathBuf, &'static str> {
+    const OUT: &str = "a symbolic link leads out of the repository";
+    let target = String::from_utf8(target).map_err(|_| "a symbolic link's target is not UTF-8")?;
+    if target.starts_with('/') {
+        return Err(OUT);
+    }
+    let rest = path.strip_prefix(link).expect("the link is on the way to the path");
+    inside(&folder_of(link).join(target).join(rest)).ok_or(OUT)
+}
+
+/// Waits for what GitHub says: whoever renders asks for one file after the other, and can't.
+fn wait<T>(work: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Handle::current();
+    tokio::task::block_in_place(|| runtime.block_on(work))
+}
+
+impl FileTree for ApiTree {
     fn read(&self, path: &Utf8Path) -> Result<Option<Vec<u8>>, TreeError> {
         let plain = self.plain(path)?;
-        let file = |entry: &&Entry| matches!(&*entry.mode, PLAIN | EXECUTABLE);
-        let Some(entry) = self.entries.get(&plain).filter(file) else {
-            return match self.beyond() {
-                // What is not listed may be there.
-                Some(reason) => Err(TreeError { path: path.to_owned(), reason }),
-                None => Ok(None),
-            };
-        };
-        {
-            let read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(bytes) = read.get(&entry.sha) {
-                return Ok(Some(bytes.clone()));
+        wait(async {
+            match self.find(&plain).await? {
+                (place, Found::File(entry)) => self.contents(&place, &entry).await.map(Some),
+                _ => Ok(None),
             }
-            if read.len() >= MAX_REQUESTS {
-                let reason = format!("more than {MAX_REQUESTS} files are needed");
-                return Err(self.beyond_api(path, reason));
-            }
-        }
-        if entry.size > MAX_BYTES {
-            let reason = format!("it has {} bytes; more than {MAX_BYTES} are not read", entry.size);
-            return Err(TreeError { path: path.to_owned(), reason });
-        }
-        // Whoever renders asks for one file after the other, and can't wait.
-        let runtime = tokio::runtime::Handle::current();
-        let bytes = tokio::task::block_in_place(|| runtime.block_on(self.fetch(entry)));
-        let bytes = bytes.map_err(|reason| TreeError { path: path.to_owned(), reason })?;
-        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
-        read.insert(entry.sha.clone(), bytes.clone());
-        Ok(Some(bytes))
+        })
     }
 
     fn files(&self, dir: &Utf8Path) -> Result<Vec<Utf8PathBuf>, TreeError> {
         let dir = self.plain(dir)?;
-        if let Some(reason) = self.beyond() {
-            return Err(TreeError { path: dir, reason });
-        }
-        let below = self.entries.iter().filter(|(path, _)| path.starts_with(&dir) && **path != dir);
-        let mut files = Vec::new();
-        for (path, entry) in below {
-            match &*entry.mode {
-                PLAIN | EXECUTABLE => files.push(path.clone()),
-                LINK => {
-                    let reason = format!("`{path}` is a symbolic link");
-                    return Err(self.beyond_api(&dir, reason));
-                }
-                _ => {}
-            }
-        }
-        Ok(files)
+        wait(self.below(&dir))
     }
 }
 
-impl fmt::Debug for ApiTree<'_> {
+impl fmt::Debug for ApiTree {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ApiTree").field("files", &self.entries.len()).finish_non_exhaustive()
+        f.debug_struct("ApiTree").field("commit", &self.commit).finish_non_exhaustive()
     }
 }

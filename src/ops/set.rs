@@ -78,7 +78,7 @@ pub struct SetOptions<'a> {
     /// Who tells GitHub how far source commits are.
     pub source_reports: Option<SourceReports<'a>>,
     /// The manifests repository through GitHub's API, where changes are to be written by that.
-    pub api: Option<&'a Branches<'a>>,
+    pub api: Option<&'a Branches>,
     /// Whether the rendering may change in more than the images that are asked for.
     pub allow_other_changes: bool,
     /// Whether an image may take the place of one that was built from a newer commit.
@@ -377,7 +377,7 @@ pub(super) async fn files<'a>(
     if let Some(branches) = options.api {
         let store = ApiStore { branches, branch: options.manifests.branch.as_deref() };
         let tip = api::tip_of(&store, &store.base().await?, options).await?;
-        let tree = branches.tree(tip.as_str()).await?;
+        let tree = branches.tree(tip.as_str());
         if tree.refuses(&MemoryTree::default()).is_none() {
             return Ok((None, Box::new(tree)));
         }

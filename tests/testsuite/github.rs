@@ -1,6 +1,7 @@
 //! The GitHub client against a GitHub that knows the published schemas by heart.
 
 mod app;
+mod files;
 mod limits;
 mod merge;
 mod pulls;

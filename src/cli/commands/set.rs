@@ -1,6 +1,7 @@
 //! `deployctl set`.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use indexmap::IndexMap;
@@ -182,7 +183,7 @@ pub(super) async fn with_options<T>(
 
 /// The manifests repository on GitHub.
 struct OnGithub {
-    client: github::Client,
+    client: Arc<github::Client>,
     owner: String,
     name: String,
 }
@@ -211,7 +212,7 @@ impl OnGithub {
             return if by_api { Err(elsewhere()) } else { Ok(None) };
         }
         // Of another forge, the address looks the same; the token must not go there for it.
-        let client = context.github()?;
+        let client = Arc::new(context.github()?);
         match client.repository_of(&manifests.remote) {
             Some((owner, name)) => Ok(Some(Self { client, owner, name })),
             None if by_api => Err(elsewhere()),
@@ -219,8 +220,8 @@ impl OnGithub {
         }
     }
 
-    fn branches(&self) -> Result<github::Branches<'_>, CommandError> {
-        Ok(self.client.branches(&self.owner, &self.name)?)
+    fn branches(&self) -> Result<github::Branches, CommandError> {
+        Ok(self.client.clone().branches(&self.owner, &self.name)?)
     }
 
     fn pull_requests<'a>(

@@ -17,7 +17,7 @@ use crate::ops::{Emit, Event, hold};
 /// Fails with [`SetError::BeyondApi`] where only git can do it; then nothing was written.
 pub(super) async fn land(
     options: &SetOptions<'_>,
-    branches: &Branches<'_>,
+    branches: &Branches,
     emit: Emit<'_>,
 ) -> Result<SetReport, SetError> {
     let store = ApiStore { branches, branch: options.manifests.branch.as_deref() };

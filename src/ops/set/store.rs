@@ -54,7 +54,7 @@ impl Files for CommitTree {
     }
 }
 
-impl Files for ApiTree<'_> {
+impl Files for ApiTree {
     fn refuses(&self, files: &MemoryTree) -> Option<String> {
         ApiTree::refuses(self, files)
     }
@@ -137,7 +137,7 @@ impl Store for GitStore<'_> {
 
 /// GitHub's API.
 pub(super) struct ApiStore<'a> {
-    pub(super) branches: &'a Branches<'a>,
+    pub(super) branches: &'a Branches,
     pub(super) branch: Option<&'a str>,
 }
 
@@ -155,7 +155,7 @@ impl Store for ApiStore<'_> {
     }
 
     async fn tree(&self, commit: &CommitId) -> Result<Box<dyn Files + '_>, SetError> {
-        Ok(Box::new(self.branches.tree(commit.as_str()).await?))
+        Ok(Box::new(self.branches.tree(commit.as_str())))
     }
 
     async fn made(&self, commit: &CommitId) -> Result<Option<Made>, SetError> {
@@ -206,10 +206,10 @@ impl Store for ApiStore<'_> {
 
 impl ApiStore<'_> {
     async fn holds_on(&self, services: &[&str], environment: &str) -> Result<Vec<Hold>, SetError> {
+        let name = |service: &&str| format!("deployctl/{}", hold_ledger(environment, service));
+        let names: Vec<String> = services.iter().map(name).collect();
         let mut holds = Vec::new();
-        for service in services {
-            let name = format!("deployctl/{}", hold_ledger(environment, service));
-            let Some(newest) = self.branches.at_reference(&name).await? else { continue };
+        for newest in self.branches.at_references(&names).await?.into_values() {
             if let Some(HoldEntry::Set(hold)) = hold::read(&commit(newest)?) {
                 holds.push(hold);
             }

@@ -61,3 +61,25 @@ async fn statuses_and_check_runs_are_checks() {
     let error = shop.client().checks("shop", "manifests", "main/../x").await.unwrap_err();
     assert!(matches!(error, GithubError::Invalid { .. }), "{error}");
 }
+
+#[tokio::test]
+async fn the_hundred_and_thirtieth_check_counts_too() {
+    let Some(shop) = Shop::start().await else { return };
+    let status = |n: u32| json!({"context": format!("ci/{n}"), "state": "success"});
+    let run = |n: u32| json!({"name": format!("job {n}"), "status": "completed", "conclusion": "success"});
+    let mut statuses: Vec<_> = (0..129).map(status).collect();
+    statuses.push(json!({"context": "last", "state": "failure"}));
+    let mut runs: Vec<_> = (0..129).map(run).collect();
+    runs.push(json!({"name": "last job", "status": "queued", "conclusion": null}));
+    shop.github.hub().statuses.insert(SHA.to_owned(), statuses);
+    shop.github.hub().check_runs.insert(SHA.to_owned(), runs);
+    let checks = shop.client().checks("shop", "manifests", SHA).await.unwrap();
+    let open: Vec<(&str, CheckState)> = checks
+        .iter()
+        .filter(|check| check.state != CheckState::Success)
+        .map(|check| (check.name.as_str(), check.state))
+        .collect();
+    assert_eq!(checks.len(), 260);
+    assert_eq!(open, [("last", CheckState::Failure), ("last job", CheckState::Pending)]);
+    assert_eq!(shop.github.asked().len(), 4);
+}

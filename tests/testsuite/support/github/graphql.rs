@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 
 use super::openapi::published;
 
-/// Answers the fields of a root type: the field's name and its arguments.
-pub(super) type Resolve<'a> = dyn Fn(&str, &Value) -> Result<Value, Refused> + 'a;
+/// Answers a field: of a root type by its name, of another type that is asked as `TYPE.FIELD`; what it
+/// is a field of, and its arguments.
+pub(super) type Resolve<'a> = dyn Fn(&str, &Value, &Value) -> Result<Value, Refused> + 'a;
 
 /// An error of GraphQL's, by its type and message.
 pub(super) struct Refused {
@@ -86,8 +87,8 @@ impl ObjectValue for Root<'_> {
         info: &'a ResolveInfo<'a>,
     ) -> Result<ResolvedValue<'a>, FieldError> {
         let arguments = serde_json::to_value(info.arguments()).unwrap();
-        match (self.resolve)(info.field_name(), &arguments) {
-            Ok(value) => resolved(value),
+        match (self.resolve)(info.field_name(), &Value::Null, &arguments) {
+            Ok(value) => resolved(value, self.resolve),
             Err(Refused { kind, message }) => {
                 let error = json!({"type": kind, "message": message, "path": [info.field_name()]});
                 self.refused.borrow_mut().push(error);
@@ -98,10 +99,10 @@ impl ObjectValue for Root<'_> {
 }
 
 /// An object in JSON that says its `__typename`. A field that depends on its arguments is an object
-/// of values by the arguments' JSON, below the key `name()`.
-struct Object(Value);
+/// of values by the arguments' JSON, below the key `name()`, or is asked for if there is `null`.
+struct Object<'r>(Value, &'r Resolve<'r>);
 
-impl ObjectValue for Object {
+impl ObjectValue for Object<'_> {
     fn type_name(&self) -> &str {
         self.0["__typename"].as_str().unwrap_or("(an object without `__typename`)")
     }
@@ -113,24 +114,33 @@ impl ObjectValue for Object {
         let name = info.field_name();
         if let Some(by_arguments) = self.0.get(format!("{name}()")) {
             let arguments = serde_json::to_value(info.arguments()).unwrap();
+            if by_arguments.is_null() {
+                let asked = format!("{}.{name}", self.type_name());
+                let answer = (self.1)(&asked, &self.0, &arguments);
+                let answer = answer.unwrap_or_else(|_| panic!("`{asked}` is refused"));
+                return resolved(answer, self.1);
+            }
             let only = arguments.as_object().and_then(|all| all.values().next()).cloned();
             let key = only.map_or(String::new(), |value| match value {
                 Value::String(text) => text,
                 other => other.to_string(),
             });
-            return resolved(by_arguments.get(key).cloned().unwrap_or(Value::Null));
+            return resolved(by_arguments.get(key).cloned().unwrap_or(Value::Null), self.1);
         }
         match self.0.get(name) {
-            Some(value) => resolved(value.clone()),
+            Some(value) => resolved(value.clone(), self.1),
             None => Err(self.unknown_field_error(info)),
         }
     }
 }
 
-fn resolved<'a>(value: Value) -> Result<ResolvedValue<'a>, FieldError> {
+fn resolved<'a>(value: Value, resolve: &'a Resolve<'a>) -> Result<ResolvedValue<'a>, FieldError> {
     Ok(match value {
-        Value::Object(_) => ResolvedValue::Object(Box::new(Object(value))),
-        Value::Array(items) => ResolvedValue::List(Box::new(items.into_iter().map(resolved))),
+        Value::Object(_) => ResolvedValue::Object(Box::new(Object(value, resolve))),
+        Value::Array(items) => {
+            let items = items.into_iter().map(|item| resolved(item, resolve));
+            ResolvedValue::List(Box::new(items))
+        }
         leaf => ResolvedValue::Leaf(serde_json::from_value(leaf).unwrap()),
     })
 }

@@ -5,6 +5,7 @@
 mod graphql;
 mod hub;
 mod mutation;
+mod objects;
 mod openapi;
 mod rest;
 
@@ -165,8 +166,8 @@ fn graphql_answer(hub: &mut Hub, request: &Request) -> Reply {
         return reply;
     }
     let cell = std::cell::RefCell::new(&mut *hub);
-    let answered = graphql::answer(&body, &|field, arguments| {
-        mutation::resolve(&mut cell.borrow_mut(), field, arguments)
+    let answered = graphql::answer(&body, &|field, of, arguments| {
+        mutation::resolve(&mut cell.borrow_mut(), field, of, arguments)
     });
     match answered {
         Ok(body) => fault.map_or(Reply::new(200, body), Fault::reply),

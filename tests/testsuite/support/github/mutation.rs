@@ -6,18 +6,27 @@ use serde_json::{Value, json};
 
 use super::graphql::Refused;
 use super::hub::{Hub, Pull};
+use super::objects;
 
-/// Returns a short name of a request: `query`, or `mutation` and the field.
+/// Returns a short name of a request: `query` and its name, or `mutation` and the field.
 pub(super) fn name(document: &str) -> String {
     let known =
         ["createCommitOnBranch", "enablePullRequestAutoMerge", "enqueuePullRequest", "updateRefs"];
     match known.iter().find(|field| document.contains(*field)) {
         Some(field) => format!("mutation {field}"),
-        None => "query".to_owned(),
+        None => {
+            let words = document.split(|c: char| !c.is_ascii_alphanumeric());
+            words.take_while(|word| !word.is_empty()).collect::<Vec<_>>().join(" ")
+        }
     }
 }
 
-pub(super) fn resolve(hub: &mut Hub, field: &str, arguments: &Value) -> Result<Value, Refused> {
+pub(super) fn resolve(
+    hub: &mut Hub,
+    field: &str,
+    of: &Value,
+    arguments: &Value,
+) -> Result<Value, Refused> {
     let input = &arguments["input"];
     match field {
         "repository" if arguments["owner"] == "shop" => Ok(repository(hub)),
@@ -28,6 +37,9 @@ pub(super) fn resolve(hub: &mut Hub, field: &str, arguments: &Value) -> Result<V
         "enablePullRequestAutoMerge" => enable_auto_merge(hub, input),
         "updateRefs" => update_refs(hub, input),
         "enqueuePullRequest" => enqueue(hub, input),
+        "Repository.object" => Ok(objects::object(&hub.repository(), arguments)),
+        "Commit.history" => Ok(objects::history(&hub.repository(), of, arguments)),
+        "Commit.file" => Ok(objects::file(&hub.repository(), of, arguments)),
         other => panic!("this server does not answer `{other}`"),
     }
 }
@@ -47,6 +59,7 @@ fn repository(hub: &Hub) -> Value {
         "mergeCommitAllowed": true,
         "squashMergeAllowed": true,
         "rebaseMergeAllowed": false,
+        "object()": null,
         "mergeQueue()": {"main": queue},
         "pullRequest()": pulls,
     })
