@@ -1,6 +1,5 @@
 //! Git servers: a bare repository in a folder, and the same behind HTTP and SSH.
 
-use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -8,6 +7,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use deployctl::system::Environment;
 use tempfile::TempDir;
 
+use super::git_http::HttpServer;
 use super::{Server, free_port, peer, wait_until};
 
 /// A bare repository with a first commit on `main`.
@@ -140,107 +140,45 @@ pub(crate) fn world(home: &Path, variables: &[(&str, &str)]) -> Environment {
 pub(crate) struct HttpGitServer {
     /// The repository.
     pub(crate) repository: GitServer,
-    port: u16,
-    tls: bool,
-    _servers: [Server; 2],
+    server: HttpServer,
 }
 
 impl HttpGitServer {
     /// Starts one that lets `user` in with `password`, or returns `None` where nginx or fcgiwrap is
     /// not installed.
     pub(crate) fn start(user: &str, password: &str) -> Option<Self> {
-        Self::start_with(user, password, false)
+        Self::start_with(user, password, None)
     }
 
     /// As [`HttpGitServer::start`], over TLS, with a certificate of its own; see
     /// [`HttpGitServer::certificate`].
     pub(crate) fn start_tls(user: &str, password: &str) -> Option<Self> {
-        Self::start_with(user, password, true)
+        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        let identity = [made.cert.pem(), made.signing_key.serialize_pem()];
+        Self::start_with(user, password, Some(identity))
     }
 
-    fn start_with(user: &str, password: &str, tls: bool) -> Option<Self> {
-        let (nginx, fcgiwrap) = (peer("nginx")?, peer("fcgiwrap")?);
+    fn start_with(user: &str, password: &str, tls: Option<[String; 2]>) -> Option<Self> {
         let repository = GitServer::bare(&[("README.md", "manifests\n")]);
-        let dir = repository.dir.path();
-        let port = free_port();
-        let socket = dir.join("fcgi.socket");
-        std::fs::write(dir.join("htpasswd"), format!("{user}:{{PLAIN}}{password}\n")).unwrap();
-        let mut conf = nginx_conf(dir, port);
-        if tls {
-            let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
-            std::fs::write(dir.join("tls.crt"), made.cert.pem()).unwrap();
-            std::fs::write(dir.join("tls.key"), made.signing_key.serialize_pem()).unwrap();
-            let at = dir.display();
-            let ssl =
-                format!(" ssl; ssl_certificate {at}/tls.crt; ssl_certificate_key {at}/tls.key;");
-            conf = conf.replacen(&format!(":{port};"), &format!(":{port}{ssl}"), 1);
-        }
-        std::fs::write(dir.join("nginx.conf"), conf).unwrap();
-        let address = format!("unix:{}", socket.display());
-        let mut fcgi = Command::new(fcgiwrap);
-        let fcgi = Server::start(fcgi.args(["-f", "-s", &address]), &dir.join("fcgi.log"));
-        wait_until("fcgiwrap", || socket.exists());
-        let mut web = Command::new(nginx);
-        let prefix = dir.to_str().unwrap();
-        web.args(["-p", prefix, "-c", "nginx.conf", "-e", "error.log"]);
-        let web = Server::start(&mut web, &dir.join("nginx.log"));
-        wait_until("nginx", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
-        Some(Self { repository, port, tls, _servers: [web, fcgi] })
+        let server = HttpServer::start(repository.dir.path(), user, password, tls)?;
+        Some(Self { repository, server })
+    }
+
+    /// Returns the port that it listens on.
+    pub(crate) fn port(&self) -> u16 {
+        let url = self.server.url("");
+        url.rsplit_once(':').unwrap().1.trim_end_matches('/').parse().unwrap()
     }
 
     /// Returns its URL, without credentials.
-    pub(crate) fn port(&self) -> u16 {
-        self.port
-    }
-
-    /// Returns its URL.
     pub(crate) fn url(&self) -> String {
-        let scheme = if self.tls { "https" } else { "http" };
-        format!("{scheme}://127.0.0.1:{}/manifests.git", self.port)
+        self.server.url("manifests.git")
     }
 
     /// Returns the file with the certificate of a server with TLS.
     pub(crate) fn certificate(&self) -> Utf8PathBuf {
         self.repository.folder().join("tls.crt")
     }
-}
-
-fn nginx_conf(dir: &Path, port: u16) -> String {
-    let exec = String::from_utf8(Command::new("git").arg("--exec-path").output().unwrap().stdout);
-    let exec = exec.unwrap();
-    let mut conf = String::from("user root;\ndaemon off;\nmaster_process off;\npid nginx.pid;\n");
-    let at = dir.display();
-    write!(
-        conf,
-        "events {{}}
-http {{
-  access_log {at}/access.log;
-  client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi;
-  uwsgi_temp_path uwsgi; scgi_temp_path scgi; client_max_body_size 0;
-  server {{
-    listen 127.0.0.1:{port};
-    auth_basic git; auth_basic_user_file {at}/htpasswd;
-    location / {{
-      fastcgi_pass unix:{at}/fcgi.socket;
-      fastcgi_param SCRIPT_FILENAME {}/git-http-backend;
-      fastcgi_param GIT_HTTP_EXPORT_ALL 1;
-      fastcgi_param GIT_PROJECT_ROOT {at};
-      fastcgi_param PATH_INFO $uri;
-      fastcgi_param QUERY_STRING $query_string;
-      fastcgi_param REQUEST_METHOD $request_method;
-      fastcgi_param CONTENT_TYPE $content_type;
-      fastcgi_param CONTENT_LENGTH $content_length;
-      fastcgi_param REMOTE_USER $remote_user;
-      fastcgi_param GIT_PROTOCOL $http_git_protocol;
-      fastcgi_param HTTP_CONTENT_ENCODING $http_content_encoding;
-    }}
-  }}
-}}
-",
-        exec.trim()
-    )
-    .unwrap();
-    conf
 }
 
 /// A repository behind SSH.

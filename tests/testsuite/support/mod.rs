@@ -1,5 +1,6 @@
 //! What tests stand on: peers that are started and stopped, and a world of their own.
 
+mod git_http;
 pub(crate) mod git_server;
 pub(crate) mod github;
 pub(crate) mod image;
