@@ -14,6 +14,7 @@ use std::time::Duration;
 use camino::{Utf8Path, Utf8PathBuf};
 use tempfile::TempDir;
 
+use super::opened::{Idle, Opened};
 use super::partial::Filter;
 use super::{CommitId, GitError, answer};
 
@@ -22,6 +23,7 @@ pub(super) struct Cache {
     dir: Utf8PathBuf,
     /// Held, shared, by whoever works with the cache: it is not tidied up under their hands.
     in_use: Arc<OnceLock<File>>,
+    idle: Arc<Idle>,
     /// Holds it where nobody may write to its proper place.
     _temporary: Option<Arc<TempDir>>,
 }
@@ -59,7 +61,8 @@ impl Cache {
     /// Opens the cache in the folder `dir`, made where it is not there or can't be opened; where
     /// nobody may write there, one in a temporary folder.
     pub(super) async fn open_in(dir: Utf8PathBuf) -> Result<Self, GitError> {
-        let mut cache = Self { dir, in_use: Arc::default(), _temporary: None };
+        let mut cache =
+            Self { dir, in_use: Arc::default(), idle: Arc::default(), _temporary: None };
         match cache.ensure().await {
             Err(error) if cache.is_read_only() => {
                 let temporary = tempfile::Builder::new().prefix("deployctl-").tempdir();
@@ -82,7 +85,8 @@ impl Cache {
     /// Returns another cache beside this one, which is made when it is locked.
     pub(super) fn beside(&self, suffix: &str) -> Self {
         let dir = Utf8PathBuf::from(format!("{}-{suffix}", self.dir));
-        Self { dir, in_use: Arc::default(), _temporary: self._temporary.clone() }
+        let _temporary = self._temporary.clone();
+        Self { dir, in_use: Arc::default(), idle: Arc::default(), _temporary }
     }
 
     pub(super) fn dir(&self) -> &Utf8Path {
@@ -180,6 +184,7 @@ impl Cache {
     /// can't be opened.
     pub(super) async fn lock(&self) -> Result<Lock, GitError> {
         let lock = Lock { _file: self.wait().await? };
+        self.idle.clear();
         match self.open() {
             Ok(_) => {}
             Err(error @ GitError::Ownership { .. }) => return Err(error),
@@ -236,9 +241,8 @@ impl Cache {
     }
 
     /// Opens it for reading and writing objects.
-    pub(super) fn open(&self) -> Result<git2::Repository, GitError> {
-        let opened = git2::Repository::open_bare(&self.dir);
-        opened.map_err(|error| match error.code() {
+    pub(super) fn open(&self) -> Result<Opened, GitError> {
+        Opened::new(&self.dir, &self.idle).map_err(|error| match error.code() {
             git2::ErrorCode::Owner => GitError::Ownership { path: self.dir.to_string() },
             _ => self.error(error.message().to_owned()),
         })

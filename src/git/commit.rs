@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 
-use super::Identity;
+use super::{Identity, history};
 
 /// A commit's full object id, 40 hexadecimal characters.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -91,7 +91,7 @@ impl Commit {
             // A forged time may lie outside what a timestamp holds.
             time: Timestamp::from_second(commit.time().seconds()).unwrap_or_default(),
             message: text(commit.message_bytes()),
-            is_merge: commit.parent_count() > 1,
+            is_merge: history::parents(commit).len() > 1,
         }
     }
 }

@@ -186,7 +186,8 @@ impl Ledgers {
             write::prepare_without_files(&cache, parent, message, authorship, time)?
         };
         let signature = authorship.sign(&text).await?;
-        write::store(&self.cache.open()?, &text, signature.as_deref())
+        let cache = self.cache.open()?;
+        write::store(&cache, &text, signature.as_deref())
     }
 
     /// Fetches what matches; a cache that fails for no reason of the remote's is made anew, once.

@@ -22,6 +22,7 @@ mod local;
 mod message;
 #[cfg(any(feature = "git-https", feature = "git-ssh"))]
 mod network;
+mod opened;
 mod partial;
 mod program;
 mod remote;

@@ -12,6 +12,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 
 use super::cache::{Cache, Lock};
+use super::opened::Opened;
 use super::partial::{self, Lazy};
 use super::remote::Remote;
 use super::transport::{Depth, Fetch, Transport};
@@ -193,7 +194,8 @@ impl Repository {
         };
         let Some(text) = text else { return Ok(None) };
         let signature = authorship.sign(&text).await?;
-        let stored = write::store(&self.cache.open()?, &text, signature.as_deref());
+        let cache = self.cache.open()?;
+        let stored = write::store(&cache, &text, signature.as_deref());
         stored.map(Some).map_err(|error| self.cache.or_full(error))
     }
 
@@ -262,7 +264,7 @@ impl Repository {
     }
 
     /// Returns the cache's objects.
-    pub(super) fn objects(&self) -> Result<git2::Repository, GitError> {
+    pub(super) fn objects(&self) -> Result<Opened, GitError> {
         self.cache.open()
     }
 

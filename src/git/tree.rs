@@ -7,6 +7,7 @@ use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 use git2::{ObjectType, Oid};
 
 use super::cache::Cache;
+use super::opened::Opened;
 use super::partial::{self, LARGE, Lazy, Missing, Want};
 use super::{CommitId, GitError};
 use crate::kustomize::{FileTree, TreeError};
@@ -22,7 +23,7 @@ pub struct CommitTree {
 }
 
 struct Inner {
-    repository: Mutex<git2::Repository>,
+    repository: Mutex<Opened>,
     cache: Cache,
     commit: CommitId,
     root: Oid,
@@ -159,7 +160,7 @@ impl CommitTree {
         Ok(())
     }
 
-    fn repository(&self) -> MutexGuard<'_, git2::Repository> {
+    fn repository(&self) -> MutexGuard<'_, Opened> {
         self.inner.repository.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -233,7 +233,7 @@ impl<'a> Round<'a> {
     /// leader's own is among them.
     fn keep_fitting(&mut self, tip: &CommitId) -> Result<bool, GitError> {
         let staged: Vec<&Staged> = self.changes.iter().map(|change| &change.staged).collect();
-        let fitting = fit::fitting(&self.repository.objects()?, tip, &staged)?;
+        let fitting = fit::fitting(&*self.repository.objects()?, tip, &staged)?;
         let own = fitting.first() == Some(&true);
         let mut kept = Vec::new();
         for (number, (change, fits)) in self.changes.drain(..).zip(fitting).enumerate() {
@@ -259,7 +259,8 @@ impl<'a> Round<'a> {
 
     async fn commit(&self, tip: &CommitId) -> Result<Option<CommitId>, GitError> {
         let staged: Vec<&Staged> = self.changes.iter().map(|change| &change.staged).collect();
-        let files = fit::files(&self.repository.objects()?, &staged)?;
+        let cache = self.repository.objects()?;
+        let files = fit::files(&cache, &staged)?;
         let time = staged.iter().map(|staged| staged.time).max().unwrap_or_default();
         let message = words::commit_message(&staged);
         self.repository.commit(tip, &files, &message, self.authorship, time).await
@@ -283,7 +284,7 @@ impl<'a> Round<'a> {
     /// Returns whether `tip` is `commit`, or was made on it: some proxies send a request again, and
     /// what then comes too late is the commit's own second push.
     fn is_in(&self, commit: &CommitId, tip: &CommitId) -> Result<bool, GitError> {
-        Ok(fit::is_near_ancestor(&self.repository.objects()?, commit, tip))
+        Ok(fit::is_near_ancestor(&*self.repository.objects()?, commit, tip))
     }
 
     /// Answers all who are in `commit`.

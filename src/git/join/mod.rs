@@ -96,7 +96,8 @@ impl Repository {
         tell: &(dyn Fn(u32) + Send + Sync),
     ) -> Result<Landing, LandError> {
         let id = system::random_id();
-        let own = Staged::new(&self.objects()?, id, branch, change)?;
+        let cache = self.objects()?;
+        let own = Staged::new(&cache, id, branch, change)?;
         let queue = Queue::open(&self.queue_dir());
         let ticket = queue.as_ref().and_then(|queue| queue.stage(&own));
         let (Some(queue), Some(ticket)) = (queue, ticket) else {

@@ -42,7 +42,7 @@ impl Repository {
         }
         if let Some(expected) = expected
             && !branch.starts_with(OWN_BRANCHES)
-            && !history::is_ancestor(&self.cache.open()?, expected, commit)?.found
+            && !history::is_ancestor(&*self.cache.open()?, expected, commit)?.found
         {
             return Err(GitError::NotFastForward { branch: branch.to_owned() });
         }

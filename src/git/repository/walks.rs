@@ -25,7 +25,7 @@ impl Repository {
     ///
     /// Fails if `tip` has not been fetched.
     pub fn recent(&self, tip: &CommitId, limit: usize) -> Result<Vec<Commit>, GitError> {
-        history::recent(&self.cache.open()?, tip, limit)
+        history::recent(&*self.cache.open()?, tip, limit)
     }
 
     /// Returns up to `limit` commits from `tip` backwards that changed something below `path`,
@@ -184,7 +184,7 @@ impl Repository {
         W: Fn(&git2::Repository) -> Result<history::Walked<T>, GitError> + Send + Sync + 'static,
     {
         let (cache, walk) = (self.cache.clone(), walk.clone());
-        let walked = tokio::task::spawn_blocking(move || walk(&cache.open()?)).await;
+        let walked = tokio::task::spawn_blocking(move || walk(&*cache.open()?)).await;
         walked.expect("a walk does not panic, and is not cancelled")
     }
 
