@@ -1,13 +1,17 @@
-//! `deployctl diff`: what two environments, or two revisions, render to, compared.
+//! `deployctl diff`: what two environments, or two revisions, run, compared.
+//!
+//! Overlays are compared as they are rendered for the cluster, with the images that Argo CD's source
+//! files set. Charts are not rendered; of those the values files are compared as they are.
 
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8PathBuf;
 use similar::TextDiff;
 
-use super::{Emit, Manifests};
+use super::{Emit, Event, Manifests, RenderedError, rendered};
 use crate::config::{Environment, Service};
-use crate::git::GitError;
-use crate::kustomize::FileTree;
-use crate::render::{RenderError, Rendered, Renderer, readable};
+use crate::git::{CommitId, GitError};
+use crate::kustomize::{FileTree, TreeError};
+use crate::render::{Rendered, Renderer, readable};
+use crate::target::Target;
 
 /// What differs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,7 +20,7 @@ pub struct DiffReport {
     pub differences: Vec<Difference>,
 }
 
-/// What differs between two renderings of an overlay.
+/// What differs between two renderings of an overlay, or two values files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
     /// What is compared.
@@ -31,13 +35,22 @@ pub enum DiffError {
     /// The repository can't be read.
     #[error("{0}")]
     Git(#[from] GitError),
+    /// A file can't be read.
+    #[error("{0}")]
+    Tree(#[from] TreeError),
     /// An overlay does not render.
     #[error("{0}")]
-    Render(#[from] RenderError),
+    Rendered(#[from] RenderedError),
+    /// There is no values file.
+    #[error("there is no file `{file}`")]
+    NoFile {
+        /// The file.
+        file: Utf8PathBuf,
+    },
 }
 
 /// Returns how the services' overlays in `to` differ from those in `from`, rendered at the
-/// branch's tip.
+/// branch's tip. A service that is a chart in one of them only is left out, with a warning.
 ///
 /// # Errors
 ///
@@ -53,14 +66,17 @@ pub async fn diff_environments(
     let (_, tree) = manifests.tree(emit).await?;
     let mut differences = Vec::new();
     for service in services {
-        let (old_dir, new_dir) = (from.overlay(service), to.overlay(service));
-        let (old, new) =
-            tokio::try_join!(renderer.render(&tree, &old_dir), renderer.render(&tree, &new_dir))?;
-        let (old, new) = readable(&old, &new);
-        differences.push(Difference {
-            title: format!("{}: {} → {}", service.name, from.name, to.name),
-            diff: between(old_dir.as_str(), &old, new_dir.as_str(), &new),
-        });
+        let (old, new) = tokio::try_join!(
+            Side::of(renderer, &tree, from, service),
+            Side::of(renderer, &tree, to, service),
+        )?;
+        let title = format!("{}: {} → {}", service.name, from.name, to.name);
+        let names = [from, to].map(|environment| environment.target(service).path().to_string());
+        match old.texts(&new) {
+            Some(texts) => differences.push(difference(title, &names, &texts)),
+            None => emit(Event::Warning(format!("not compared, as only one is a chart: {title}"))),
+        }
+        tell_of_charts(&old, emit);
     }
     Ok(DiffReport { differences })
 }
@@ -79,42 +95,95 @@ pub async fn diff_revisions(
     emit: Emit<'_>,
 ) -> Result<DiffReport, DiffError> {
     manifests.fetch(emit).await?;
-    let old = manifests.repository.resolve(old).await?;
-    let new = manifests.repository.resolve(new).await?;
-    let (old_tree, new_tree) = (manifests.repository.tree(&old)?, manifests.repository.tree(&new)?);
+    let ids = [manifests.repository.resolve(old).await?, manifests.repository.resolve(new).await?];
+    let trees = [manifests.repository.tree(&ids[0])?, manifests.repository.tree(&ids[1])?];
     let mut differences = Vec::new();
     for (environment, service) in overlays {
-        let dir = environment.overlay(service);
-        let (before, after) = tokio::try_join!(
-            rendered_or_nothing(renderer, &old_tree, &dir),
-            rendered_or_nothing(renderer, &new_tree, &dir),
+        let (old, new) = tokio::try_join!(
+            Side::of_revision(renderer, &trees[0], environment, service),
+            Side::of_revision(renderer, &trees[1], environment, service),
         )?;
-        let (before, after) = readable(&before, &after);
-        let names = [&old, &new].map(|id| format!("{dir}@{}", id.short()));
-        differences.push(Difference {
-            title: format!(
-                "{} in {}: {} → {}",
-                service.name,
-                environment.name,
-                old.short(),
-                new.short()
-            ),
-            diff: between(&names[0], &before, &names[1], &after),
-        });
+        let path = environment.target(service).path().to_owned();
+        let short = ids.each_ref().map(CommitId::short);
+        let names = short.each_ref().map(|id| format!("{path}@{id}"));
+        let (service, environment) = (&service.name, &environment.name);
+        let title = format!("{service} in {environment}: {} → {}", short[0], short[1]);
+        let texts = old.texts(&new).expect("both are of one environment, so of one kind");
+        differences.push(difference(title, &names, &texts));
+        tell_of_charts(&old, emit);
     }
     Ok(DiffReport { differences })
 }
 
-async fn rendered_or_nothing(
-    renderer: &dyn Renderer,
-    tree: &dyn FileTree,
-    dir: &Utf8PathBuf,
-) -> Result<Rendered, DiffError> {
-    let absent = |error| RenderError::Failed { dir: dir.clone(), reason: format!("{error}") };
-    if tree.files(Utf8Path::new(dir)).map_err(absent)?.is_empty() {
-        return Ok(Rendered::of(Vec::new()));
+/// What one side has of a service.
+enum Side {
+    /// What its overlay renders to.
+    Rendered(Rendered),
+    /// The values file of its chart.
+    Values(String),
+}
+
+impl Side {
+    async fn of(
+        renderer: &dyn Renderer,
+        tree: &dyn FileTree,
+        environment: &Environment,
+        service: &Service,
+    ) -> Result<Self, DiffError> {
+        let target = environment.target(service);
+        if is_chart(&target) {
+            let file = target.path().to_owned();
+            let bytes = tree.read(&file)?.ok_or(DiffError::NoFile { file })?;
+            return Ok(Self::Values(String::from_utf8_lossy(&bytes).into_owned()));
+        }
+        Ok(Self::Rendered(rendered(renderer, tree, environment, service).await?))
     }
-    Ok(renderer.render(tree, dir).await?)
+
+    /// As [`Side::of`], and empty where the service is not there.
+    async fn of_revision(
+        renderer: &dyn Renderer,
+        tree: &dyn FileTree,
+        environment: &Environment,
+        service: &Service,
+    ) -> Result<Self, DiffError> {
+        let target = environment.target(service);
+        Ok(match (is_chart(&target), is_there(tree, &target)?) {
+            (_, true) => Self::of(renderer, tree, environment, service).await?,
+            (true, false) => Self::Values(String::new()),
+            (false, false) => Self::Rendered(Rendered::of(Vec::new())),
+        })
+    }
+
+    /// Returns the texts to compare, or `None` if they are of two kinds.
+    fn texts(&self, new: &Self) -> Option<(String, String)> {
+        match (self, new) {
+            (Self::Rendered(old), Self::Rendered(new)) => Some(readable(old, new)),
+            (Self::Values(old), Self::Values(new)) => Some((old.clone(), new.clone())),
+            _ => None,
+        }
+    }
+}
+
+fn is_chart(target: &Target) -> bool {
+    target.overlay().is_none()
+}
+
+fn is_there(tree: &dyn FileTree, target: &Target) -> Result<bool, TreeError> {
+    match target.overlay() {
+        Some(overlay) => Ok(!tree.files(overlay)?.is_empty()),
+        None => Ok(tree.read(target.path())?.is_some()),
+    }
+}
+
+fn tell_of_charts(side: &Side, emit: Emit<'_>) {
+    if let Side::Values(_) = side {
+        let text = "charts are not rendered; their values files are compared";
+        emit(Event::Warning(text.to_owned()));
+    }
+}
+
+fn difference(title: String, names: &[String; 2], (old, new): &(String, String)) -> Difference {
+    Difference { title, diff: between(&names[0], old, &names[1], new) }
 }
 
 /// Returns the unified diff from `old` to `new` under their names, empty if they are the same.

@@ -16,6 +16,7 @@ mod images;
 mod lint;
 mod manifests;
 mod promote;
+mod rendered;
 mod rollback;
 mod run;
 mod set;
@@ -38,6 +39,7 @@ pub use images::{StatedImage, StatedImageError, stated_image};
 pub use lint::{LintError, LintOptions, LintReport, lint};
 pub use manifests::{CommitAncestry, Manifests};
 pub use promote::{PromoteError, Promotion, promote};
+pub use rendered::{RenderedError, rendered};
 pub use rollback::{Basis, Return, RollbackError, RollbackOptions, RollbackReport, rollback};
 pub use run::{RunError, RunReport, StepOutcome, StepRunner, run};
 pub use set::{

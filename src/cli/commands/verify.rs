@@ -18,7 +18,6 @@ use crate::ops::{
 };
 use crate::pipeline::duration;
 use crate::promotion::Record;
-use crate::render::Renderer as _;
 use crate::report::VerifyReport;
 use crate::system;
 
@@ -229,14 +228,14 @@ impl Expected<'_> {
     }
 
     /// Returns the commit that must be live: the one that was asked for, else the last one that
-    /// changed the overlay, since Argo CD may pass over commits that do not concern an Application.
+    /// changed where the image is stated, since Argo CD may pass over commits that do not concern an Application.
     async fn revision(&self, service: &Service) -> Result<CommitId, CommandError> {
         let repository = &self.manifests.repository;
         if let Some(revision) = &self.args.revision {
             return Ok(repository.resolve(revision).await?);
         }
-        let overlay = self.environment.overlay(service);
-        let last = repository.log(&self.tip, &overlay, 1).await?.into_iter().next();
+        let target = self.environment.target(service);
+        let last = repository.log(&self.tip, target.path(), 1).await?.into_iter().next();
         Ok(last.map_or_else(|| self.tip.clone(), |commit| commit.id))
     }
 
@@ -252,8 +251,7 @@ impl Expected<'_> {
         let objects = match &application {
             Some(_) => Vec::new(),
             None => {
-                let overlay = self.environment.overlay(service);
-                context.renderer().render(tree, &overlay).await?.objects
+                ops::rendered(&context.renderer(), tree, self.environment, service).await?.objects
             }
         };
         Ok(Scope { application, objects })

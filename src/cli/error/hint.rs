@@ -10,7 +10,9 @@ use crate::git::GitError;
 use crate::github::GithubError;
 use crate::image::TagPolicyError;
 use crate::kustomize::{EditError, FindError};
-use crate::ops::{BuildError, EffectError, RollbackError, SetError, StatedImageError};
+use crate::ops::{
+    BuildError, EffectError, RenderedError, RollbackError, SetError, StatedImageError,
+};
 use crate::promotion::UnknownGate;
 use crate::registry::RegistryError;
 use crate::render::RenderError;
@@ -42,6 +44,7 @@ pub(super) fn hint_for(error: &(dyn Error + 'static)) -> Option<String> {
         .or_else(|| found::<RegistryError>(error).and_then(registry))
         .or_else(|| found::<ClusterError>(error).and_then(cluster))
         .or_else(|| found::<RenderError>(error).and_then(render))
+        .or_else(|| found::<RenderedError>(error).and_then(rendered))
         .or_else(|| found::<FindError>(error).and_then(find))
         .or_else(|| found::<StatedImageError>(error).and_then(stated))
         .or_else(|| found::<EditError>(error).and_then(edit))
@@ -56,7 +59,8 @@ fn effect(error: &EffectError) -> Option<String> {
     match error {
         EffectError::NoEffect(swallowed) => swallowed.instead(),
         EffectError::OtherChanges { .. } => Some(
-            "if that is meant, run it again with --allow-other-changes; nothing was changed"
+            "if that is meant, run it again with --allow-other-changes, or with \
+             `allowOtherChanges: true` in a pipeline's step; nothing was changed"
                 .to_owned(),
         ),
         EffectError::NoLongerRenders { .. } | EffectError::Find(_) => None,
@@ -105,6 +109,15 @@ fn render(error: &RenderError) -> Option<&'static str> {
             Some("install kustomize, or kubectl, which brings it along")
         }
         _ => None,
+    }
+}
+
+fn rendered(error: &RenderedError) -> Option<&'static str> {
+    match error {
+        RenderedError::Chart { .. } => {
+            Some("name the environment's `application` in deployctl.yaml, which lists what runs")
+        }
+        RenderedError::Render(_) | RenderedError::Target(_) => None,
     }
 }
 

@@ -7,6 +7,7 @@ use super::{SameDigest, SetError, SetOptions};
 use crate::config::Service;
 use crate::image::PinnedImage;
 use crate::kustomize::{ChangedTree, FileTree, MemoryTree};
+use crate::ops::rendered::effective;
 use crate::ops::{Emit, Event, StatedImage, StatedImageError, between, stated_image};
 use crate::target::TargetEdit;
 
@@ -64,7 +65,9 @@ async fn attach_effect(
     emit: Emit<'_>,
 ) -> Result<(), SetError> {
     let after = ChangedTree { base: tree, changes: files };
-    let places = [effective(options, tree)?, effective(options, &after)?];
+    let services = || options.images.iter().map(|(service, _)| *service);
+    let effective = |tree: &dyn FileTree| effective(tree, options.environment, services());
+    let places = [effective(tree)?, effective(&after)?];
     let before = ChangedTree { base: tree, changes: &places[0] };
     let after = ChangedTree { base: &after, changes: &places[1] };
     let allowed = options.allow_other_changes;
@@ -81,15 +84,6 @@ async fn attach_effect(
         }
     }
     Ok(())
-}
-
-/// Returns the files of `tree` that Argo CD renders with other images than they say.
-fn effective(options: &SetOptions<'_>, tree: &dyn FileTree) -> Result<MemoryTree, SetError> {
-    let mut files = MemoryTree::default();
-    for (service, _) in &options.images {
-        files.0.extend(options.environment.target(service).effective(tree)?.0);
-    }
-    Ok(files)
 }
 
 /// Returns the edits that kustomize renders; that others are not checked is told.

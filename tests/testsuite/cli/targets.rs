@@ -1,8 +1,8 @@
 //! `write: argocd-source` and `write: helm-values`: other files than a kustomization.
 
 use super::shop::DIGEST;
-use crate::support::World;
 use crate::support::git_server::GitServer;
+use crate::support::{World, peer};
 
 const KUSTOMIZATION: &str = "\
 resources: [deployment.yaml]
@@ -87,6 +87,50 @@ fn argo_cds_source_file_and_helm_values_are_set_promoted_and_read() {
     assert!(history.contains("Promote web 1.4 from dev to prod"), "{history}");
     let said = world.ok(&["set", "--env", "prod", &format!("web=:1.4@{DIGEST}")]);
     assert!(said.starts_with("unchanged: prod already states"), "{said}");
+}
+
+#[test]
+fn a_diff_is_of_what_argo_cd_renders_and_of_values() {
+    if peer("kubectl").is_none() {
+        return;
+    }
+    let manifests = GitServer::bare(&[
+        ("apps/web/overlays/dev/kustomization.yaml", KUSTOMIZATION),
+        ("apps/web/overlays/dev/deployment.yaml", DEPLOYMENT),
+        ("apps/web/overlays/test/kustomization.yaml", "resources: [../dev]\n"),
+        ("apps/web/values-prod.yaml", VALUES),
+    ]);
+    let world = World::new();
+    let config = CONFIG.replace("REPO", manifests.path().as_str());
+    let test = "environments:\n  test:\n    overlay: apps/{service}/overlays/{env}\n";
+    world.write("deployctl.yaml", &config.replace("environments:\n", test));
+    let (old, new) = ("registry.example.com/shop/web:old", format!("1.4@{DIGEST}"));
+    let diff = |arguments: &[&str], warning: &str, expected: &[&str]| {
+        let ran = world.run(&[&["diff"], arguments].concat());
+        assert_eq!(ran.code, 0, "{ran:#?}");
+        assert!(ran.stderr.contains(warning), "{ran:#?}");
+        let is_header = |line: &&str| line.starts_with("+++") || line.starts_with("---");
+        let lines = ran.stdout.lines().filter(|line| line.starts_with(['+', '-']));
+        let lines: Vec<&str> = lines.filter(|line| !is_header(line)).collect();
+        assert_eq!(lines, expected, "{ran:#?}");
+    };
+    let last = || format!("{}..main", manifests.git(&["rev-parse", "main~1"]).trim());
+    diff(&["--from", "test", "--to", "dev"], "", &[]);
+
+    world.ok(&["set", "--env", "dev", &format!("web=:{new}")]);
+    let dev = [
+        format!("-      - image: {old}"),
+        format!("+      - image: registry.example.com/shop/web:{new}"),
+    ];
+    let dev = dev.each_ref().map(String::as_str);
+    diff(&["--from", "test", "--to", "dev"], "", &dev);
+    diff(&[&last()], "charts are not rendered", &dev);
+
+    world.ok(&["promote", "--to", "prod"]);
+    let digest = format!("+    digest: '{DIGEST}'");
+    let values = ["-    tag: 'old'   # what runs", "+    tag: '1.4'   # what runs", &digest];
+    diff(&[&last()], "charts are not rendered", &values);
+    diff(&["--from", "dev", "--to", "prod"], "not compared, as only one is a chart", &[]);
 }
 
 #[test]
