@@ -71,15 +71,18 @@ pub fn asked(before: &Kustomization, after: &Kustomization) -> Vec<Asked> {
 }
 
 impl Asked {
-    /// Returns whether `change` is what the entry is for.
+    /// Returns whether `change` is what the entry is for: a field about images goes to its image.
     pub fn covers(&self, change: &FieldChange) -> bool {
+        is_about_images(&change.pointer) && self.made(change)
+    }
+
+    /// Returns whether `change` goes to the entry's image, in whatever field.
+    pub fn made(&self, change: &FieldChange) -> bool {
         let text = |value: &'_ Option<Value>| value.as_ref()?.as_str().map(str::to_owned);
         let Some((before, after)) = text(&change.before).zip(text(&change.after)) else {
             return false;
         };
-        is_about_images(&change.pointer)
-            && after == self.reference
-            && self.from.contains(name_of(&before))
+        after == self.reference && self.from.contains(name_of(&before))
     }
 
     /// Returns whether a field of `objects` about images says what the entry states.
@@ -119,11 +122,22 @@ pub fn without(objects: &[Object], changes: &[FieldChange]) -> Vec<Object> {
 /// `initContainers` at any depth of any kind but `CustomResourceDefinition`, and what other fields
 /// say about images. Each once, in order.
 pub fn images(objects: &[Object]) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    for (_, _, image) in image_fields(objects) {
+        if !found.iter().any(|other| other == image) {
+            found.push(image.to_owned());
+        }
+    }
+    found
+}
+
+/// Returns the fields of [`images`], in order: the object, the field as a JSON pointer, the image.
+pub(super) fn image_fields(objects: &[Object]) -> Vec<(&Object, String, &str)> {
     let mut found = Vec::new();
     for object in objects.iter().filter(|object| object.kind() != "CustomResourceDefinition") {
         texts(object.value(), &mut String::new(), &mut |pointer, text| {
-            if is_about_images(pointer) && !found.iter().any(|image| image == text) {
-                found.push(text.to_owned());
+            if is_about_images(pointer) {
+                found.push((object, pointer.to_owned(), text));
             }
         });
     }

@@ -58,6 +58,17 @@ pub enum KustomizationError {
     },
 }
 
+impl KustomizationError {
+    /// Returns the line of the file that the error is about, if it is about one.
+    pub fn line(&self) -> Option<usize> {
+        match self {
+            Self::NotUtf8 { line } | Self::Shape { line, .. } => Some(*line),
+            Self::Yaml(error) => Some(error.line),
+            Self::TooLarge { .. } => None,
+        }
+    }
+}
+
 /// A field of an image entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Field {
@@ -160,6 +171,12 @@ impl Kustomization {
     /// Returns the list `bases`, the old name for folders among the resources.
     pub fn bases(&self) -> Vec<&str> {
         self.list("bases")
+    }
+
+    /// Returns whether it is a `Component`, which other kustomizations use and nobody renders alone.
+    pub fn is_component(&self) -> bool {
+        let kind = find(self.document.root(), "kind");
+        kind.and_then(|kind| kind.value.as_str()) == Some("Component")
     }
 
     /// Returns the line that an entry of [`Kustomization::images`] begins on.

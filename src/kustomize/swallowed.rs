@@ -5,6 +5,7 @@ use std::fmt;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::below::Below;
+use super::incoming::Incoming;
 use super::kustomization::{ImageEntry, Kustomization, find};
 use super::transform::{Trace, is_about, is_like_a_pattern, name_of, trace};
 use crate::image::ImageReference;
@@ -81,27 +82,36 @@ pub enum Rule {
         /// The names that the images have.
         known: Vec<String>,
     },
+    /// The image is only in a field that kustomize's `images` passes over.
+    NotReached {
+        /// The kind of the object.
+        kind: String,
+        /// The field, as `configurations` would name it.
+        field: String,
+    },
     /// There is no container at all.
     NoContainers,
+    /// There is no object at all.
+    NoObjects,
     /// It can't be told.
     Unclear,
 }
 
 /// Returns why the entry number `index` of `kustomization` changes nothing.
 ///
-/// `incoming` are the images that its entries are looked up among, `below` the kustomizations that
-/// it is built on.
+/// `incoming` is what its entries find, `below` are the kustomizations that it is built on.
 pub fn swallowed(
     file: &Utf8Path,
     kustomization: &Kustomization,
     index: usize,
-    incoming: &[String],
+    incoming: &Incoming,
     below: &[Below],
 ) -> Option<Swallowed> {
     let entry = kustomization.images().get(index)?;
     let case = Case { file, kustomization, index, entry, incoming, below };
     let rule = case.set_again().or_else(|| case.renamed_here()).or_else(|| case.renamed_below());
-    let rule = rule.or_else(|| case.spelled()).unwrap_or_else(|| case.unknown());
+    let rule = rule.or_else(|| case.not_reached()).or_else(|| case.spelled());
+    let rule = rule.unwrap_or_else(|| case.unknown());
     let (file, line) = (file.to_owned(), kustomization.line(entry));
     Some(Swallowed { file, line, name: entry.name.clone(), rule })
 }
@@ -111,13 +121,13 @@ struct Case<'a> {
     kustomization: &'a Kustomization,
     index: usize,
     entry: &'a ImageEntry,
-    incoming: &'a [String],
+    incoming: &'a Incoming,
     below: &'a [Below],
 }
 
 impl Case<'_> {
     fn traces(&self) -> impl Iterator<Item = Trace> {
-        self.incoming.iter().map(|image| trace(self.kustomization.images(), image))
+        self.incoming.images.iter().map(|image| trace(self.kustomization.images(), image))
     }
 
     fn line(&self, index: usize) -> usize {
@@ -165,7 +175,7 @@ impl Case<'_> {
     }
 
     fn renamed_below(&self) -> Option<Rule> {
-        let names: Vec<&str> = self.incoming.iter().map(|image| name_of(image)).collect();
+        let names: Vec<&str> = self.incoming.images.iter().map(|image| name_of(image)).collect();
         self.below.iter().rev().find_map(|below| {
             let renames = |entry: &&ImageEntry| {
                 let to = entry.effective_name();
@@ -180,9 +190,16 @@ impl Case<'_> {
         })
     }
 
+    fn not_reached(&self) -> Option<Rule> {
+        let is_meant = |image: &str| is_about(&self.entry.name, image);
+        let found = self.incoming.unreached.iter().find(|found| is_meant(&found.image))?;
+        Some(Rule::NotReached { kind: found.kind.clone(), field: found.field.clone() })
+    }
+
     fn spelled(&self) -> Option<Rule> {
         let name = name_of(&self.entry.name);
-        if let Some(image) = self.incoming.iter().find(|image| name_of(image) == name) {
+        let incoming = &self.incoming.images;
+        if let Some(image) = incoming.iter().find(|image| name_of(image) == name) {
             let image = image.clone();
             return Some(match name == self.entry.name {
                 true => Rule::Version { image },
@@ -193,14 +210,17 @@ impl Case<'_> {
         let same = |image: &&String| {
             name_of(image).parse::<ImageReference>().is_ok_and(|found| found.name == wanted)
         };
-        let image = name_of(self.incoming.iter().find(same)?).to_owned();
+        let image = name_of(incoming.iter().find(same)?).to_owned();
         Some(Rule::Spelled { image })
     }
 
     fn unknown(&self) -> Rule {
         let mut known: Vec<String> =
-            self.incoming.iter().map(|image| name_of(image).to_owned()).collect();
+            self.incoming.images.iter().map(|image| name_of(image).to_owned()).collect();
         known.dedup();
+        if self.incoming.is_empty {
+            return Rule::NoObjects;
+        }
         if known.is_empty() {
             return Rule::NoContainers;
         }
@@ -243,6 +263,12 @@ impl Swallowed {
             Rule::Version { .. } => Some(
                 "take tag and digest off the container's image; `images` states them".to_owned(),
             ),
+            Rule::NotReached { kind, field } => Some(format!(
+                "name the field to kustomize, in a file of `configurations`: `images: [{{kind: {kind}, path: {field}}}]`; or have the field itself written, with `write: helm-values`"
+            )),
+            Rule::NoObjects => {
+                Some("add the service's manifests to the overlay's `resources`".to_owned())
+            }
             Rule::Pattern { .. } => Some("write an image's name, not a pattern".to_owned()),
             Rule::Unknown { nearest: None, .. } | Rule::NoContainers => {
                 Some("let a container of the overlay use the image, or say in deployctl.yaml what the manifests call it (`imageInManifests`)".to_owned())
@@ -296,6 +322,10 @@ impl fmt::Display for Rule {
             Self::Unknown { known, .. } => {
                 write!(f, "no container has this image; the overlay has{}", list(known))
             }
+            Self::NotReached { kind, field } => {
+                write!(f, "only `{field}` of a {kind} has the image, which `images` does not reach")
+            }
+            Self::NoObjects => f.write_str("the overlay renders to no objects"),
             Self::NoContainers => f.write_str("the overlay has no containers"),
             Self::Unclear => {
                 f.write_str("something that kustomize does after `images` sets the image again")
@@ -321,7 +351,8 @@ mod tests {
     #[track_caller]
     fn check(file: &str, incoming: &[&str], below: &str, expected: &str) {
         let kustomization = Kustomization::parse(file.as_bytes()).unwrap();
-        let incoming: Vec<String> = incoming.iter().map(|&image| image.to_owned()).collect();
+        let images = incoming.iter().map(|&image| image.to_owned()).collect();
+        let incoming = Incoming { images, ..Incoming::default() };
         let below = vec![Below {
             file: "base/kustomization.yaml".into(),
             kustomization: Kustomization::parse(below.as_bytes()).unwrap(),

@@ -8,7 +8,7 @@ use super::{Finding, Severity};
 use crate::argocd::ApplicationName;
 use crate::image::Digest;
 use crate::k8s::Object;
-use crate::kustomize::{Below, ImageEntry, Kustomization, Trace, trace};
+use crate::kustomize::{Below, ImageEntry, Incoming, Kustomization, Trace, trace};
 
 /// What is known about a repository.
 #[derive(Debug, Clone, Default)]
@@ -53,8 +53,8 @@ pub struct Overlay {
     pub below: Vec<Below>,
     /// What it renders to.
     pub rendering: Rendering,
-    /// The images that the entries of its `images` are looked up among, where that is known.
-    pub incoming: Option<Vec<String>>,
+    /// What the entries of its `images` find, where that is known.
+    pub incoming: Option<Incoming>,
     /// What registries know of its entries, by `name:tag` and `name@digest`.
     pub registry: BTreeMap<String, Known>,
 }
@@ -127,7 +127,7 @@ impl Overlay {
 
     /// Returns what the entries make of each image, where that is known.
     pub fn traces(&self) -> Option<Vec<Trace>> {
-        let images = self.incoming.as_ref()?.iter();
+        let images = self.incoming.as_ref()?.images.iter();
         Some(images.map(|image| trace(self.kustomization.images(), image)).collect())
     }
 

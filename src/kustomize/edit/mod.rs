@@ -123,15 +123,9 @@ impl EditError {
     /// Returns the line of the file that the error is about, if it is about one.
     pub fn line(&self) -> Option<usize> {
         match self {
-            Self::Read(
-                KustomizationError::NotUtf8 { line } | KustomizationError::Shape { line, .. },
-            )
-            | Self::Duplicate { second: line, .. }
-            | Self::Refused { line, .. } => Some(*line),
-            Self::Read(KustomizationError::Yaml(error)) => Some(error.line),
-            Self::Read(KustomizationError::TooLarge { .. })
-            | Self::NoArguments
-            | Self::Argument { .. } => None,
+            Self::Read(error) => error.line(),
+            Self::Duplicate { second: line, .. } | Self::Refused { line, .. } => Some(*line),
+            Self::NoArguments | Self::Argument { .. } => None,
         }
     }
 }

@@ -7,13 +7,14 @@ use futures_util::future::join_all;
 
 use super::{LintError, LintOptions};
 use crate::config::{Environment, Service};
+use crate::k8s::Object;
 use crate::kustomize::{
-    ChangedTree, FILE_NAMES, FileTree, FindError, Kustomization, MemoryTree, TreeError, below,
-    find_kustomization, images, inside, without_images,
+    ChangedTree, FILE_NAMES, FileTree, FindError, Incoming, Kustomization, MemoryTree, TreeError,
+    below, find_kustomization, inside, without_images,
 };
 use crate::lint::{Overlay, Rendering, Stage};
 use crate::promotion::Gate;
-use crate::render::RenderError;
+use crate::render::{RenderError, Rendered};
 
 /// How many overlays are rendered at a time.
 const AT_A_TIME: usize = 4;
@@ -103,8 +104,7 @@ fn roots(options: &LintOptions<'_>) -> Result<Vec<Utf8PathBuf>, LintError> {
             let lists =
                 [kustomization.resources(), kustomization.bases(), kustomization.components()];
             used.extend(lists.concat().into_iter().filter_map(|path| inside(&dir.join(path))));
-            let kind = kustomization.document().root().get("kind");
-            if kind.and_then(|kind| kind.value.as_str()) == Some("Component") {
+            if kustomization.is_component() {
                 continue;
             }
         }
@@ -131,29 +131,33 @@ fn read(options: &LintOptions<'_>, dir: &Utf8Path, writers: Writers) -> Result<O
     })
 }
 
-/// Returns what the overlay renders to, the images that its entries are looked up among, and why
-/// that is not known.
+/// Returns what the overlay renders to, what its entries find, and why that is not known.
 async fn render(
     options: &LintOptions<'_>,
     tree: &dyn FileTree,
     overlay: &Overlay,
-) -> (Rendering, Option<Vec<String>>, Option<String>) {
+) -> (Rendering, Option<Incoming>, Option<String>) {
+    let entries = overlay.kustomization.images();
     let bare = async {
         let text = without_images(&overlay.kustomization)?;
         let changes = MemoryTree([(overlay.file.clone(), text.into_bytes())].into());
         let tree = ChangedTree { base: options.tree, changes: &changes };
-        let rendered = options.renderer.render(&tree, &overlay.dir).await.ok()?;
-        Some(images(&rendered.objects))
+        Some(options.renderer.render(&tree, &overlay.dir).await.ok()?.objects)
     };
-    let (rendered, incoming) = tokio::join!(options.renderer.render(tree, &overlay.dir), bare);
+    let (rendered, bare) = tokio::join!(options.renderer.render(tree, &overlay.dir), bare);
+    let incoming = |with: &[Object]| match &bare {
+        // Its entries act where it is used.
+        _ if overlay.kustomization.is_component() => None,
+        Some(bare) => Some(Incoming::of(entries, bare, with)),
+        None => entries.is_empty().then(|| Incoming::seen_in(with)),
+    };
     match rendered {
-        Ok(rendered) => {
-            let has_entries = !overlay.kustomization.images().is_empty();
-            let incoming = if has_entries { incoming } else { Some(images(&rendered.objects)) };
-            (Rendering::Objects(rendered.objects), incoming, None)
+        Ok(Rendered { objects, .. }) => {
+            let incoming = incoming(&objects);
+            (Rendering::Objects(objects), incoming, None)
         }
         Err(RenderError::Failed { reason, .. }) if !is_out_of_reach(overlay, &reason) => {
-            (Rendering::Broken(reason), incoming, None)
+            (Rendering::Broken(reason), incoming(&[]), None)
         }
         Err(RenderError::NoRenderer { .. }) => {
             let reason =
@@ -164,7 +168,7 @@ async fn render(
             let text = error.to_string();
             let first = text.lines().next().unwrap_or_default();
             let reason = format!("what `{}` renders to is not checked: {first}", overlay.dir);
-            (Rendering::Unknown, incoming, Some(reason))
+            (Rendering::Unknown, incoming(&[]), Some(reason))
         }
     }
 }

@@ -2,6 +2,28 @@
 //!
 //! What a difference between two renderings means is decided in [`crate::kustomize`]; here they are
 //! made, and what can't be rendered is told.
+//!
+//! # What counts as an effect
+//!
+//! The image that an entry states must stand in a field where there was another before, or stand in
+//! one already. Else the change is refused with the reason:
+//!
+//! - the overlay renders to no objects, to objects without containers, or to containers with other
+//!   images: the entry is about nothing;
+//! - the image is only in a field that kustomize's `images` passes over, as of a custom resource:
+//!   nothing would run it. Either a file of `configurations` names the field, and the entry works, or
+//!   the field itself is written ([`crate::target::Place::HelmValues`] writes any YAML by its path).
+//!
+//! There is no flag to pass this: what changes nothing is not a deployment, and to commit it would say
+//! that it is. `--allow-other-changes` is about what else changes. A field that `configurations` names
+//! and that is not called `…image` is such another change, since nothing else tells it from a text that
+//! merely mentions the image.
+//!
+//! Not checked, and told as a warning: what nothing here can render (no renderer, a remote base, a
+//! chart), and an entry of a `Component`, which acts only where that is used.
+
+mod cause;
+mod shown;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,12 +33,14 @@ use futures_util::future::try_join_all;
 
 use super::Edited;
 use crate::kustomize::{
-    Asked, ChangedTree, Effect, FileTree, FindError, ImageChange, Kustomization, MemoryTree,
-    Setting, Swallowed, TreeError, asked, below, effect, find_kustomization, images, is_about,
-    set_images, swallowed, without, without_images,
+    Asked, Effect, FileTree, FindError, Swallowed, asked, effect, images, is_about, without,
 };
 use crate::ops::{Emit, Event};
 use crate::render::{RenderError, Rendered, Renderer, readable};
+
+use shown::cut;
+
+pub use shown::rendered_diff;
 
 /// No overlay renders longer; kustomize itself waits 27 seconds for a remote base.
 const LONGEST: Duration = Duration::from_secs(60);
@@ -151,16 +175,12 @@ impl Overlay<'_> {
             }
             // The change mends the overlay, so there is nothing to compare with.
             (Err(_), Ok(new)) => {
-                self.all_there(&asked, &Effect::default(), &new).await?;
+                self.all_there(&asked, &Effect::default(), &new, emit).await?;
                 return Ok(None);
             }
         };
-        if old.objects.is_empty() && new.objects.is_empty() {
-            emit(Event::Warning(format!("{UNCHECKED}: `{}` renders to nothing", self.overlay)));
-            return Ok(None);
-        }
         let effect = effect(&asked, &old.objects, &new.objects);
-        self.all_there(&asked, &effect, &new).await?;
+        self.all_there(&asked, &effect, &new, emit).await?;
         if !effect.others.is_empty() && !allow_other_changes {
             let diff = self.others(&effect, &old, &new);
             return Err(EffectError::OtherChanges { overlay: self.overlay.to_owned(), diff });
@@ -176,79 +196,32 @@ impl Overlay<'_> {
         })
     }
 
-    fn kustomization(
-        &self,
-        tree: &dyn FileTree,
-    ) -> Result<(Utf8PathBuf, Kustomization), FindError> {
-        let (file, bytes) = find_kustomization(tree, self.overlay)?;
-        let broken = |error: &dyn std::fmt::Display| TreeError {
-            path: file.clone(),
-            reason: error.to_string(),
-        };
-        let kustomization = Kustomization::parse(&bytes).map_err(|error| broken(&error))?;
-        Ok((file, kustomization))
-    }
-
     fn asked(&self) -> Result<Vec<Asked>, FindError> {
         let (_, before) = self.kustomization(self.before)?;
         let (_, after) = self.kustomization(self.after)?;
         Ok(asked(&before, &after))
     }
 
-    /// Fails at the first entry that no container shows.
+    /// Fails at the first entry whose image is nowhere.
     async fn all_there(
         &self,
         asked: &[Asked],
         effect: &Effect,
         new: &Rendered,
+        emit: Emit<'_>,
     ) -> Result<(), EffectError> {
         let is_there = |entry: &Asked| {
-            effect.asked.iter().any(|change| entry.covers(change)) || entry.is_in(&new.objects)
+            let mut changes = effect.asked.iter().chain(&effect.others);
+            changes.any(|change| entry.made(change)) || entry.is_in(&new.objects)
         };
-        match asked.iter().find(|entry| !is_there(entry)) {
-            Some(entry) => Err(self.swallowed(entry, new).await?),
-            None => Ok(()),
-        }
-    }
-
-    /// Returns the error for an entry that changes nothing.
-    async fn swallowed(&self, entry: &Asked, new: &Rendered) -> Result<EffectError, EffectError> {
+        let Some(entry) = asked.iter().find(|entry| !is_there(entry)) else { return Ok(()) };
         let (file, kustomization) = self.kustomization(self.after)?;
-        let incoming = self.incoming(&file, &kustomization).await;
-        let incoming = incoming.unwrap_or_else(|| images(&new.objects));
-        let below = below(self.after, self.overlay, &kustomization);
-        let found = swallowed(&file, &kustomization, entry.index, &incoming, &below);
-        Ok(EffectError::NoEffect(Box::new(found.expect("the entry is one of this file's"))))
-    }
-
-    /// Returns why an entry `name` at the end of the overlay's entries would change nothing.
-    async fn unused(&self, name: &str, rendered: &Rendered) -> Option<Swallowed> {
-        let (file, kustomization) = self.kustomization(self.after).ok()?;
-        let incoming = self.incoming(&file, &kustomization).await;
-        let incoming = incoming.unwrap_or_else(|| images(&rendered.objects));
-        let below = below(self.after, self.overlay, &kustomization);
-        let entry = ImageChange::Fields {
-            name: name.to_owned(),
-            new_name: Setting::Keep,
-            new_tag: Setting::Set("1".to_owned()),
-            digest: Setting::Keep,
-        };
-        let edit = set_images(kustomization.document().text().as_bytes(), &[entry]).ok()?;
-        let with_entry = Kustomization::parse(&edit.bytes).ok()?;
-        let index = with_entry.images().iter().position(|entry| entry.name == name)?;
-        swallowed(&file, &with_entry, index, &incoming, &below)
-    }
-
-    /// Returns the images that the file's entries are looked up among.
-    async fn incoming(
-        &self,
-        file: &Utf8Path,
-        kustomization: &Kustomization,
-    ) -> Option<Vec<String>> {
-        let text = without_images(kustomization)?;
-        let changes = MemoryTree([(file.to_owned(), text.into_bytes())].into());
-        let tree = ChangedTree { base: self.after, changes: &changes };
-        Some(images(&self.render(&tree).await.ok()?.objects))
+        if kustomization.is_component() {
+            let why = format!("`{file}` is a Component, whose images show only where it is used");
+            emit(Event::Warning(format!("{UNCHECKED}: {why}")));
+            return Ok(());
+        }
+        Err(self.swallowed(entry, (file, kustomization), new).await)
     }
 
     /// Returns what else changes, as a diff.
@@ -279,68 +252,4 @@ fn unchecked(error: &RenderError) -> String {
         error => error.to_string(),
     };
     format!("{UNCHECKED}: {}", text.lines().next().unwrap_or_default())
-}
-
-/// Returns the first lines of `text`, and how many more there are.
-fn cut(text: &str, bytes: usize, lines: usize) -> String {
-    let mut kept = String::new();
-    let all = text.lines().count();
-    for (index, line) in text.lines().enumerate() {
-        if index >= lines || kept.len() + line.len() >= bytes {
-            return format!("{kept}… {} more lines\n", all - index);
-        }
-        kept.push_str(line);
-        kept.push('\n');
-    }
-    kept
-}
-
-/// Returns the differences as a block of Markdown that is folded up, of `limit` bytes at most; empty
-/// if there are none.
-pub fn rendered_diff<'a>(
-    rendered: impl IntoIterator<Item = &'a RenderedChange>,
-    limit: usize,
-) -> String {
-    const OPEN: &str = "<details><summary>Rendered difference</summary>\n\n";
-    const CLOSE: &str = "</details>\n";
-    let mut blocks = String::new();
-    let mut left = limit.saturating_sub(OPEN.len() + CLOSE.len());
-    for change in rendered.into_iter().filter(|change| !change.diff.is_empty()) {
-        // Three backticks in a manifest would end the block.
-        let longest = change.diff.split(|c| c != '`').map(str::len).max().unwrap_or_default();
-        let fence = "`".repeat(3.max(longest + 1));
-        let frame = format!("`{}`\n\n{fence}diff\n{fence}\n\n", change.overlay).len() + 40;
-        let Some(room) = left.checked_sub(frame) else { break };
-        let diff = cut(&change.diff, room, usize::MAX);
-        let block = format!("`{}`\n\n{fence}diff\n{diff}{fence}\n\n", change.overlay);
-        left = left.saturating_sub(block.len());
-        blocks.push_str(&block);
-    }
-    if blocks.is_empty() { blocks } else { format!("{OPEN}{blocks}{CLOSE}") }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_long_text_is_cut_at_a_line() {
-        assert_eq!(cut("a\nb\nc\n", usize::MAX, 2), "a\nb\n… 1 more lines\n");
-        assert_eq!(cut("aaaa\nbbbb\n", 6, 9), "aaaa\n… 1 more lines\n");
-        assert_eq!(cut("a\n", 9, 9), "a\n");
-    }
-
-    #[test]
-    fn markdown_is_folded_fenced_and_bounded() {
-        let change = |diff: &str| RenderedChange { overlay: "o".into(), diff: diff.to_owned() };
-        assert_eq!(
-            rendered_diff(&[change("+a ```\n")], 1000),
-            "<details><summary>Rendered difference</summary>\n\n`o`\n\n````diff\n+a ```\n````\n\n</details>\n"
-        );
-        assert_eq!(rendered_diff(&[change("")], 1000), "");
-        let long = change(&"+line\n".repeat(1000));
-        for limit in [0, 100, 200, 1000] {
-            assert!(rendered_diff([&long, &long], limit).len() <= limit);
-        }
-    }
 }

@@ -8,7 +8,7 @@ use deployctl::ops::{self, Manifests, PodReport, RolloutReport, RolloutVerdict, 
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::shop::Shop;
+use super::shop::{Shop, overlay};
 use crate::support::git_server::{GitServer, HttpGitServer, git, world as git_world};
 use crate::support::{Ran, World};
 
@@ -318,18 +318,15 @@ fn a_rollback_that_can_not_land_holds_nothing() {
 
 /// A world with two services in `prod`, and their manifests.
 fn two() -> (World, GitServer) {
-    let overlay = |service: &str| {
-        let image = format!("registry.example.com/{service}");
-        (
-            format!("apps/{service}/overlays/prod/kustomization.yaml"),
-            format!(
-                "images:\n- name: {image}\n  newTag: \"0\"\n  digest: sha256:{}\n",
-                "0".repeat(64)
-            ),
-        )
-    };
-    let files = ["pay", "web"].map(overlay);
-    let files = files.each_ref().map(|(path, text)| (path.as_str(), text.as_str()));
+    let entry = format!("  newTag: \"0\"\n  digest: sha256:{}\n", "0".repeat(64));
+    let files = ["pay", "web"].map(|service| {
+        let (folder, image) =
+            (format!("apps/{service}/overlays/prod"), format!("registry.example.com/{service}"));
+        overlay(&folder, &image, &entry)
+    });
+    let files = files.as_flattened().iter();
+    let files: Vec<(&str, &str)> =
+        files.map(|(path, text)| (path.as_str(), text.as_str())).collect();
     let manifests = GitServer::bare(&files);
     let world = World::new();
     let text = format!(

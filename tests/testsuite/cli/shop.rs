@@ -49,6 +49,15 @@ spec:
         image: registry.example.com/shop/ranking
 ";
 
+/// Returns the files of an overlay in `folder` whose pod has `image`, as the fields `entry` say.
+pub(crate) fn overlay(folder: &str, image: &str, entry: &str) -> [(String, String); 2] {
+    let kustomization = format!("resources: [pod.yaml]\nimages:\n- name: {image}\n{entry}");
+    let pod = format!(
+        "apiVersion: v1\nkind: Pod\nmetadata: {{name: app}}\nspec: {{containers: [{{name: app, image: {image}}}]}}\n"
+    );
+    [(format!("{folder}/kustomization.yaml"), kustomization), (format!("{folder}/pod.yaml"), pod)]
+}
+
 impl Shop {
     pub(crate) fn new() -> Self {
         let manifests = GitServer::bare(&[

@@ -1,6 +1,6 @@
 //! Pipelines of two commits that reach the branch in the wrong order.
 
-use super::shop::{DIGEST, Shop};
+use super::shop::{DIGEST, Shop, overlay};
 use crate::support::World;
 use crate::support::git_server::git;
 
@@ -87,9 +87,11 @@ fn of_several_services_the_superseded_one_is_left_out() {
     let work = tempfile::TempDir::new().unwrap();
     let work = camino::Utf8Path::from_path(work.path()).unwrap();
     git(work, &["clone", "-q", shop.manifests.path().as_str(), "."]);
-    std::fs::create_dir_all(work.join(other).parent().unwrap()).unwrap();
-    let entry = "images:\n- name: registry.example.com/shop/other\n  newTag: old\n";
-    std::fs::write(work.join(other), entry).unwrap();
+    let folder = "apps/other/overlays/dev";
+    std::fs::create_dir_all(work.join(folder)).unwrap();
+    for (path, text) in overlay(folder, "registry.example.com/shop/other", "  newTag: old\n") {
+        std::fs::write(work.join(path), text).unwrap();
+    }
     git(work, &["add", "-A"]);
     git(work, &["commit", "-qm", "other"]);
     git(work, &["push", "-q", "origin", "HEAD:main"]);

@@ -2,7 +2,7 @@
 
 use std::process::{Child, Stdio};
 
-use super::shop::DIGEST;
+use super::shop::{DIGEST, overlay};
 use crate::support::World;
 use crate::support::git_server::{GitServer, HttpGitServer, git};
 
@@ -14,10 +14,9 @@ const RECORD: &str = "Deployctl-Service: ";
 fn manifests() -> GitServer {
     let files: Vec<(String, String)> = SERVICES
         .iter()
-        .map(|service| {
-            let path = format!("apps/{service}/overlays/dev/kustomization.yaml");
-            let entry = format!("images:\n- name: registry.example.com/{service}\n  newTag: old\n");
-            (path, entry)
+        .flat_map(|service| {
+            let image = format!("registry.example.com/{service}");
+            overlay(&format!("apps/{service}/overlays/dev"), &image, "  newTag: old\n")
         })
         .collect();
     let files: Vec<(&str, &str)> = files.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
