@@ -6,7 +6,7 @@ use camino::Utf8Path;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Action, CommandLine, Pipeline, Step};
+use super::{Action, CommandLine, Pipeline, Promote, Step};
 use crate::yaml::{self, Invalid};
 
 /// How long a `verify` step waits that does not say it.
@@ -63,15 +63,19 @@ struct FileBuild {
 
 /// Options of `set`.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct FileSet {
     /// The environment.
     env: String,
+    /// Whether the rendered manifests may change in more than the images, as with
+    /// `--allow-other-changes`.
+    #[serde(default)]
+    allow_other_changes: bool,
 }
 
 /// Options of `promote`.
 #[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
 struct FilePromote {
     /// Services to promote; all by default.
     #[serde(default)]
@@ -84,10 +88,21 @@ struct FilePromote {
     /// there is a cluster to ask.
     #[serde(default = "yes")]
     verify: bool,
+    /// Whether the rendered manifests may change in more than the images, as with
+    /// `--allow-other-changes`.
+    #[serde(default)]
+    allow_other_changes: bool,
 }
 
 fn yes() -> bool {
     true
+}
+
+impl From<FilePromote> for Promote {
+    fn from(step: FilePromote) -> Self {
+        let FilePromote { services, from, to, verify, allow_other_changes } = step;
+        Self { services, from, to, verify, allow_other_changes }
+    }
 }
 
 /// Options of `verify`.
@@ -142,10 +157,10 @@ fn step(file: FileStep) -> Result<Step, (&'static [&'static str], String)> {
     let FileStep { name, build, set, promote, verify, run } = file;
     let mut actions = Vec::new();
     actions.extend(build.map(|FileBuild { services }| ("build", Action::Build { services })));
-    actions.extend(set.map(|FileSet { env }| ("set", Action::Set { environment: env })));
-    actions.extend(promote.map(|FilePromote { services, from, to, verify }| {
-        ("promote", Action::Promote { services, from, to, verify })
+    actions.extend(set.map(|FileSet { env, allow_other_changes }| {
+        ("set", Action::Set { environment: env, allow_other_changes })
     }));
+    actions.extend(promote.map(|step| ("promote", Action::Promote(step.into()))));
     if let Some(FileVerify { env, services, timeout }) = verify {
         let timeout = timeout.map_or(Ok(TIMEOUT), |text| duration(&text));
         let timeout = timeout.map_err(|message| (["verify", "timeout"].as_slice(), message))?;
@@ -172,10 +187,10 @@ fn step(file: FileStep) -> Result<Step, (&'static [&'static str], String)> {
 fn default_name(key: &str, action: &Action) -> String {
     match action {
         Action::Build { .. } => key.to_owned(),
-        Action::Set { environment } | Action::Verify { environment, .. } => {
+        Action::Set { environment, .. } | Action::Verify { environment, .. } => {
             format!("{key} {environment}")
         }
-        Action::Promote { to, .. } => format!("{key} to {to}"),
+        Action::Promote(promote) => format!("{key} to {}", promote.to),
         Action::Run(line) => line.to_string(),
     }
 }

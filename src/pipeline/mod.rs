@@ -43,18 +43,11 @@ pub enum Action {
     Set {
         /// The environment.
         environment: String,
+        /// Whether the rendering may change in more than the images.
+        allow_other_changes: bool,
     },
     /// Copies digests from one environment to the next.
-    Promote {
-        /// The services to promote.
-        services: Vec<String>,
-        /// The environment to copy from; the one that the configuration says by default.
-        from: Option<String>,
-        /// The environment to copy to.
-        to: String,
-        /// Whether the images must be healthy in the environment that they come from.
-        verify: bool,
-    },
+    Promote(Promote),
     /// Waits until an environment is healthy at what the steps before have written.
     Verify {
         /// The services to verify.
@@ -66,6 +59,21 @@ pub enum Action {
     },
     /// Runs a command.
     Run(CommandLine),
+}
+
+/// What to copy from where to where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Promote {
+    /// The services to promote.
+    pub services: Vec<String>,
+    /// The environment to copy from; the one that the configuration says by default.
+    pub from: Option<String>,
+    /// The environment to copy to.
+    pub to: String,
+    /// Whether the images must be healthy in the environment that they come from.
+    pub verify: bool,
+    /// Whether the rendering may change in more than the images.
+    pub allow_other_changes: bool,
 }
 
 /// A command of the user's own.
@@ -115,6 +123,23 @@ mod tests {
         assert_eq!(names, ["build", "roll out", "echo hi"]);
         let Action::Verify { timeout, environment, .. } = &steps[1].1 else { panic!("{steps:?}") };
         assert_eq!((timeout.as_secs(), environment.as_str()), (90, "dev"));
+    }
+
+    #[test]
+    fn other_changes_are_allowed_only_where_a_step_says_so() {
+        let check = |step: &str, expected: bool| {
+            let steps = steps(&format!("version: 1\nsteps:\n- {step}\n")).unwrap();
+            let allowed = match &steps[0].1 {
+                Action::Set { allow_other_changes, .. } => *allow_other_changes,
+                Action::Promote(promote) => promote.allow_other_changes,
+                other => panic!("{other:?}"),
+            };
+            assert_eq!(allowed, expected, "{step}");
+        };
+        check("set: {env: dev}", false);
+        check("set: {env: dev, allowOtherChanges: true}", true);
+        check("promote: {to: prod}", false);
+        check("promote: {to: prod, allowOtherChanges: true}", true);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use crate::cli::passage::{OverrideArgs, Witnesses};
 use crate::cli::ui::Ui;
 use crate::config::{Config, Environment, Service};
 use crate::ops::{self, GatedReport, Promotion};
+use crate::pipeline::Promote;
 use crate::promotion::{Fact, Gate, Proof};
 
 /// Copy the digests that one environment states, and runs, to the next
@@ -44,14 +45,11 @@ pub(crate) struct PromoteArgs {
 
 impl PromoteArgs {
     /// Returns the arguments of a pipeline's step.
-    pub(super) fn of_step(
-        services: Vec<String>,
-        from: Option<String>,
-        to: String,
-        verify: bool,
-    ) -> Self {
+    pub(super) fn of_step(step: &Promote) -> Self {
+        let Promote { services, from, to, verify, allow_other_changes } = step.clone();
+        let change = ChangeArgs { allow_other_changes, ..ChangeArgs::default() };
         let overrides = OverrideArgs::default();
-        Self { services, from, to, unproven: !verify, change: ChangeArgs::default(), overrides }
+        Self { services, from, to, unproven: !verify, change, overrides }
     }
 }
 

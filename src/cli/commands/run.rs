@@ -16,7 +16,7 @@ use crate::cli::ui::Ui;
 use crate::config::{Config, Service};
 use crate::image::PinnedImage;
 use crate::ops::{self, Event, GatedReport, Outcome, SameDigest, StepRunner};
-use crate::pipeline::{Action, CommandLine, Pipeline};
+use crate::pipeline::{Action, CommandLine, Pipeline, Promote};
 use crate::promotion::Hold;
 use crate::report::PlannedSteps;
 use crate::system::Command;
@@ -87,8 +87,8 @@ fn check(pipeline: &Pipeline, config: &Config) -> Result<(), CommandError> {
     for step in &pipeline.steps {
         let (environments, services): (Vec<&String>, &[String]) = match &step.action {
             Action::Build { services } => (Vec::new(), services),
-            Action::Set { environment } => (vec![environment], &[]),
-            Action::Promote { services, from, to, .. } => {
+            Action::Set { environment, .. } => (vec![environment], &[]),
+            Action::Promote(Promote { services, from, to, .. }) => {
                 (from.iter().chain([to]).collect(), services)
             }
             Action::Verify { services, environment, .. } => (vec![environment], services),
@@ -135,11 +135,12 @@ impl StepRunner for Runner<'_> {
     async fn step(&mut self, action: &Action) -> Result<(), CommandError> {
         match action {
             Action::Build { services } => self.build(services.clone()).await,
-            Action::Set { environment } => self.set(environment).await,
-            Action::Promote { services, from, to, verify } => {
-                let (services, from) = (services.clone(), from.clone());
-                self.promote(PromoteArgs::of_step(services, from, to.clone(), *verify)).await
+            Action::Set { environment, allow_other_changes } => {
+                let allow_other_changes = *allow_other_changes;
+                let change = ChangeArgs { allow_other_changes, ..ChangeArgs::default() };
+                self.set(environment, change).await
             }
+            Action::Promote(step) => self.promote(PromoteArgs::of_step(step)).await,
             Action::Verify { services, environment, timeout } => {
                 self.verify(services, environment, *timeout).await
             }
@@ -161,14 +162,14 @@ impl<'a> Runner<'a> {
         Ok(())
     }
 
-    async fn set(&mut self, environment: &str) -> Result<(), CommandError> {
+    async fn set(&mut self, environment: &str, change: ChangeArgs) -> Result<(), CommandError> {
         let environment = self.config.environment(environment)?;
         let images = self.images.clone();
         let wanted = Wanted {
             environment,
             images,
             same_digest: SameDigest::Leave,
-            change: ChangeArgs::default(),
+            change,
             overrides: Vec::new(),
         };
         let report = set::set(wanted, self.config, self.context, self.ui).await?;

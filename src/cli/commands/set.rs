@@ -52,6 +52,9 @@ pub(crate) struct ChangeArgs {
     #[arg(long)]
     pub(super) dry_run: bool,
     /// Write it also if more changes in the rendered manifests than the images that are asked for
+    ///
+    /// An image that nothing would run is refused all the same. In a pipeline's step this is
+    /// `allowOtherChanges: true`.
     #[arg(long)]
     pub(super) allow_other_changes: bool,
     /// Write it also over an image that was built from a newer commit

@@ -44,6 +44,19 @@ fn other_changes_are_refused_unless_they_are_allowed() {
     assert!(ran.stderr.contains("+    runs: registry.example.com/shop/ranking:1.4@"), "{ran:#?}");
     assert!(ran.stderr.contains("--allow-other-changes"), "{ran:#?}");
     assert!(shop.overlay("prod").contains("newTag: \"1\""));
+    let step = |options: &str| {
+        let steps =
+            format!("version: 1\nsteps:\n- promote: {{to: prod, verify: false{options}}}\n");
+        shop.world.write("pipelines/p.yaml", &steps);
+        shop.world.run(&["run", "p"])
+    };
+    let ran = step("");
+    assert_eq!(ran.code, 6, "{ran:#?}");
+    assert!(ran.stderr.contains("`allowOtherChanges: true`"), "{ran:#?}");
+    assert!(shop.overlay("prod").contains("newTag: \"1\""));
+    assert_eq!(step(", allowOtherChanges: true").code, 0);
+    assert!(shop.overlay("prod").contains("newTag: \"1.4\""));
+    shop.manifests.commit("main", &[(path, &text)]);
     shop.world.ok(&["promote", "--to", "prod", "--allow-other-changes"]);
     assert!(shop.overlay("prod").contains("newTag: \"1.4\""));
 }
