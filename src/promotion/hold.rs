@@ -3,9 +3,9 @@
 
 use jiff::Timestamp;
 
-use super::Record;
 use super::ledger::key;
 use super::verified::last;
+use super::{Record, minute};
 
 /// A hold on a service in an environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,7 +84,7 @@ impl Hold {
     /// orders`.
     pub fn sentence(&self) -> String {
         let (service, environment, by) = (&self.service, &self.environment, &self.by);
-        let since = self.since.strftime("%Y-%m-%d %H:%M UTC");
+        let since = minute(self.since);
         let because = match (&self.reason, &self.taken_back) {
             (Some(reason), _) => format!(" because {reason}"),
             (None, Some(image)) => format!(" because {image} was rolled back"),

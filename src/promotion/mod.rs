@@ -19,8 +19,8 @@ pub use gates::{
 };
 pub use hold::{Hold, HoldEntry};
 pub use policy::{
-    Check, CheckState, Fact, Facts, Policy, Proof, Reviews, ServiceFacts, Since, Standing,
-    UnknownGate, Verdict, checklist, closed, minute, overridden, overrides,
+    Check, CheckState, Evidence, Fact, Facts, Policy, Proof, Reviews, ServiceFacts, Since,
+    Standing, UnknownGate, Verdict, checklist, closed, minute, next_minute, overridden, overrides,
 };
 pub use record::{Override, Record, RecordedSource, change_ids, key};
 pub use reference::ReferenceCommit;

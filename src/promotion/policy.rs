@@ -71,12 +71,21 @@ pub enum Proof {
 }
 
 /// Since when an environment has an image.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Since {
     /// When it began.
     pub at: Timestamp,
-    /// Whether it was verified to be healthy then, or only stated.
-    pub is_verified: bool,
+    /// What says so.
+    pub evidence: Evidence,
+}
+
+/// What says since when an environment has an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Evidence {
+    /// `verify` has recorded it as healthy then.
+    Verified,
+    /// This commit of the branch states it since then; that it runs nobody has recorded.
+    Commit(String),
 }
 
 /// A check of a commit: a status, or a check run.
@@ -283,7 +292,7 @@ pub fn checklist(verdicts: &[Verdict]) -> String {
         let mut line = format!("- [{mark}] **{}**{}: ", verdict.gate, service.unwrap_or_default());
         line.push_str(&one_line(&verdict.why));
         if let Some(opens_at) = verdict.opens_at {
-            line.push_str(&format!("; opens at {}", minute(opens_at)));
+            line.push_str(&format!("; opens at {}", next_minute(opens_at)));
         }
         if let Some(reason) = &verdict.overridden {
             line.push_str(&format!("; overridden: {}", one_line(reason)));
@@ -293,12 +302,16 @@ pub fn checklist(verdicts: &[Verdict]) -> String {
     verdicts.iter().map(line).collect()
 }
 
-/// Returns `at` to the minute, rounded up: whoever comes then finds the gate open.
+/// Returns the minute that `at` is in.
 pub fn minute(at: Timestamp) -> String {
-    let second = at.as_second() + i64::from(at.subsec_nanosecond() > 0);
-    let minute = second.div_euclid(60) + i64::from(second.rem_euclid(60) > 0);
-    let at = Timestamp::from_second(minute.saturating_mul(60)).unwrap_or(at);
     at.strftime("%Y-%m-%d %H:%M UTC").to_string()
+}
+
+/// Returns the first minute that begins at `at` or later: whoever comes then finds the gate open.
+pub fn next_minute(at: Timestamp) -> String {
+    let second = at.as_second() + i64::from(at.subsec_nanosecond() > 0);
+    let next = second.div_euclid(60) + i64::from(second.rem_euclid(60) > 0);
+    minute(Timestamp::from_second(next.saturating_mul(60)).unwrap_or(at))
 }
 
 /// Returns `text`, which others may have written, as a line that Markdown takes for text.

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{Report, json};
 use crate::ops::GatedReport;
-use crate::promotion::{Verdict, minute};
+use crate::promotion::{Verdict, next_minute};
 
 impl Report for GatedReport {
     fn human(&self, out: &mut dyn io::Write) -> io::Result<()> {
@@ -67,7 +67,7 @@ impl GatedReport {
 fn opens_at(verdicts: &[Verdict]) -> Option<String> {
     let closed = verdicts.iter().filter(|verdict| verdict.is_closed());
     let opens: Option<Vec<_>> = closed.map(|verdict| verdict.opens_at).collect();
-    opens?.into_iter().max().map(minute)
+    opens?.into_iter().max().map(next_minute)
 }
 
 fn write_verdicts(verdicts: &[Verdict], out: &mut dyn io::Write) -> io::Result<()> {
@@ -104,7 +104,7 @@ fn cells(verdict: &Verdict) -> [String; 5] {
         None => (verdict.standing.as_str(), why),
     };
     let service = verdict.service.clone().unwrap_or_default();
-    let opens = verdict.opens_at.map(minute).unwrap_or_default();
+    let opens = verdict.opens_at.map(next_minute).unwrap_or_default();
     [verdict.gate.to_owned(), service, standing.to_owned(), opens, why]
 }
 

@@ -12,10 +12,10 @@ use crate::git::{CommitId, CommitTree, GitError};
 use crate::github;
 use crate::image::PinnedImage;
 use crate::k8s::pod_images;
-use crate::ops::{SameDigest, SetOptions};
+use crate::ops::{SameDigest, SetOptions, rendered};
 use crate::promotion::{
-    Check, CheckState, Fact, Facts, Gate, Policy, Proof, RecordedSource, Reviews, ServiceFacts,
-    Since, Verified,
+    Check, CheckState, Evidence, Fact, Facts, Gate, Policy, Proof, RecordedSource, Reviews,
+    ServiceFacts, Since, Verified,
 };
 
 /// Where the facts about a change come from.
@@ -91,7 +91,7 @@ impl Asked<'_> {
     /// verification from before it was stated is of another time that the image was there.
     fn since(&self, lineage: &Lineage, service: &Service, image: &PinnedImage) -> Fact<Since> {
         let verified = self.verified_at(service, image);
-        let verified = verified.map(|at| Since { at, is_verified: true });
+        let verified = verified.map(|at| Since { at, evidence: Evidence::Verified });
         match (lineage.since.clone(), verified) {
             (Ok(stated), Some(verified)) if verified.at >= stated.at => Ok(verified),
             (Err(_), Some(verified)) => Ok(verified),
@@ -167,8 +167,8 @@ impl Asked<'_> {
 
     /// Returns the images of the overlay's pods that have no digest, other than the one that gets one.
     async fn unpinned(&self, service: &Service, image: &PinnedImage) -> Fact<Vec<String>> {
-        let overlay = self.options.environment.overlay(service);
-        let rendered = self.options.renderer.render(self.tree, &overlay).await;
+        let (renderer, environment) = (self.options.renderer, self.options.environment);
+        let rendered = rendered(renderer, self.tree, environment, service).await;
         let rendered = rendered.map_err(|error| reason(&error))?;
         let name = image.name.to_string();
         let changes = |text: &str| {

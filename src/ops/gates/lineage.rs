@@ -1,14 +1,12 @@
 //! Since when an environment has an image, and which commit that was built from: read from the
 //! history of the file that states it.
 
-use jiff::Timestamp;
-
 use super::facts::reason;
 use crate::config::{Environment, Service};
 use crate::git::{Commit, CommitId, GitError};
 use crate::image::PinnedImage;
 use crate::ops::{Manifests, stated_image};
-use crate::promotion::{Fact, Record, RecordedSource, Since};
+use crate::promotion::{Evidence, Fact, Record, RecordedSource, Since};
 
 /// Where an image comes from.
 pub(super) struct Lineage {
@@ -51,7 +49,7 @@ pub(super) async fn lineage(
     }
     let since = stated.since().await.map_err(|error| reason(&error));
     let since = since.and_then(|at| at.ok_or_else(|| format!("no commit puts it into {from}")));
-    Lineage { since: since.map(|at| Since { at, is_verified: false }), source }
+    Lineage { since, source }
 }
 
 impl Stated<'_> {
@@ -73,7 +71,7 @@ impl Stated<'_> {
 
     /// Returns since when the branch has stated the image without a break. Where the beginning is too
     /// far back it is the oldest change that was looked at: the image has been there at least so long.
-    async fn since(&self) -> Result<Option<Timestamp>, GitError> {
+    async fn since(&self) -> Result<Option<Since>, GitError> {
         let (repository, target) =
             (&self.manifests.repository, self.environment.target(self.service));
         let mut since = None;
@@ -81,7 +79,10 @@ impl Stated<'_> {
             let changes = repository.landings(self.tip, target.path(), limit).await?;
             let of_image = changes.iter().take_while(|change| self.is_stated_at(change));
             let states: Vec<&Commit> = of_image.collect();
-            since = states.last().map(|change| change.time);
+            since = states.last().map(|change| Since {
+                at: change.time,
+                evidence: Evidence::Commit(change.id.short().to_owned()),
+            });
             if states.len() < limit {
                 break;
             }

@@ -210,9 +210,13 @@ fn an_image_soaks_from_the_commit_that_brought_it_last() {
     is(&said(&shop.promote(0, &["--dry-run"]), "soak"), "open", "stated in dev for ");
     shop.commit_dev(&dev('b', ""), "b", "2020-01-01T11:00:00Z");
     shop.commit_dev(&dev('a', ""), "a again", "2037-01-01T00:00:00Z");
+    let begin = shop.tip();
     // A change of something else does not begin anew.
     shop.commit_dev(&dev('a', "namePrefix: x-\n"), "prefix", "2037-01-01T00:00:00Z");
-    is(&said(&shop.promote(3, &[]), "soak"), "closed", "of 30m stated in dev");
+    let closed = shop.promote(3, &[]);
+    is(&said(&closed, "soak"), "closed", "of 30m stated in dev, since 2037-01-01 00:00 UTC");
+    let rests_on = format!("(time of commit {}, not proven healthy by `verify`)", &begin[..12]);
+    is(&said(&closed, "soak"), "closed", &rests_on);
     shop.commit_dev(&dev('c', ""), "c", "2020-01-01T12:00:00Z");
     shop.commit_dev(&dev('c', "namePrefix: x-\n"), "prefix", "2037-01-01T00:00:00Z");
     is(&said(&shop.promote(0, &[]), "soak"), "open", "stated in dev for ");
@@ -235,6 +239,7 @@ fn what_was_verified_is_a_proof_where_no_cluster_can_be_asked() {
     let passed = shop.promote(0, &["--unproven"]);
     is(&said(&passed, "healthy"), "open", "verified in dev at 2020-01-01 11:00 UTC");
     is(&said(&passed, "soak"), "open", "verified in dev for ");
+    assert!(said(&passed, "soak").1.ends_with(", since 2020-01-01 11:00 UTC"));
     assert!(!trailers(&shop, "main").contains("Unproven"));
 }
 
