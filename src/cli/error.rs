@@ -5,12 +5,14 @@ mod hint;
 use std::error::Error;
 use std::fmt;
 
-use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Renderer, Snippet};
 
 use super::exit::Exit;
+use super::place::Place;
 use crate::cli::ui::Ui;
 use crate::cluster::ClusterError;
 use crate::config::{ConfigError, UnknownName};
+use crate::github::actions::Level;
 use crate::kustomize::EditError;
 use crate::ops::SetError;
 use crate::promotion::UnknownGate;
@@ -130,7 +132,7 @@ fn exit_of(error: &(dyn Error + 'static)) -> Option<Exit> {
 }
 
 /// Returns `error` if it is a `T`, boxed or not.
-fn found<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+pub(super) fn found<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
     error.downcast_ref().or_else(|| error.downcast_ref::<Box<T>>().map(AsRef::as_ref))
 }
 
@@ -148,9 +150,9 @@ pub(super) fn print(error: &CommandError, ui: &Ui) {
     if let Some(hint) = &error.hint {
         ui.hint(hint);
     }
-    let place = invalid.map(|invalid| (invalid.path.as_path(), invalid.line, invalid.column));
+    let place = chain.iter().find_map(|error| Place::of(*error));
     let message = invalid.map_or_else(|| texts.join(": "), |invalid| invalid.message.clone());
-    ui.annotate_error(&message, place);
+    ui.annotate(Level::Error, &message, place.as_ref());
 }
 
 /// Returns `text` with the password in every URL replaced by as many stars.
@@ -202,7 +204,7 @@ fn snippet(invalid: &Invalid, colored: bool) -> String {
     let text = without_passwords(&invalid.text);
     let snippet =
         Snippet::source(&text).path(invalid.path.as_str()).line_start(1).annotation(annotation);
-    let group = Level::ERROR.primary_title(&invalid.message).element(snippet);
+    let group = annotate_snippets::Level::ERROR.primary_title(&invalid.message).element(snippet);
     let renderer = if colored { Renderer::styled() } else { Renderer::plain() };
     renderer.render(&[group])
 }

@@ -10,6 +10,7 @@ mod error;
 mod exit;
 mod panic;
 mod passage;
+mod place;
 mod ui;
 
 use std::process::ExitCode;

@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use anstyle::{AnsiColor, Style};
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::place::Place;
 use crate::github::actions::{self, Actions, Annotation, Level};
 use crate::ops::Event;
 use crate::report::{self, Report};
@@ -209,30 +210,14 @@ impl Ui {
         anstream::eprintln!("{HINT}hint{HINT:#}: {hint}");
     }
 
-    /// Shows an error at a place of a file under GitHub Actions; does nothing elsewhere.
-    pub(crate) fn annotate_error(&self, message: &str, place: Option<(&Utf8Path, usize, usize)>) {
-        self.annotate(Level::Error, message, place);
-    }
-
     /// Shows a message at a place of a file under GitHub Actions; does nothing elsewhere.
-    pub(crate) fn annotate(
-        &self,
-        level: Level,
-        message: &str,
-        place: Option<(&Utf8Path, usize, usize)>,
-    ) {
+    pub(crate) fn annotate(&self, level: Level, message: &str, place: Option<&Place>) {
         if self.actions.is_none() {
             return;
         }
-        let file = place.map(|(file, _, _)| self.in_workspace(file));
-        let annotation = Annotation {
-            level,
-            file,
-            line: place.map(|(_, line, _)| line),
-            column: place.map(|(_, _, column)| column),
-            title: None,
-            message,
-        };
+        let file = place.map(|place| self.in_workspace(&place.file));
+        let (line, column) = (place.map(|place| place.line), place.and_then(|place| place.column));
+        let annotation = Annotation { level, file, line, column, title: None, message };
         // Workflow commands are read from either stream; standard output is the answer.
         anstream::eprintln!("{annotation}");
     }

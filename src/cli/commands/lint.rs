@@ -5,6 +5,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::cli::context::Context;
 use crate::cli::error::CommandError;
 use crate::cli::exit::Exit;
+use crate::cli::place::Place;
 use crate::cli::ui::Ui;
 use crate::config::{Config, ConfigError, Environment, Service};
 use crate::github::actions::Level;
@@ -61,7 +62,8 @@ pub(crate) async fn run(args: &LintArgs, context: &Context, ui: &Ui) -> Result<E
             Severity::Warning => Level::Warning,
         };
         let message = format!("{} ({})", finding.message, finding.rule);
-        ui.annotate(level, &message, Some((&finding.file, finding.line, 1)));
+        let place = Place { file: finding.file.clone(), line: finding.line, column: Some(1) };
+        ui.annotate(level, &message, Some(&place));
     }
     Ok(if report.has_errors() { Exit::Failed } else { Exit::Done })
 }

@@ -81,6 +81,29 @@ fn an_error_of_another_kind_is_an_annotation_without_a_place() {
     assert!(!shop.world.path().join("output").exists());
 }
 
+#[test]
+fn a_file_that_can_not_be_edited_is_shown_at_its_line() {
+    let shop = step();
+    let twice = "images:\n- name: web\n- name: web\n";
+    shop.world.write("apps/web/kustomization.yaml", twice);
+    let arguments = ["edit", "set-image", "web=web:2"];
+    let below = shop.world.path().join("apps/web");
+    let here = shop.world.command(&arguments).current_dir(below).output().unwrap();
+    let here = String::from_utf8(here.stderr).unwrap();
+    let from_above = shop.world.run(&[&arguments[..], &["-C", "./apps/web"]].concat()).stderr;
+    for said in [here, from_above] {
+        let expected = "::error file=apps/web/kustomization.yaml,line=3::can't edit `";
+        assert!(commands(&said)[0].starts_with(expected), "{said}");
+    }
+
+    let overlay = shop.overlay("dev").replace("  - name:", "  - &image\n    name:");
+    let path = "apps/ranking/overlays/dev/kustomization.yaml";
+    shop.manifests.commit("main", &[(path, &format!("{overlay}x: *image\n"))]);
+    let said = shop.world.run(&["set", "--env", "dev", &format!("ranking=:1.4@{DIGEST}")]).stderr;
+    let expected = format!("::error file={path},line=4::can't edit `{path}`");
+    assert!(commands(&said)[0].starts_with(&expected), "{said}");
+}
+
 /// Returns the workflow commands that the runner would carry out: at the beginning of a line, behind
 /// spaces too, but not between `::stop-commands::TOKEN` and `::TOKEN::`.
 fn commands(log: &str) -> Vec<&str> {
