@@ -6,9 +6,11 @@
 mod paths;
 
 use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use paths::paths;
+
+use crate::support::data::files_below;
 
 const BACKENDS: &[&str] = &["registry", "git", "github", "build", "cluster", "render", "config"];
 const NOUNS: &[&str] = &[
@@ -113,19 +115,8 @@ fn reversed_arrows(source: &Source) -> Vec<String> {
 
 fn sources() -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut folders = vec![root.join("src")];
-    let mut files: Vec<PathBuf> = Vec::new();
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder).unwrap() {
-            let path = entry.unwrap().path();
-            match path.extension() {
-                _ if path.is_dir() => folders.push(path),
-                Some(extension) if extension == "rs" => files.push(path),
-                _ => {}
-            }
-        }
-    }
-    files.sort();
+    let mut files = files_below(&root.join("src"));
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "rs"));
     assert!(files.len() > 20, "the sources are not where this test looks");
     let read = files.iter().map(|path| {
         let file = path.strip_prefix(root).unwrap().to_str().unwrap();

@@ -3,7 +3,7 @@
 //! The first document says what is expected, the second is the Application. A commit's first digit
 //! says how it relates to the expected one: 1 older, 2 the same, 3 newer, 4 diverged.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use deployctl::argocd::{Application, Expected, Finality, Relation, Verdict, judge};
 use deployctl::k8s::Object;
@@ -11,6 +11,7 @@ use serde::Deserialize as _;
 use serde_json::{Value, json};
 
 use crate::health::pointers;
+use crate::support::data::collection;
 
 #[test]
 fn applications_have_the_verdict_that_they_are_named_after() {
@@ -40,15 +41,14 @@ fn any_value_in_the_place_of_another_is_judged_without_a_panic() {
 
 /// Name, expectation and Application of every fixture.
 fn fixtures() -> Vec<(String, Value, Value)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/argocd");
-    let read = |path: &Path| {
-        let yaml = std::fs::read_to_string(path).unwrap();
+    let read = |path: PathBuf| {
+        let yaml = std::fs::read_to_string(&path).unwrap();
         let documents = serde_yaml::Deserializer::from_str(&yaml);
         let documents: Vec<_> = documents.map(|d| Value::deserialize(d).unwrap()).collect();
         let [case, application] = documents.try_into().unwrap();
         (path.file_stem().unwrap().display().to_string(), case, application)
     };
-    folder.read_dir().unwrap().map(|file| read(&file.unwrap().path())).collect()
+    collection("argocd").into_iter().map(read).collect()
 }
 
 fn stated(case: &Value) -> Verdict {

@@ -1,6 +1,5 @@
 //! What a change does to the rendering, by the cases in `tests/data/effect`, rendered for real.
 
-use std::path::Path;
 use std::sync::Mutex;
 
 use camino::Utf8Path;
@@ -12,6 +11,7 @@ use deployctl::system::Environment;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
+use crate::support::data::cases;
 use crate::support::peer;
 
 /// A case: a repository with an overlay, and an image that is set there.
@@ -67,17 +67,6 @@ async fn check(case: &Case, renderer: &External, allow_other_changes: bool) -> C
     Checked { result, warnings: warnings.into_inner().unwrap() }
 }
 
-fn cases() -> Vec<(String, Case)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/effect");
-    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let read = files.map(|path| {
-        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-        let case = serde_yaml::from_str(&std::fs::read_to_string(path).unwrap());
-        (name.clone(), case.unwrap_or_else(|error| panic!("{name}: {error}")))
-    });
-    read.collect()
-}
-
 fn changed_lines(rendered: &[RenderedChange]) -> String {
     let lines = rendered.iter().flat_map(|change| change.diff.lines());
     let changed = lines.filter(|line| line.starts_with(['+', '-']));
@@ -113,7 +102,7 @@ async fn a_change_does_what_was_asked_or_is_refused_with_the_reason() {
     }
     let renderer = External::new(&Environment::of_process());
     let mut told = String::new();
-    for (name, case) in cases() {
+    for (name, case) in cases::<Case>("effect") {
         let checked = check(&case, &renderer, false).await;
         let (found, expected) = (outcome(&checked), expected(&case));
         if found != expected {
@@ -137,7 +126,7 @@ async fn a_change_does_what_was_asked_or_is_refused_with_the_reason() {
 #[tokio::test]
 async fn without_a_renderer_a_change_goes_unchecked_and_says_so() {
     let renderer = External::new(&Environment::from_iter([("PATH", "/nowhere")]));
-    for (name, case) in cases() {
+    for (name, case) in cases::<Case>("effect") {
         let checked = check(&case, &renderer, false).await;
         assert_eq!(checked.result.unwrap(), [], "{name}");
         let expected = "what the change does to the rendered manifests is not checked: neither `kustomize` nor `kubectl` is on PATH";

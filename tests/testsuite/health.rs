@@ -2,15 +2,17 @@
 //!
 //! The file's name says the status (`absent`: no health), its comment `# says:` the message.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use deployctl::health::assess;
 use deployctl::k8s::Object;
 use serde_json::{Value, json};
 
+use crate::support::data::collection;
+
 #[test]
 fn fixtures_have_the_status_that_they_are_named_after() {
-    let results = fixtures().into_iter().map(|path| (check(&path), path));
+    let results = collection("health").into_iter().map(|path| (check(&path), path));
     let wrong = results.filter(|((expected, actual), _)| expected != actual);
     let wrong: Vec<_> = wrong
         .map(|((expected, actual), path)| {
@@ -31,7 +33,7 @@ fn any_value_in_the_place_of_another_is_judged_without_a_panic() {
         json!([7]),
         json!({}),
     ];
-    for path in fixtures() {
+    for path in collection("health") {
         let object = Object::read_first(&std::fs::read_to_string(&path).unwrap()).unwrap();
         for pointer in pointers(object.value(), "") {
             for stranger in &strangers {
@@ -43,13 +45,6 @@ fn any_value_in_the_place_of_another_is_judged_without_a_panic() {
             }
         }
     }
-}
-
-fn fixtures() -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/health");
-    let files =
-        folder.read_dir().unwrap().flat_map(|kind| kind.unwrap().path().read_dir().unwrap());
-    files.map(|file| file.unwrap().path()).collect()
 }
 
 /// The JSON pointers of every value below `value`.

@@ -1,7 +1,6 @@
 //! What `lint` finds, by the cases in `tests/data/lint`, rendered for real.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use async_trait::async_trait;
 use camino::Utf8Path;
@@ -17,6 +16,7 @@ use deployctl::system::Environment;
 use serde::Deserialize;
 
 use crate::cli::shop::Shop;
+use crate::support::data::cases;
 use crate::support::{World, peer};
 
 /// A case: a repository, what the registry knows, and what is found.
@@ -116,17 +116,6 @@ async fn report(case: &Case, renderer: &External) -> LintReport {
     lint(&options, &|event| assert!(matches!(event, Event::Warning(_)))).await.unwrap()
 }
 
-fn cases() -> Vec<(String, Case)> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/lint");
-    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let read = files.map(|path| {
-        let name = path.file_stem().unwrap().to_str().unwrap().to_owned();
-        let case = serde_yaml::from_str(&std::fs::read_to_string(path).unwrap());
-        (name.clone(), case.unwrap_or_else(|error| panic!("{name}: {error}")))
-    });
-    read.collect()
-}
-
 fn lines(report: &LintReport) -> String {
     let lines = report.findings.iter().map(|finding| {
         let place = format!("{}:{}", finding.file, finding.line);
@@ -142,7 +131,7 @@ async fn each_rule_finds_what_it_is_for_and_nothing_else() {
     }
     let renderer = External::new(&Environment::of_process());
     let mut told = String::new();
-    for (name, case) in cases() {
+    for (name, case) in cases::<Case>("lint") {
         let report = report(&case, &renderer).await;
         let found = lines(&report);
         if found != case.findings {
@@ -179,7 +168,8 @@ fn sarif_holds(report: &LintReport) {
 #[tokio::test]
 async fn without_a_renderer_the_file_alone_is_looked_at_and_that_is_said() {
     let renderer = External::new(&Environment::from_iter([("PATH", "/nowhere")]));
-    let (_, case) = cases().into_iter().find(|(name, _)| name == "duplicateName").unwrap();
+    let (_, case) =
+        cases::<Case>("lint").into_iter().find(|(name, _)| name == "duplicateName").unwrap();
     let report = report(&case, &renderer).await;
     assert_eq!(lines(&report), case.findings);
     let said = "what renders is not checked: neither `kustomize` nor `kubectl` is on PATH";

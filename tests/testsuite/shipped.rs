@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize as _;
 use serde_yaml::Value;
 
+use crate::support::data::files_below;
+
 /// Returns the path of `relative` in this repository.
 fn root(relative: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(relative)
@@ -16,15 +18,7 @@ fn root(relative: &str) -> PathBuf {
 
 /// Returns the files below the folder `relative`, in order.
 fn files(relative: &str) -> Vec<PathBuf> {
-    let mut folders = vec![root(relative)];
-    let mut found = Vec::new();
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() { folders.push(path) } else { found.push(path) }
-        }
-    }
-    found.sort();
+    let found = files_below(&root(relative));
     assert!(!found.is_empty(), "`{relative}` is empty");
     found
 }

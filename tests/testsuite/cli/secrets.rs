@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use camino::Utf8Path;
 
 use super::shop::{DIGEST, Shop};
+use crate::support::data::files_below;
 use crate::support::git_server::{HttpGitServer, git};
 use crate::support::{RegistryServer, World};
 
@@ -44,14 +45,10 @@ fn clean(what: &str, text: &[u8]) {
 }
 
 fn clean_below(folder: &Utf8Path) {
-    for entry in folder.read_dir_utf8().into_iter().flatten().flatten() {
-        match entry.file_type().unwrap() {
-            kind if kind.is_dir() => clean_below(entry.path()),
-            kind if kind.is_file() => {
-                clean(entry.path().as_str(), &std::fs::read(entry.path()).unwrap());
-            }
-            _ => {}
-        }
+    // What failed early has made none.
+    let files = folder.exists().then(|| files_below(folder.as_std_path()));
+    for path in files.into_iter().flatten() {
+        clean(path.to_str().unwrap(), &std::fs::read(&path).unwrap());
     }
 }
 

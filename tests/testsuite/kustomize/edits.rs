@@ -13,6 +13,7 @@ use serde_yaml::Value;
 
 use super::oracle;
 use crate::conformance::cases_file;
+use crate::support::data::files_below;
 use crate::support::peer;
 
 const DIGEST: &str = "sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
@@ -166,17 +167,9 @@ fn every_real_kustomization_changes_only_in_the_image() {
 }
 
 fn kustomizations(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            found.extend(kustomizations(&path));
-        } else if FILE_NAMES.iter().any(|name| path.ends_with(name)) {
-            found.push(path);
-        }
-    }
-    found.sort();
-    found
+    let mut files = files_below(folder);
+    files.retain(|path| FILE_NAMES.iter().any(|name| path.ends_with(name)));
+    files
 }
 
 #[test]

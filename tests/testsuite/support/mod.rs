@@ -1,5 +1,6 @@
 //! What tests stand on: peers that are started and stopped, and a world of their own.
 
+pub(crate) mod data;
 mod git_http;
 pub(crate) mod git_server;
 pub(crate) mod github;
