@@ -3,8 +3,6 @@
 
 use jiff::Timestamp;
 
-use super::ledger::key;
-use super::verified::last;
 use super::{Record, minute};
 
 /// A hold on a service in an environment.
@@ -54,30 +52,18 @@ impl Hold {
     /// Returns the trailers of the entry that sets it. Who and when are the commit's own.
     pub fn trailers(&self) -> Vec<(&'static str, String)> {
         let record = Record {
-            service: self.service.clone(),
-            environment: self.environment.clone(),
             image: self.image.clone(),
             run: self.run.clone(),
             rollback_of: self.taken_back.clone(),
-            ..Record::default()
+            reason: self.reason.clone(),
+            ..self.record(SET)
         };
-        let mut trailers = record.trailers();
-        trailers.push((key::HOLD, SET.to_owned()));
-        trailers.extend(self.reason.clone().map(|reason| (key::REASON, reason)));
-        trailers
+        record.trailers()
     }
 
     /// Returns the trailers of the entry that releases it.
     pub fn release_trailers(&self, run: Option<&str>) -> Vec<(&'static str, String)> {
-        let record = Record {
-            service: self.service.clone(),
-            environment: self.environment.clone(),
-            run: run.map(ToOwned::to_owned),
-            ..Record::default()
-        };
-        let mut trailers = record.trailers();
-        trailers.push((key::HOLD, RELEASED.to_owned()));
-        trailers
+        Record { run: run.map(ToOwned::to_owned), ..self.record(RELEASED) }.trailers()
     }
 
     /// Returns for example `web is held in prod since 2026-11-22 10:00 UTC by Ada because it loses
@@ -92,23 +78,31 @@ impl Hold {
         };
         format!("{service} is held in {environment} since {since} by {by}{because}")
     }
+
+    fn record(&self, state: &str) -> Record {
+        Record {
+            service: self.service.clone(),
+            environment: self.environment.clone(),
+            hold: Some(state.to_owned()),
+            ..Record::default()
+        }
+    }
 }
 
 impl HoldEntry {
     /// Returns what an entry with these trailers says, or `None` if it is of another kind.
     pub fn read(trailers: &[(String, String)], by: &str, time: Timestamp) -> Option<Self> {
-        let state = last(trailers, key::HOLD)?;
-        if state.eq_ignore_ascii_case(RELEASED) {
+        let record = Record::read(trailers).pop()?;
+        if record.hold.as_ref()?.eq_ignore_ascii_case(RELEASED) {
             return Some(Self::Released);
         }
         // What is not understood is a hold: whoever wrote it did not want the next run to go on.
-        let record = Record::read(trailers).pop()?;
         Some(Self::Set(Hold {
             service: record.service,
             environment: record.environment,
             image: record.image,
             taken_back: record.rollback_of,
-            reason: last(trailers, key::REASON).map(ToOwned::to_owned),
+            reason: record.reason,
             run: record.run,
             by: by.to_owned(),
             since: time,

@@ -1,4 +1,4 @@
-//! The ledgers, by name, and the trailers that only their entries have.
+//! The ledgers, by name. What their entries say is a [`super::Record`].
 //!
 //! A ledger is kept for each environment and service, so that an environment's can be read at once.
 
@@ -9,16 +9,6 @@ const HOLDS: &str = "holds";
 
 /// The start of the names of all ledgers of holds.
 pub const ALL_HOLDS: &str = "holds/";
-
-/// The trailers of ledgers' entries, besides those of records.
-pub mod key {
-    /// The commit of the manifests repository that was proven healthy.
-    pub const VERIFIED: &str = "Deployctl-Verified";
-    /// `set` or `released`.
-    pub const HOLD: &str = "Deployctl-Hold";
-    /// Why.
-    pub const REASON: &str = "Deployctl-Reason";
-}
 
 /// Returns the name of the ledger of what was verified of `service` in `environment`.
 pub fn verified_ledger(environment: &str, service: &str) -> String {

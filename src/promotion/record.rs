@@ -31,9 +31,15 @@ pub mod key {
     pub const OVERRIDE: &str = "Deployctl-Override";
     /// The image that a rollback took back.
     pub const ROLLBACK: &str = "Deployctl-Rollback";
+    /// In a ledger: the commit of the manifests repository that was proven healthy.
+    pub const VERIFIED: &str = "Deployctl-Verified";
+    /// In a ledger: `set` or `released`.
+    pub const HOLD: &str = "Deployctl-Hold";
+    /// In a ledger: why.
+    pub const REASON: &str = "Deployctl-Reason";
 }
 
-/// One image that was put into one environment.
+/// One image that was put into one environment, or, as an entry of a ledger, what is said of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Record {
     /// The service.
@@ -54,6 +60,12 @@ pub struct Record {
     pub overrides: Vec<Override>,
     /// The image that this one replaced, if it was a rollback.
     pub rollback_of: Option<String>,
+    /// The commit of the manifests repository that was proven healthy: see [`super::Verified`].
+    pub verified: Option<String>,
+    /// What became of a hold: see [`super::Hold`].
+    pub hold: Option<String>,
+    /// Why.
+    pub reason: Option<String>,
 }
 
 /// The commit that an image was built from, as a record holds it.
@@ -97,6 +109,9 @@ impl Record {
             add(key::OVERRIDE, Some(format!("{}: {}", overridden.gate, overridden.reason)));
         }
         add(key::ROLLBACK, self.rollback_of.clone());
+        add(key::VERIFIED, self.verified.clone());
+        add(key::HOLD, self.hold.clone());
+        add(key::REASON, self.reason.clone());
         trailers
     }
 
@@ -141,6 +156,12 @@ impl Record {
             self.overrides.push(Override { gate, reason });
         } else if is(key::ROLLBACK) {
             self.rollback_of = text();
+        } else if is(key::VERIFIED) {
+            self.verified = text();
+        } else if is(key::HOLD) {
+            self.hold = text();
+        } else if is(key::REASON) {
+            self.reason = text();
         }
     }
 }
@@ -179,6 +200,9 @@ mod tests {
                 Override { gate: "freeze".into(), reason: "agreed".into() },
             ],
             rollback_of: Some("registry.example.com/web:2".into()),
+            verified: Some("d".repeat(40)),
+            hold: Some("set".into()),
+            reason: Some("it loses orders".into()),
         };
         let plain = Record {
             service: "api".into(),

@@ -3,7 +3,6 @@
 use jiff::Timestamp;
 
 use super::Record;
-use super::ledger::key;
 
 /// An image that was live and healthy in an environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,18 +36,17 @@ impl Verified {
             environment: self.environment.clone(),
             image: self.image.clone(),
             run: self.run.clone(),
+            verified: Some(self.commit.clone()),
             ..Record::default()
         };
-        let mut trailers = record.trailers();
-        trailers.push((key::VERIFIED, self.commit.clone()));
-        trailers
+        record.trailers()
     }
 
     /// Returns what an entry with these trailers says, or `None` if it is of another kind.
     pub fn read(trailers: &[(String, String)], by: &str, time: Timestamp) -> Option<Self> {
-        let commit = last(trailers, key::VERIFIED)?.to_owned();
         let record = Record::read(trailers).pop()?;
-        let Record { service, environment, image, run, .. } = record;
+        let Record { service, environment, image, run, verified, .. } = record;
+        let commit = verified?;
         Some(Self { service, environment, image, commit, run, by: by.to_owned(), time })
     }
 
@@ -58,12 +56,6 @@ impl Verified {
             |entry: &Self| (entry.service.clone(), entry.environment.clone(), entry.image.clone());
         of(self) == of(other)
     }
-}
-
-/// Returns the value of the last trailer `key`.
-pub(super) fn last<'a>(trailers: &'a [(String, String)], key: &str) -> Option<&'a str> {
-    let found = trailers.iter().rev().find(|(name, _)| name.eq_ignore_ascii_case(key));
-    found.map(|(_, value)| value.as_str())
 }
 
 #[cfg(test)]

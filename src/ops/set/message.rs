@@ -97,6 +97,7 @@ pub(super) fn records(options: &SetOptions<'_>, edits: &[Edited]) -> Vec<Record>
         overrides: overrides(&options.verdicts),
         run: options.run.clone(),
         rollback_of: taken_back(&service.name),
+        ..Record::default()
     };
     options.images.iter().map(record).collect()
 }
