@@ -70,12 +70,18 @@ impl<'a> CommitAncestry<'a> {
 impl Ancestry for CommitAncestry<'_> {
     async fn relation(&self, observed: &str) -> argocd::Relation {
         // A repository that does not answer now is asked again at the next look.
-        match self.repository.relation(self.expected, observed).await {
-            Ok(git::Relation::Same) => argocd::Relation::Same,
-            Ok(git::Relation::Newer) => argocd::Relation::Newer,
-            Ok(git::Relation::Older) => argocd::Relation::Older,
-            Ok(git::Relation::Diverged) => argocd::Relation::Diverged,
-            Ok(git::Relation::Unknown) | Err(_) => argocd::Relation::Unknown,
-        }
+        let relation = self.repository.relation(self.expected, observed).await;
+        relation.map_or(argocd::Relation::Unknown, told)
+    }
+}
+
+/// Returns what git found out, as those who decide are told.
+pub(super) fn told(relation: git::Relation) -> argocd::Relation {
+    match relation {
+        git::Relation::Same => argocd::Relation::Same,
+        git::Relation::Newer => argocd::Relation::Newer,
+        git::Relation::Older => argocd::Relation::Older,
+        git::Relation::Diverged => argocd::Relation::Diverged,
+        git::Relation::Unknown => argocd::Relation::Unknown,
     }
 }

@@ -89,6 +89,9 @@ pub struct SetOptions<'a> {
     pub deadline: Duration,
 }
 
+/// How long a push goes on when it loses races and nobody says how long.
+const DEADLINE: Duration = Duration::from_secs(120);
+
 /// What happens to an overlay that states a digest already, under another tag. kustomize renders tag
 /// and digest both, so another tag alone restarts pods (kustomize #5664).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -195,6 +198,43 @@ pub enum Merging {
     Enabled,
     /// Another run has changed it meanwhile, and takes care of it.
     Overtaken,
+}
+
+impl<'a> SetOptions<'a> {
+    /// Returns the options of a change of `environment` that a person asks for now, with no images
+    /// yet; nothing is left out of what protects the environment.
+    pub fn new(
+        manifests: &'a Manifests,
+        environment: &'a Environment,
+        renderer: &'a dyn Renderer,
+        authorship: Authorship,
+        time: Timestamp,
+    ) -> Self {
+        Self {
+            manifests,
+            tip: None,
+            environment,
+            images: Vec::new(),
+            same_digest: SameDigest::Leave,
+            promoted_from: None,
+            source: None,
+            origins: BTreeMap::new(),
+            verdicts: Vec::new(),
+            unproven: false,
+            asked_by: AskedBy::Person,
+            run: None,
+            authorship,
+            time,
+            renderer,
+            pull_requests: None,
+            source_reports: None,
+            api: None,
+            allow_other_changes: false,
+            allow_older: false,
+            dry_run: false,
+            deadline: DEADLINE,
+        }
+    }
 }
 
 impl SetOptions<'_> {

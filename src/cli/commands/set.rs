@@ -131,9 +131,6 @@ pub(super) async fn set(
     .await
 }
 
-/// How long a push goes on when it loses races and nobody says how long.
-const TIMEOUT: Duration = Duration::from_secs(120);
-
 /// Calls `work` with the options of a change of `environment` that has no images yet.
 pub(super) async fn with_options<T>(
     environment: &Environment,
@@ -154,32 +151,22 @@ pub(super) async fn with_options<T>(
     let pull_requests =
         pull_requests.map(|github| github.pull_requests(&config.services, auto_merge));
     let reporter = context.source_reporter(config)?;
+    let authorship = context.authorship(config).await?;
+    let options = SetOptions::new(&manifests, environment, &renderer, authorship, system::now());
     work(SetOptions {
-        manifests: &manifests,
-        environment,
-        tip: None,
-        images: Vec::new(),
-        same_digest: SameDigest::Leave,
-        promoted_from: None,
-        source: None,
-        origins: BTreeMap::new(),
-        verdicts: Vec::new(),
-        unproven: false,
         asked_by: match context.environment.is_ci() {
             true => AskedBy::Pipeline,
             false => AskedBy::Person,
         },
         run: context.environment.run_url(),
-        authorship: context.authorship(config).await?,
-        time: system::now(),
-        renderer: &renderer,
         pull_requests,
         api: branches.as_ref(),
         source_reports: reporter.as_ref().map(SourceReporter::reports),
         allow_other_changes: change.allow_other_changes,
         allow_older: change.allow_older,
         dry_run: change.dry_run,
-        deadline: change.timeout.unwrap_or(TIMEOUT),
+        deadline: change.timeout.unwrap_or(options.deadline),
+        ..options
     })
     .await
 }

@@ -12,10 +12,10 @@ use jiff::Timestamp;
 
 use super::verify::Ancestry;
 use super::{
-    AskedBy, BuildError, BuildOptions, BuildReport, Change, CommitAncestry, Destination, Emit,
-    GatedReport, Manifests, Passage, PromoteError, Promotion, RolloutReport, RolloutVerdict,
-    SameDigest, SetError, SetOptions, SetReport, SourceRepositories, VerifyError, VerifyOptions,
-    build, history, promote, proof, set, verify,
+    BuildError, BuildOptions, BuildReport, Change, CommitAncestry, Destination, Emit, GatedReport,
+    Manifests, Passage, PromoteError, Promotion, RolloutReport, RolloutVerdict, SetError,
+    SetOptions, SetReport, SourceRepositories, VerifyError, VerifyOptions, build, history, promote,
+    proof, set, verify,
 };
 use crate::cluster::{ClusterError, Scope};
 use crate::config::{Config, ConfigError, Service};
@@ -192,30 +192,9 @@ impl<'a> Stage<'a> {
     }
 
     fn change(&self, environment: &str) -> SetOptions<'_> {
-        SetOptions {
-            manifests: &self.manifests,
-            environment: &self.config.environments[environment],
-            tip: None,
-            images: Vec::new(),
-            same_digest: SameDigest::Leave,
-            promoted_from: None,
-            source: None,
-            origins: BTreeMap::new(),
-            verdicts: Vec::new(),
-            unproven: false,
-            asked_by: AskedBy::Person,
-            run: None,
-            authorship: author().into(),
-            time: self.options.time,
-            renderer: self.options.renderer,
-            pull_requests: None,
-            api: None,
-            source_reports: None,
-            allow_other_changes: false,
-            allow_older: false,
-            dry_run: false,
-            deadline: std::time::Duration::from_secs(10),
-        }
+        let environment = &self.config.environments[environment];
+        let DemoOptions { renderer, time, .. } = self.options;
+        SetOptions::new(&self.manifests, environment, *renderer, author().into(), *time)
     }
 
     async fn set(

@@ -4,7 +4,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{Edited, SetError, SetOptions, message};
 use crate::argocd::Relation;
-use crate::git::{self, Commit, CommitId, Source};
+use crate::git::{Commit, CommitId, Source};
+use crate::ops::manifests::told;
 use crate::promotion::{Record, RecordedSource, StandingRecord, is_superseded};
 
 /// A service that was left alone.
@@ -102,13 +103,7 @@ async fn relation(
     let (Some(root), Some(theirs)) = (root, &standing.record.source) else {
         return Relation::Unknown;
     };
-    match Source::relation(root, &source.commit, &theirs.commit).await {
-        git::Relation::Same => Relation::Same,
-        git::Relation::Newer => Relation::Newer,
-        git::Relation::Older => Relation::Older,
-        git::Relation::Diverged => Relation::Diverged,
-        git::Relation::Unknown => Relation::Unknown,
-    }
+    told(Source::relation(root, &source.commit, &theirs.commit).await)
 }
 
 impl SetOptions<'_> {
