@@ -116,55 +116,63 @@ mod tests {
     use super::super::Kustomization;
     use super::*;
 
-    #[track_caller]
-    fn check(entries: &str, image: &str, expected: &str) {
-        let file = Kustomization::parse(format!("images: [{entries}]").as_bytes()).unwrap();
-        assert_eq!(trace(file.images(), image).result(), expected);
+    /// Fails unless the entries make of the image what is expected, case by case.
+    fn check(cases: &[(&str, &str, &str)]) {
+        for (entries, image, expected) in cases {
+            let file = Kustomization::parse(format!("images: [{entries}]").as_bytes()).unwrap();
+            assert_eq!(trace(file.images(), image).result(), *expected, "{entries}");
+        }
     }
 
     #[test]
     fn tag_and_digest_replace_both() {
-        check("{name: app, newTag: v2}", "app:1@sha256:ab", "app:v2");
-        check("{name: app, digest: 'sha256:cd'}", "app:1", "app@sha256:cd");
-        check("{name: app, newTag: v2, digest: 'sha256:cd'}", "app", "app:v2@sha256:cd");
-        check("{name: app, newName: r/app}", "app:1@sha256:ab", "r/app:1@sha256:ab");
-        check("{name: app, newTag: ''}", "app:1", "app:1");
-        check("{name: app, tagSuffix: -x}", "app:1", "app:1-x-x");
-        check("{name: app, tagSuffix: -x, newName: r/app}", "app:1", "r/app:1-x");
+        check(&[
+            ("{name: app, newTag: v2}", "app:1@sha256:ab", "app:v2"),
+            ("{name: app, digest: 'sha256:cd'}", "app:1", "app@sha256:cd"),
+            ("{name: app, newTag: v2, digest: 'sha256:cd'}", "app", "app:v2@sha256:cd"),
+            ("{name: app, newName: r/app}", "app:1@sha256:ab", "r/app:1@sha256:ab"),
+            ("{name: app, newTag: ''}", "app:1", "app:1"),
+            ("{name: app, tagSuffix: -x}", "app:1", "app:1-x-x"),
+            ("{name: app, tagSuffix: -x, newName: r/app}", "app:1", "r/app:1-x"),
+        ]);
     }
 
     #[test]
     fn a_name_is_a_pattern() {
-        check("{name: a.p, newTag: v2}", "app:1", "app:v2");
-        check("{name: reg/.*, newTag: v2}", "reg/foo:1", "reg/foo:v2");
-        check("{name: 'foo|bar', newTag: v2}", "foobar:1", "foobar:v2");
-        check("{name: 'app:1', newTag: v2}", "app:1", "app:v2");
-        check("{name: 'app:1', newTag: v2}", "app:9", "app:9");
-        check("{name: '[', newTag: v2}", "app", "app");
-        check("{name: '(a{1000}){1000}', newTag: v2}", "a", "a");
-        check("{name: app, newTag: v2}", "docker.io/library/app", "docker.io/library/app");
-        check("{name: app, newTag: v2}", "app@sha512:ab", "app@sha512:ab");
-        check(
-            "{name: 'localhost:5000/app', newTag: v2}",
-            "localhost:5000/app:1",
-            "localhost:5000/app:v2",
-        );
-        check("{newTag: v2}", "app", "app");
-        check("{name: ä, newTag: v2}", "ä", "ä:v2");
+        check(&[
+            ("{name: a.p, newTag: v2}", "app:1", "app:v2"),
+            ("{name: reg/.*, newTag: v2}", "reg/foo:1", "reg/foo:v2"),
+            ("{name: 'foo|bar', newTag: v2}", "foobar:1", "foobar:v2"),
+            ("{name: 'app:1', newTag: v2}", "app:1", "app:v2"),
+            ("{name: 'app:1', newTag: v2}", "app:9", "app:9"),
+            ("{name: '[', newTag: v2}", "app", "app"),
+            ("{name: '(a{1000}){1000}', newTag: v2}", "a", "a"),
+            ("{name: app, newTag: v2}", "docker.io/library/app", "docker.io/library/app"),
+            ("{name: app, newTag: v2}", "app@sha512:ab", "app@sha512:ab"),
+            (
+                "{name: 'localhost:5000/app', newTag: v2}",
+                "localhost:5000/app:1",
+                "localhost:5000/app:v2",
+            ),
+            ("{newTag: v2}", "app", "app"),
+            ("{name: ä, newTag: v2}", "ä", "ä:v2"),
+        ]);
     }
 
     #[test]
     fn entries_see_what_those_before_made() {
-        check(
-            "{name: app, newName: r/app, newTag: a}, {name: r/app, newTag: b}",
-            "app:1",
-            "r/app:b",
-        );
-        check(
-            "{name: r/app, newTag: b}, {name: app, newName: r/app, newTag: a}",
-            "app:1",
-            "r/app:a",
-        );
-        check("{name: app, newTag: a}, {name: app, newTag: b}", "app:1", "app:b");
+        check(&[
+            (
+                "{name: app, newName: r/app, newTag: a}, {name: r/app, newTag: b}",
+                "app:1",
+                "r/app:b",
+            ),
+            (
+                "{name: r/app, newTag: b}, {name: app, newName: r/app, newTag: a}",
+                "app:1",
+                "r/app:a",
+            ),
+            ("{name: app, newTag: a}, {name: app, newTag: b}", "app:1", "app:b"),
+        ]);
     }
 }

@@ -36,6 +36,13 @@ fn check(before: &str, change: ImageChange, after: &str) {
     assert!(!again.changed, "the second time changes nothing");
 }
 
+/// Fails unless setting the tag of `a` to `v1` makes the second text of the first, case by case.
+fn check_tag(cases: &[(&str, &str)]) {
+    for (before, after) in cases {
+        check(before, tag("a", "v1"), after);
+    }
+}
+
 #[track_caller]
 fn refuses(before: &str, change: ImageChange, message: &str) {
     let error = set_images(before.as_bytes(), &[change]).unwrap_err();
@@ -200,86 +207,56 @@ fn an_entry_is_added_as_the_others_are_written() {
 
 #[test]
 fn an_empty_list_is_filled() {
-    check(
-        "images: [] # none\nz: 1\n",
-        tag("a", "v1"),
-        "images: # none\n- name: a\n  newTag: v1\nz: 1\n",
-    );
-    check(
-        "resources:\n  - x\nimages:\nz: 1\n",
-        tag("a", "v1"),
-        "resources:\n  - x\nimages:\n  - name: a\n    newTag: v1\nz: 1\n",
-    );
-    check("images: ~", tag("a", "v1"), "images:\n- name: a\n  newTag: v1");
-    check("{images:}", tag("a", "v1"), "{images: [{name: a, newTag: v1}]}");
-    check(
-        "{\"images\": []}",
-        tag("a", "v1"),
-        "{\"images\": [{\"name\": \"a\", \"newTag\": \"v1\"}]}",
-    );
+    check_tag(&[
+        ("images: [] # none\nz: 1\n", "images: # none\n- name: a\n  newTag: v1\nz: 1\n"),
+        (
+            "resources:\n  - x\nimages:\nz: 1\n",
+            "resources:\n  - x\nimages:\n  - name: a\n    newTag: v1\nz: 1\n",
+        ),
+        ("images: ~", "images:\n- name: a\n  newTag: v1"),
+        ("{images:}", "{images: [{name: a, newTag: v1}]}"),
+        ("{\"images\": []}", "{\"images\": [{\"name\": \"a\", \"newTag\": \"v1\"}]}"),
+    ]);
 }
 
 #[test]
 fn images_is_created_at_the_end() {
-    check(
-        "resources:\n- x\n",
-        tag("a", "v1"),
-        "resources:\n- x\nimages:\n- name: a\n  newTag: v1\n",
-    );
-    check(
-        "resources:\n  - x",
-        tag("a", "v1"),
-        "resources:\n  - x\nimages:\n  - name: a\n    newTag: v1",
-    );
-    check(
-        "a: 1\n\nb: 2\n# end\n\n",
-        tag("a", "v1"),
-        "a: 1\n\nb: 2\n# end\n\nimages:\n- name: a\n  newTag: v1\n\n",
-    );
-    check("---\na: 1\n...\n", tag("a", "v1"), "---\na: 1\nimages:\n- name: a\n  newTag: v1\n...\n");
-    check("a: 1\n---\n", tag("a", "v1"), "a: 1\nimages:\n- name: a\n  newTag: v1\n---\n");
-    check("", tag("a", "v1"), "images:\n- name: a\n  newTag: v1\n");
-    check(
-        "\u{feff}# c\r\n",
-        tag("a", "v1"),
-        "\u{feff}# c\r\nimages:\r\n- name: a\r\n  newTag: v1\r\n",
-    );
-    check("\u{feff}a: 1\n", tag("a", "v1"), "\u{feff}a: 1\nimages:\n- name: a\n  newTag: v1\n");
-    check(
-        "  a: 1\n  b:\n  - x\n",
-        tag("a", "v1"),
-        "  a: 1\n  b:\n  - x\n  images:\n  - name: a\n    newTag: v1\n",
-    );
-    check("{a: 1}\n", tag("a", "v1"), "{a: 1, images: [{name: a, newTag: v1}]}\n");
-    check("{}\n", tag("a", "v1"), "{images: [{name: a, newTag: v1}]}\n");
+    check_tag(&[
+        ("resources:\n- x\n", "resources:\n- x\nimages:\n- name: a\n  newTag: v1\n"),
+        ("resources:\n  - x", "resources:\n  - x\nimages:\n  - name: a\n    newTag: v1"),
+        ("a: 1\n\nb: 2\n# end\n\n", "a: 1\n\nb: 2\n# end\n\nimages:\n- name: a\n  newTag: v1\n\n"),
+        ("---\na: 1\n...\n", "---\na: 1\nimages:\n- name: a\n  newTag: v1\n...\n"),
+        ("a: 1\n---\n", "a: 1\nimages:\n- name: a\n  newTag: v1\n---\n"),
+        ("", "images:\n- name: a\n  newTag: v1\n"),
+        ("\u{feff}# c\r\n", "\u{feff}# c\r\nimages:\r\n- name: a\r\n  newTag: v1\r\n"),
+        ("\u{feff}a: 1\n", "\u{feff}a: 1\nimages:\n- name: a\n  newTag: v1\n"),
+        ("  a: 1\n  b:\n  - x\n", "  a: 1\n  b:\n  - x\n  images:\n  - name: a\n    newTag: v1\n"),
+        ("{a: 1}\n", "{a: 1, images: [{name: a, newTag: v1}]}\n"),
+        ("{}\n", "{images: [{name: a, newTag: v1}]}\n"),
+    ]);
 }
 
 #[test]
 fn a_block_text_at_the_end_stays_what_it_is() {
-    check("p: |-\n  # x\n", tag("a", "v1"), "p: |-\n  # x\nimages:\n- name: a\n  newTag: v1\n");
-    check("p: |+\n  x\n\n\n", tag("a", "v1"), "p: |+\n  x\n\n\nimages:\n- name: a\n  newTag: v1\n");
-    check("a: 1\np: |\n  x", tag("a", "v1"), "a: 1\nimages:\n- name: a\n  newTag: v1\np: |\n  x");
-    check("p: |-\n  x", tag("a", "v1"), "p: |-\n  x\nimages:\n- name: a\n  newTag: v1");
+    check_tag(&[
+        ("p: |-\n  # x\n", "p: |-\n  # x\nimages:\n- name: a\n  newTag: v1\n"),
+        ("p: |+\n  x\n\n\n", "p: |+\n  x\n\n\nimages:\n- name: a\n  newTag: v1\n"),
+        ("a: 1\np: |\n  x", "a: 1\nimages:\n- name: a\n  newTag: v1\np: |\n  x"),
+        ("p: |-\n  x", "p: |-\n  x\nimages:\n- name: a\n  newTag: v1"),
+    ]);
 }
 
 #[test]
 fn a_left_out_or_block_value_is_replaced() {
-    check(
-        "images:\n- name: a\n  newTag: # none\n",
-        tag("a", "v1"),
-        "images:\n- name: a\n  newTag: v1 # none\n",
-    );
-    check(
-        "images:\n- name: a\n  newTag: null\n",
-        tag("a", "v1"),
-        "images:\n- name: a\n  newTag: v1\n",
-    );
-    check(
-        "images:\n- name: a\n  newTag: |-\n    x\n- name: b\n",
-        tag("a", "v1"),
-        "images:\n- name: a\n  newTag: v1\n- name: b\n",
-    );
-    check("images: [{name: a, newTag: }]\n", tag("a", "v1"), "images: [{name: a, newTag: v1 }]\n");
+    check_tag(&[
+        ("images:\n- name: a\n  newTag: # none\n", "images:\n- name: a\n  newTag: v1 # none\n"),
+        ("images:\n- name: a\n  newTag: null\n", "images:\n- name: a\n  newTag: v1\n"),
+        (
+            "images:\n- name: a\n  newTag: |-\n    x\n- name: b\n",
+            "images:\n- name: a\n  newTag: v1\n- name: b\n",
+        ),
+        ("images: [{name: a, newTag: }]\n", "images: [{name: a, newTag: v1 }]\n"),
+    ]);
 }
 
 #[test]
@@ -302,46 +279,34 @@ fn anchors_elsewhere_are_no_obstacle() {
 
 #[test]
 fn what_is_uncertain_is_refused() {
-    let set = || tag("a", "v1");
-    refuses(
-        "images:\n- name: a\n- name: a\n",
-        set(),
-        "line 3: image `a` is on line 2 already; keep one of the entries",
-    );
-    refuses(
-        "images:\n- name: a\n  newTag: x\n  newTag: y\n",
-        set(),
-        "line 4: this key is there twice",
-    );
-    refuses("images:\n- name: a\n  newTag: &t x\n", set(), "line 3: an anchor is in the way");
-    refuses("x: &t y\nimages:\n- name: a\n  newTag: *t\n", set(), "line 4: an alias is in the way");
-    refuses(
-        "x: &t {newTag: y}\nimages:\n- <<: *t\n  name: a\n",
-        set(),
-        "line 3: a merge key (`<<`) is in the way",
-    );
-    refuses("x: &t []\nimages: *t\n", set(), "line 2: `images` is an alias");
-    refuses(
-        "images: &t\n- name: b\n",
-        set(),
-        "line 1: an anchor or a tag on `images` is in the way",
-    );
-    refuses("x: &t {}\n<<: *t\n", set(), "line 2: a merge key (`<<`) may bring images of its own");
-    refuses(
-        "a: 1\n---\nb: 2\n",
-        set(),
-        "line 2, column 1: a second document begins here; expected one",
-    );
-    refuses("images: []\nimages: []\n", set(), "line 2: `images` is there twice");
-    refuses(
-        "imageTags:\n- name: a\n",
-        set(),
-        "line 1: `imageTags` is the old name of `images`; rename it first",
-    );
-    refuses("images: x\n", set(), "line 1: expected a list under `images`");
-    refuses("images:\n- name: a\n  newTag: !x y\n", set(), "line 3: a tag is in the way");
+    for (text, message) in [
+        (
+            "images:\n- name: a\n- name: a\n",
+            "line 3: image `a` is on line 2 already; keep one of the entries",
+        ),
+        ("images:\n- name: a\n  newTag: x\n  newTag: y\n", "line 4: this key is there twice"),
+        ("images:\n- name: a\n  newTag: &t x\n", "line 3: an anchor is in the way"),
+        ("x: &t y\nimages:\n- name: a\n  newTag: *t\n", "line 4: an alias is in the way"),
+        (
+            "x: &t {newTag: y}\nimages:\n- <<: *t\n  name: a\n",
+            "line 3: a merge key (`<<`) is in the way",
+        ),
+        ("x: &t []\nimages: *t\n", "line 2: `images` is an alias"),
+        ("images: &t\n- name: b\n", "line 1: an anchor or a tag on `images` is in the way"),
+        ("x: &t {}\n<<: *t\n", "line 2: a merge key (`<<`) may bring images of its own"),
+        ("a: 1\n---\nb: 2\n", "line 2, column 1: a second document begins here; expected one"),
+        ("images: []\nimages: []\n", "line 2: `images` is there twice"),
+        (
+            "imageTags:\n- name: a\n",
+            "line 1: `imageTags` is the old name of `images`; rename it first",
+        ),
+        ("images: x\n", "line 1: expected a list under `images`"),
+        ("images:\n- name: a\n  newTag: !x y\n", "line 3: a tag is in the way"),
+    ] {
+        refuses(text, tag("a", "v1"), message);
+    }
     assert!(matches!(
-        set_images(b"a: \xff", &[set()]),
+        set_images(b"a: \xff", &[tag("a", "v1")]),
         Err(EditError::Read(KustomizationError::NotUtf8 { line: 1 }))
     ));
 }
