@@ -4,6 +4,7 @@
 //! database. Reading commits and writing them is left to [`crate::git`]; gathering what a decision
 //! is about is left to the ops.
 
+mod facts;
 mod gates;
 mod hold;
 pub mod ledger;
@@ -11,18 +12,20 @@ mod policy;
 mod record;
 mod reference;
 mod supersede;
+mod verdict;
 mod verified;
 
+pub use facts::{Check, CheckState, Evidence, Fact, Facts, Proof, Reviews, ServiceFacts, Since};
 pub use gates::{
     Approval, Branch, Checks, Freeze, Gate, Healthy, Schedule, ScheduleError, Soak,
     UnknownTimeZone, Window, time_zone,
 };
 pub use hold::{Hold, HoldEntry};
-pub use policy::{
-    Check, CheckState, Evidence, Fact, Facts, Policy, Proof, Reviews, ServiceFacts, Since,
-    Standing, UnknownGate, Verdict, checklist, closed, minute, next_minute, overridden, overrides,
-};
+pub use policy::{Policy, UnknownGate};
 pub use record::{Override, Record, RecordedSource, change_ids, key};
 pub use reference::ReferenceCommit;
 pub use supersede::{StandingRecord, is_superseded};
+pub use verdict::{
+    Standing, Verdict, checklist, closed, minute, next_minute, overridden, overrides,
+};
 pub use verified::Verified;

@@ -1,7 +1,7 @@
 //! `approval`: named people have approved the pull request that makes the change.
 
 use super::Said;
-use crate::promotion::policy::{Fact, Reviews};
+use crate::promotion::facts::{Fact, Reviews};
 
 /// The gate `approval`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,9 +45,9 @@ impl Approval {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::promotion::facts::Facts;
     use crate::promotion::gates::Gate;
     use crate::promotion::gates::facts::line;
-    use crate::promotion::policy::Facts;
 
     const URL: &str = "https://git.example.com/pull/7";
 

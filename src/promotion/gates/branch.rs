@@ -1,7 +1,7 @@
 //! `branch`: the commit that the image was built from is on a branch of its repository.
 
 use super::Said;
-use crate::promotion::policy::ServiceFacts;
+use crate::promotion::facts::ServiceFacts;
 
 /// The gate `branch`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,9 +23,9 @@ impl Branch {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::promotion::facts::Facts;
     use crate::promotion::gates::Gate;
     use crate::promotion::gates::facts::{line, service};
-    use crate::promotion::policy::Facts;
 
     #[test]
     fn the_commit_is_there_or_not() {

@@ -1,7 +1,7 @@
 //! `checks`: checks of the commit that the image was built from have passed.
 
 use super::Said;
-use crate::promotion::policy::{Check, CheckState, ServiceFacts};
+use crate::promotion::facts::{Check, CheckState, ServiceFacts};
 
 /// The gate `checks`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,9 +52,9 @@ fn wrong(name: &str, checks: &[Check]) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::promotion::facts::Facts;
     use crate::promotion::gates::Gate;
     use crate::promotion::gates::facts::{line, service};
-    use crate::promotion::policy::Facts;
     use CheckState::{Failed, Passed, Pending};
 
     fn said(names: &[&str], checks: &[(&str, CheckState)]) -> String {

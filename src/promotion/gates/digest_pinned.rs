@@ -1,7 +1,7 @@
 //! `digest-pinned`: every image of the overlay's pods has a digest, not only the one that changes.
 
 use super::Said;
-use crate::promotion::policy::ServiceFacts;
+use crate::promotion::facts::ServiceFacts;
 
 pub(super) fn judge(service: &ServiceFacts) -> Said {
     match service.unpinned.as_deref() {
@@ -14,9 +14,9 @@ pub(super) fn judge(service: &ServiceFacts) -> Said {
 
 #[cfg(test)]
 mod tests {
+    use crate::promotion::facts::{Facts, ServiceFacts};
     use crate::promotion::gates::Gate;
     use crate::promotion::gates::facts::{line, service};
-    use crate::promotion::policy::{Facts, ServiceFacts};
 
     fn said(unpinned: Result<&[&str], &str>) -> String {
         let owned = |images: &[&str]| images.iter().map(|&image| image.to_owned()).collect();

@@ -114,9 +114,9 @@ impl Window {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::promotion::facts::Facts;
     use crate::promotion::gates::Gate;
     use crate::promotion::gates::facts::line;
-    use crate::promotion::policy::Facts;
 
     fn windows(texts: &[(&str, i64)]) -> Vec<Window> {
         let window = |&(schedule, hours): &(&str, i64)| Window {

@@ -1,7 +1,8 @@
 //! `healthy`: the image runs, and is healthy, in the environment that it comes from.
 
 use super::Said;
-use crate::promotion::policy::{Facts, Proof, ServiceFacts, minute};
+use crate::promotion::facts::{Facts, Proof, ServiceFacts};
+use crate::promotion::minute;
 
 /// The gate `healthy`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -20,7 +20,8 @@ pub use freeze::{Freeze, Schedule, ScheduleError, UnknownTimeZone, Window, time_
 pub use healthy::Healthy;
 pub use soak::Soak;
 
-use super::policy::{Facts, ServiceFacts, Standing, Verdict};
+use super::facts::{Facts, ServiceFacts};
+use super::verdict::{Standing, Verdict};
 
 /// A gate of the configuration.
 #[derive(Debug, Clone, PartialEq, Eq)]

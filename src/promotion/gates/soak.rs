@@ -9,7 +9,8 @@
 use jiff::SignedDuration;
 
 use super::{Said, said};
-use crate::promotion::policy::{Evidence, Facts, ServiceFacts, minute};
+use crate::promotion::facts::{Evidence, Facts, ServiceFacts};
+use crate::promotion::minute;
 
 /// The gate `soak`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,9 +48,9 @@ impl Soak {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::promotion::facts::Since;
     use crate::promotion::gates::Gate;
     use crate::promotion::gates::facts::{line, service};
-    use crate::promotion::policy::Since;
 
     fn said(since: Result<&str, &str>, evidence: Evidence) -> String {
         let since = since.map(|at| Since { at: at.parse().unwrap(), evidence });
