@@ -195,18 +195,43 @@ impl ImageEntry {
     /// `name[:tag][@digest]`.
     pub fn reference(&self) -> String {
         let mut text = self.effective_name().to_owned();
-        if let Some(tag) = self.new_tag.as_ref().filter(|tag| !tag.is_empty()) {
+        if let Some(tag) = self.tag() {
             text = format!("{text}:{tag}");
         }
-        if let Some(digest) = self.digest.as_ref().filter(|digest| !digest.is_empty()) {
+        if let Some(digest) = self.digest() {
             text = format!("{text}@{digest}");
         }
         text
     }
 
+    /// Returns the tag that it states; an empty `newTag` states none.
+    pub fn tag(&self) -> Option<&str> {
+        self.get(Field::NewTag)
+    }
+
+    /// Returns the digest that it states; an empty one is none.
+    pub fn digest(&self) -> Option<&str> {
+        self.get(Field::Digest)
+    }
+
+    /// Returns what it adds to a tag; an empty `tagSuffix` adds nothing.
+    pub fn tag_suffix(&self) -> Option<&str> {
+        self.get(Field::TagSuffix)
+    }
+
+    /// Returns `name:tag` as it is after the build, if it states a tag.
+    pub fn tagged(&self) -> Option<String> {
+        Some(format!("{}:{}", self.effective_name(), self.tag()?))
+    }
+
+    /// Returns `name@digest` as it is after the build, if it states a digest.
+    pub fn pinned(&self) -> Option<String> {
+        Some(format!("{}@{}", self.effective_name(), self.digest()?))
+    }
+
     /// Returns the name that the image has after the build: `newName`, else `name`.
     pub fn effective_name(&self) -> &str {
-        self.new_name.as_deref().filter(|name| !name.is_empty()).unwrap_or(&self.name)
+        self.get(Field::NewName).unwrap_or(&self.name)
     }
 
     /// Whether `newName` is where `registry` says the image lives.

@@ -6,7 +6,7 @@
 
 use regex::RegexBuilder;
 
-use super::kustomization::ImageEntry;
+use super::kustomization::{Field, ImageEntry};
 use super::set_image::split;
 
 /// No pattern that a name makes becomes larger, in bytes.
@@ -56,13 +56,12 @@ fn transform_once(entry: &ImageEntry, image: &str) -> Option<String> {
     if !is_about(&entry.name, image) {
         return None;
     }
-    let given = |value: &'_ Option<String>| value.clone().filter(|value| !value.is_empty());
     let (name, tag, digest) = split(image);
-    let (tag, digest) = (tag.map(str::to_owned), digest.map(str::to_owned));
-    let name = given(&entry.new_name).unwrap_or_else(|| name.to_owned());
-    let (tag, digest) = match (given(&entry.new_tag), given(&entry.digest)) {
-        (None, None) => match given(&entry.tag_suffix) {
-            Some(suffix) => (Some(tag.unwrap_or_default() + &suffix), None),
+    let name = entry.get(Field::NewName).unwrap_or(name);
+    let with_suffix = entry.tag_suffix().map(|suffix| tag.unwrap_or_default().to_owned() + suffix);
+    let (tag, digest) = match (entry.tag(), entry.digest()) {
+        (None, None) => match &with_suffix {
+            Some(tag) => (Some(tag.as_str()), None),
             None => (tag, digest),
         },
         stated => stated,

@@ -60,8 +60,7 @@ impl Folder<'_> {
         let old = old.iter().flat_map(Kustomization::images);
         let old = old.into_iter().find(|entry| entry.name == argument.name);
         let entry = argument.over(old);
-        let name = entry.effective_name().to_owned();
-        Ok(StatedImage { file, name, tag: entry.new_tag, digest: entry.digest })
+        Ok(StatedImage::of(file, &entry))
     }
 
     /// Returns the file with the list in force changed; the Application's own file if there is none.

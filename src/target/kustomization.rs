@@ -15,12 +15,7 @@ pub(super) fn read(
     let unread = |source| StatedImageError::Read { file: file.clone(), source };
     let kustomization = Kustomization::parse(&bytes).map_err(unread)?;
     match kustomization.find_image(&target.name, &target.registry) {
-        Some(entry) => Ok(StatedImage {
-            name: entry.effective_name().to_owned(),
-            tag: entry.new_tag.clone(),
-            digest: entry.digest.clone(),
-            file,
-        }),
+        Some(entry) => Ok(StatedImage::of(file, entry)),
         None => Err(StatedImageError::NoEntry {
             file,
             image: target.name.clone(),

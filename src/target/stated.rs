@@ -5,7 +5,7 @@ use std::fmt;
 use camino::Utf8PathBuf;
 
 use crate::image::{ImageReference, PinnedImage};
-use crate::kustomize::{FindError, KustomizationError, TreeError};
+use crate::kustomize::{FindError, ImageEntry, KustomizationError, TreeError};
 use crate::yaml;
 
 /// The image that a target's file states for a service.
@@ -100,6 +100,16 @@ fn known(entries: &[String]) -> String {
 }
 
 impl StatedImage {
+    /// Returns the image that `entry` of `file` states.
+    pub(super) fn of(file: Utf8PathBuf, entry: &ImageEntry) -> Self {
+        Self {
+            file,
+            name: entry.effective_name().to_owned(),
+            tag: entry.tag().map(str::to_owned),
+            digest: entry.digest().map(str::to_owned),
+        }
+    }
+
     /// Returns the image pinned by its digest.
     ///
     /// # Errors

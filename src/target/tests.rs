@@ -121,6 +121,14 @@ fn without_a_source_file_the_kustomization_is_what_is_stated() {
 }
 
 #[test]
+fn an_empty_tag_or_digest_is_none() {
+    let entry = "images:\n- {name: web, newTag: '', digest: ''}\n";
+    let place = Place::Kustomization { overlay: "o".into() };
+    let stated = target(place).read(&tree(&[("o/kustomization.yaml", entry)])).unwrap();
+    assert_eq!((stated.to_string().as_str(), stated.tag, stated.digest), ("web", None, None));
+}
+
+#[test]
 fn what_argo_cd_renders_has_the_images_of_its_source_file() {
     let source_file = ("o/.argocd-source-w.yaml", "kustomize: {images: ['web=*:c', 'x:1']}\n");
     let files = source(Some("w")).effective(&tree(&[KUSTOMIZATION, source_file])).unwrap();

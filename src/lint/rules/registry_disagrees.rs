@@ -20,15 +20,13 @@ fn find(facts: &Facts) -> Vec<Finding> {
 }
 
 fn at_entry(overlay: &Overlay, entry: &ImageEntry) -> Option<Finding> {
-    let given = |value: &'_ Option<String>| value.clone().filter(|value| !value.is_empty());
-    let (name, digest) = (entry.effective_name(), given(&entry.digest)?);
-    let pinned = format!("{name}@{digest}");
+    let (digest, pinned) = (entry.digest()?, entry.pinned()?);
     if overlay.registry.get(&pinned) == Some(&Known::Nothing) {
         let found = overlay.at(RULE.id, Severity::Error, entry);
         let hint = "build and push it, or set one that is there";
         return Some(found.saying(format!("the registry does not have `{pinned}`"), hint));
     }
-    let tagged = format!("{name}:{}", given(&entry.new_tag)?);
+    let tagged = entry.tagged()?;
     let found = overlay.at(RULE.id, Severity::Warning, entry);
     match overlay.registry.get(&tagged)? {
         Known::Digest(other) if other.as_str() != digest => Some(found.saying(

@@ -8,11 +8,10 @@ pub(super) const RULE: Rule =
 
 fn find(facts: &Facts) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let is_given = |value: &Option<String>| value.as_ref().is_some_and(|value| !value.is_empty());
     for overlay in &facts.overlays {
         let entries = overlay.kustomization.images().iter();
-        for entry in entries.filter(|entry| is_given(&entry.tag_suffix)) {
-            let message = match is_given(&entry.new_tag) || is_given(&entry.digest) {
+        for entry in entries.filter(|entry| entry.tag_suffix().is_some()) {
+            let message = match entry.tag().is_some() || entry.digest().is_some() {
                 true => "kustomize ignores `tagSuffix` beside `newTag` or `digest`",
                 false => "kustomize adds `tagSuffix` twice where it does not rename the image",
             };

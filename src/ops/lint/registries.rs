@@ -48,12 +48,9 @@ fn questions(facts: &Facts) -> Vec<(String, ImageReference)> {
     let mut texts = BTreeSet::new();
     let entries = facts.overlays.iter().flat_map(|overlay| overlay.kustomization.images());
     for entry in entries {
-        let Some(digest) = entry.digest.as_ref().filter(|digest| !digest.is_empty()) else {
-            continue;
-        };
-        texts.insert(format!("{}@{digest}", entry.effective_name()));
-        if let Some(tag) = entry.new_tag.as_ref().filter(|tag| !tag.is_empty()) {
-            texts.insert(format!("{}:{tag}", entry.effective_name()));
+        if let Some(pinned) = entry.pinned() {
+            texts.insert(pinned);
+            texts.extend(entry.tagged());
         }
     }
     texts.into_iter().filter_map(|text| Some((text.clone(), text.parse().ok()?))).collect()
