@@ -8,7 +8,7 @@ use super::{Finding, Severity};
 use crate::argocd::ApplicationName;
 use crate::image::Digest;
 use crate::k8s::Object;
-use crate::kustomize::{Below, ImageEntry, Incoming, Kustomization, Trace, trace};
+use crate::kustomize::{Below, ImageEntry, Incoming, Kustomization, Trace, swallowed, trace};
 
 /// What is known about a repository.
 #[derive(Debug, Clone, Default)]
@@ -158,8 +158,17 @@ impl Overlay {
 
     /// Returns what `rule` found on a line.
     pub fn on(&self, rule: &'static str, severity: Severity, line: usize) -> Finding {
-        let (file, message) = (self.file.clone(), String::new());
-        Finding { rule, severity, file, line, message, hint: None }
+        Finding::at(rule, severity, &self.file, line)
+    }
+
+    /// Returns what `rule` found at the entry number `index` without effect: which rule of kustomize
+    /// swallows it.
+    pub fn swallowed(&self, rule: &'static str, index: usize) -> Option<Finding> {
+        let incoming = self.incoming.as_ref()?;
+        let found = swallowed(&self.file, &self.kustomization, index, incoming, &self.below)?;
+        let message = format!("the entry `{}` changes nothing: {}", found.name, found.rule);
+        let at = self.on(rule, Severity::Error, found.line);
+        Some(at.saying(message, &found.instead().unwrap_or_default()))
     }
 
     /// Returns the names of its environments, for people.
@@ -170,10 +179,9 @@ impl Overlay {
     }
 }
 
-impl Finding {
-    /// Returns it with what is wrong and what to write instead.
-    pub fn saying(self, message: impl Into<String>, hint: &str) -> Self {
-        let hint = Some(hint.to_owned()).filter(|hint| !hint.is_empty());
-        Self { message: message.into(), hint, ..self }
+impl FoundApplication {
+    /// Returns what `rule` found at the Application.
+    pub fn at(&self, rule: &'static str, severity: Severity) -> Finding {
+        Finding::at(rule, severity, &self.file, self.line)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -28,6 +28,20 @@ pub struct Finding {
     pub message: String,
     /// What to write instead, where that can be told.
     pub hint: Option<String>,
+}
+
+impl Finding {
+    /// Returns what `rule` found there; what is wrong is still to be said.
+    pub fn at(rule: &'static str, severity: Severity, file: &Utf8Path, line: usize) -> Self {
+        let (file, message) = (file.to_owned(), String::new());
+        Self { rule, severity, file, line, message, hint: None }
+    }
+
+    /// Returns it with what is wrong and what to write instead.
+    pub fn saying(self, message: impl Into<String>, hint: &str) -> Self {
+        let hint = Some(hint.to_owned()).filter(|hint| !hint.is_empty());
+        Self { message: message.into(), hint, ..self }
+    }
 }
 
 impl fmt::Display for Severity {

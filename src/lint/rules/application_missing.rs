@@ -59,15 +59,7 @@ fn other_overlay(
     } else {
         return None;
     };
-    let finding = Finding {
-        rule: RULE.id,
-        severity: Severity::Error,
-        file: found.file.clone(),
-        line: found.line,
-        message: String::new(),
-        hint: None,
-    };
-    Some(finding.saying(
+    Some(found.at(RULE.id, Severity::Error).saying(
         format!("Application `{}` {message}", found.object.name()),
         "correct its source, or the environment's `overlay` or `application` in deployctl.yaml",
     ))

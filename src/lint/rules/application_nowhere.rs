@@ -57,14 +57,5 @@ fn wrong(
 
 fn finding(found: &FoundApplication, message: &str, hint: &str) -> Finding {
     let message = format!("Application `{}` {message}", found.object.name());
-    let (file, line) = (found.file.clone(), found.line);
-    let found = Finding {
-        rule: RULE.id,
-        severity: Severity::Error,
-        file,
-        line,
-        message: String::new(),
-        hint: None,
-    };
-    found.saying(message, hint)
+    found.at(RULE.id, Severity::Error).saying(message, hint)
 }
