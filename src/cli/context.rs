@@ -1,5 +1,7 @@
 //! Real backends, built from the configuration and the environment when a command asks for them.
 
+use std::sync::Arc;
+
 use camino::{Utf8Path, Utf8PathBuf};
 use secrecy::ExposeSecret as _;
 
@@ -7,9 +9,9 @@ use super::args::GlobalArgs;
 use super::error::CommandError;
 use crate::cli::ui::Ui;
 use crate::cluster::Live;
-use crate::config::{self, Config, GithubReports};
+use crate::config::{self, Config, GithubReports, WriteBy};
 use crate::git::{self, Repository, Source};
-use crate::github;
+use crate::github::{self, GithubError};
 use crate::ops::{Event, Manifests, SourceReports};
 use crate::registry::Remote;
 use crate::render::External;
@@ -82,7 +84,36 @@ impl Context {
         let environment = self.with_git_token(&remote).await?;
         let repository = Repository::open(&remote, &cache, &environment).await?;
         let (remote, branch) = (repository.remote().to_owned(), config.manifests.branch.clone());
-        Ok(Manifests { repository, remote, branch })
+        let api = self.branches(config, &remote)?;
+        Ok(Manifests { repository, remote, branch, api })
+    }
+
+    /// Returns the manifests repository through GitHub's API, where that is to be the way and there is a
+    /// token: who has none can still read by git.
+    fn branches(
+        &self,
+        config: &Config,
+        remote: &str,
+    ) -> Result<Option<github::Branches>, CommandError> {
+        if config.manifests.write != WriteBy::Api {
+            return Ok(None);
+        }
+        let elsewhere = || {
+            CommandError::usage(
+                format!("`{remote}` is not a GitHub repository, so there is no API"),
+                "leave out `write: api`, or set `manifests.repo` to the repository on GitHub",
+            )
+        };
+        github::repository_of(remote).ok_or_else(elsewhere)?;
+        let client = match self.github() {
+            Err(error) if error.is(|error| matches!(error, GithubError::NoToken)) => {
+                return Ok(None);
+            }
+            client => Arc::new(client?),
+        };
+        // Of another forge, the address looks the same; the token must not go there for it.
+        let (owner, name) = client.repository_of(remote).ok_or_else(elsewhere)?;
+        Ok(Some(client.branches(&owner, &name)?))
     }
 
     /// Returns the environment with the token of the GitHub App, if one asks, for `git`.

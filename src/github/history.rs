@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::branch::Branches;
+use super::branch::{Branches, escaped};
 use super::objects::By;
 use super::{ApiCommit, GithubError};
 
@@ -146,6 +146,30 @@ impl Branches {
         let found = self.objects("Revision", &action, By::Expression, fields, &name).await?;
         let found: Option<Object> = found.into_iter().next().flatten();
         Ok(found.map(|commit| commit.oid))
+    }
+
+    /// Returns how the commit `head` stands to `base`, in GitHub's words (`ahead`, `behind`, `diverged`,
+    /// `identical`), or `None` if there is no such commit.
+    ///
+    /// # Errors
+    ///
+    /// Fails if GitHub is out of reach or refuses.
+    pub async fn compare(&self, base: &str, head: &str) -> Result<Option<String>, GithubError> {
+        #[derive(Deserialize)]
+        struct Compared {
+            status: String,
+        }
+        let Self { client, slug } = self;
+        let action = format!("compare commits of `{slug}`");
+        let (base, head) = (escaped(base), escaped(head));
+        let path = format!("/repos/{slug}/compare/{base}...{head}");
+        // What the commits are does not matter.
+        let query = [("per_page", "1")];
+        match client.get::<Compared>(slug, &action, &path, &query).await {
+            Ok(compared) => Ok(Some(compared.status)),
+            Err(GithubError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Returns the tree of the commit.

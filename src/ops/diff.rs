@@ -6,9 +6,9 @@
 use camino::Utf8PathBuf;
 use similar::TextDiff;
 
-use super::{Emit, Event, Manifests, RenderedError, rendered};
+use super::{Emit, Event, Manifests, RenderedError, StoreError, rendered};
 use crate::config::{Environment, Service};
-use crate::git::{CommitId, GitError};
+use crate::git::CommitId;
 use crate::kustomize::{FileTree, TreeError};
 use crate::render::{Rendered, Renderer, readable};
 use crate::target::Target;
@@ -34,7 +34,7 @@ pub struct Difference {
 pub enum DiffError {
     /// The repository can't be read.
     #[error("{0}")]
-    Git(#[from] GitError),
+    Store(#[from] StoreError),
     /// A file can't be read.
     #[error("{0}")]
     Tree(#[from] TreeError),
@@ -63,12 +63,13 @@ pub async fn diff_environments(
     services: &[&Service],
     emit: Emit<'_>,
 ) -> Result<DiffReport, DiffError> {
-    let (_, tree) = manifests.tree(emit).await?;
+    // Rendering everything takes more files than one asks GitHub's API for.
+    let (_, tree) = manifests.by_git().tree(emit).await?;
     let mut differences = Vec::new();
     for service in services {
         let (old, new) = tokio::try_join!(
-            Side::of(renderer, &tree, from, service),
-            Side::of(renderer, &tree, to, service),
+            Side::of(renderer, &*tree, from, service),
+            Side::of(renderer, &*tree, to, service),
         )?;
         let title = format!("{}: {} → {}", service.name, from.name, to.name);
         let names = [from, to].map(|environment| environment.target(service).path().to_string());
@@ -94,14 +95,16 @@ pub async fn diff_revisions(
     overlays: &[(&Environment, &Service)],
     emit: Emit<'_>,
 ) -> Result<DiffReport, DiffError> {
+    let manifests = manifests.by_git();
     manifests.fetch(emit).await?;
-    let ids = [manifests.repository.resolve(old).await?, manifests.repository.resolve(new).await?];
-    let trees = [manifests.repository.tree(&ids[0])?, manifests.repository.tree(&ids[1])?];
+    let store = manifests.store();
+    let ids = [store.resolve(old).await?, store.resolve(new).await?];
+    let trees = [store.tree(&ids[0])?, store.tree(&ids[1])?];
     let mut differences = Vec::new();
     for (environment, service) in overlays {
         let (old, new) = tokio::try_join!(
-            Side::of_revision(renderer, &trees[0], environment, service),
-            Side::of_revision(renderer, &trees[1], environment, service),
+            Side::of_revision(renderer, &*trees[0], environment, service),
+            Side::of_revision(renderer, &*trees[1], environment, service),
         )?;
         let path = environment.target(service).path().to_owned();
         let short = ids.each_ref().map(CommitId::short);

@@ -2,9 +2,9 @@
 
 use jiff::Timestamp;
 
-use super::{Emit, Manifests};
+use super::{Emit, Manifests, StoreError};
 use crate::config::{Environment, Service};
-use crate::git::{Commit, GitError};
+use crate::git::Commit;
 use crate::promotion::Record;
 
 /// A change of an environment's overlay.
@@ -37,10 +37,10 @@ pub async fn history(
     service: &Service,
     limit: usize,
     emit: Emit<'_>,
-) -> Result<Vec<Change>, GitError> {
+) -> Result<Vec<Change>, StoreError> {
     let tip = manifests.fetch(emit).await?;
     let target = environment.target(service);
-    let commits = manifests.repository.log(&tip, target.path(), limit).await?;
+    let commits = manifests.store().log(&tip, target.path(), limit).await?;
     Ok(commits.iter().map(|c| change(c, recorded(c, environment, service))).collect())
 }
 

@@ -7,8 +7,8 @@ use std::ops::ControlFlow;
 
 use jiff::Timestamp;
 
-use super::{Edited, Emit, Event, Manifests, SetOptions};
-use crate::git::{self, Authorship, Commit, CommitId, GitError, Ledgers};
+use super::{Edited, Emit, Event, Manifests, SetOptions, Store, StoreError};
+use crate::git::{self, Authorship, Commit, CommitId};
 use crate::promotion::ledger::hold_ledger;
 use crate::promotion::{Hold, HoldEntry, Record};
 
@@ -60,13 +60,13 @@ pub struct ReleaseReport {
 /// # Errors
 ///
 /// Fails if the repository is out of reach or refuses.
-pub async fn release_hold(options: &ReleaseOptions<'_>) -> Result<ReleaseReport, GitError> {
-    let ledgers = options.manifests.repository.ledgers();
-    let held = in_force(&ledgers, options.environment, &options.services).await?;
+pub async fn release_hold(options: &ReleaseOptions<'_>) -> Result<ReleaseReport, StoreError> {
+    let store = options.manifests.store();
+    let held = in_force(&*store, options.environment, &options.services).await?;
     let released: Vec<Hold> = held.into_values().collect();
     if !options.dry_run {
         let run = options.run.as_deref();
-        release(&ledgers, &released, options.authorship, options.time, run).await?;
+        release(&*store, &released, options.authorship, options.time, run).await?;
     }
     let environment = options.environment.to_owned();
     Ok(ReleaseReport { environment, released, dry_run: options.dry_run })
@@ -74,17 +74,32 @@ pub async fn release_hold(options: &ReleaseOptions<'_>) -> Result<ReleaseReport,
 
 /// Returns the holds on `services` that are in force, by service.
 pub(super) async fn in_force(
-    ledgers: &Ledgers,
+    store: &dyn Store,
     environment: &str,
     services: &[&str],
-) -> Result<BTreeMap<String, Hold>, GitError> {
+) -> Result<BTreeMap<String, Hold>, StoreError> {
     let names: Vec<_> = services.iter().map(|service| hold_ledger(environment, service)).collect();
-    let newest = ledgers.newest(&names).await?;
+    let newest = store.newest(&names).await?;
     let holds = newest.values().filter_map(|commit| match read(commit)? {
         HoldEntry::Set(hold) => Some((hold.service.clone(), hold)),
         HoldEntry::Released => None,
     });
     Ok(holds.collect())
+}
+
+/// Returns the holds on the services of a change, as [`of_change`] does. That they can't be read is only
+/// told to a person, whose change goes on whatever is held.
+pub(super) async fn or_told(
+    options: &SetOptions<'_>,
+    emit: Emit<'_>,
+) -> Result<Vec<Hold>, StoreError> {
+    match of_change(options, None).await {
+        Err(error) if options.asked_by == AskedBy::Person => {
+            emit(Event::Warning(format!("not checked whether a hold stands: {error}")));
+            Ok(Vec::new())
+        }
+        result => result,
+    }
 }
 
 /// What came with a branch's tip.
@@ -102,7 +117,7 @@ pub(super) struct Came<'a> {
 pub(super) async fn of_change(
     options: &SetOptions<'_>,
     came: Option<Came<'_>>,
-) -> Result<Vec<Hold>, GitError> {
+) -> Result<Vec<Hold>, StoreError> {
     let services = asked_about(options);
     if services.is_empty() {
         return Ok(Vec::new());
@@ -112,8 +127,8 @@ pub(super) async fn of_change(
     {
         return Ok(holds);
     }
-    let ledgers = options.manifests.repository.ledgers();
-    let held = in_force(&ledgers, &options.environment.name, &services).await?;
+    let store = options.manifests.store();
+    let held = in_force(&*store, &options.environment.name, &services).await?;
     Ok(held.into_values().collect())
 }
 
@@ -133,7 +148,7 @@ impl Came<'_> {
         &self,
         options: &SetOptions<'_>,
         services: &[&str],
-    ) -> Result<Option<Vec<Hold>>, GitError> {
+    ) -> Result<Option<Vec<Hold>>, StoreError> {
         let repository = &options.manifests.repository;
         let environment = &options.environment.name;
         let mut holds = Vec::new();
@@ -184,9 +199,9 @@ pub(super) async fn release_after(
     if holds.is_empty() {
         return;
     }
-    let ledgers = options.manifests.repository.ledgers();
+    let store = options.manifests.store();
     let released =
-        release(&ledgers, &holds, &options.authorship, options.time, options.run.as_deref()).await;
+        release(&*store, &holds, &options.authorship, options.time, options.run.as_deref()).await;
     for hold in &holds {
         let (service, environment) = (&hold.service, &hold.environment);
         emit(match &released {
@@ -209,58 +224,58 @@ fn touched(holds: &[Hold], edits: &[Edited]) -> Vec<Hold> {
 
 /// Sets holds; one that is in force is replaced.
 pub(super) async fn set_holds(
-    ledgers: &Ledgers,
+    store: &dyn Store,
     holds: &[Hold],
     authorship: &Authorship,
     time: Timestamp,
-) -> Result<(), GitError> {
+) -> Result<(), StoreError> {
     let entry = |hold: &Hold, _: Option<&Commit>| Some(text(&hold.subject(), &hold.trailers()));
-    append(ledgers, holds, authorship, time, &entry).await
+    append(store, holds, authorship, time, &entry).await
 }
 
 /// Releases holds; one that is not in force any more is left alone.
 pub(super) async fn release(
-    ledgers: &Ledgers,
+    store: &dyn Store,
     holds: &[Hold],
     authorship: &Authorship,
     time: Timestamp,
     run: Option<&str>,
-) -> Result<(), GitError> {
+) -> Result<(), StoreError> {
     let entry = |hold: &Hold, newest: Option<&Commit>| match read(newest?)? {
         HoldEntry::Set(_) => Some(text(&hold.release_subject(), &hold.release_trailers(run))),
         HoldEntry::Released => None,
     };
-    append(ledgers, holds, authorship, time, &entry).await
+    append(store, holds, authorship, time, &entry).await
 }
 
 async fn append(
-    ledgers: &Ledgers,
+    store: &dyn Store,
     holds: &[Hold],
     authorship: &Authorship,
     time: Timestamp,
     entry: &(dyn Fn(&Hold, Option<&Commit>) -> Option<String> + Send + Sync),
-) -> Result<(), GitError> {
+) -> Result<(), StoreError> {
     let name = |hold: &Hold| hold_ledger(&hold.environment, &hold.service);
     let by_name: BTreeMap<String, &Hold> = holds.iter().map(|hold| (name(hold), hold)).collect();
     let names: Vec<String> = by_name.keys().cloned().collect();
     let entry = |name: &str, newest: Option<&Commit>| entry(by_name.get(name)?, newest);
-    ledgers.append(&names, authorship, time, &entry).await.map(drop)
+    store.append(&names, authorship, time, &entry).await.map(drop)
 }
 
 /// Returns the images that were taken back since the service was last free.
 pub(super) async fn taken_back(
-    ledgers: &Ledgers,
+    store: &dyn Store,
     newest: &Commit,
-) -> Result<Vec<String>, GitError> {
+) -> Result<Vec<String>, StoreError> {
     let mut images = Vec::new();
-    let visit = |commit: &Commit| match read(commit) {
+    let mut visit = |commit: &Commit| match read(commit) {
         Some(HoldEntry::Set(hold)) => {
             images.extend(hold.taken_back);
             ControlFlow::Continue(())
         }
         Some(HoldEntry::Released) | None => ControlFlow::Break(()),
     };
-    ledgers.walk(&newest.id, visit).await?;
+    store.walk(&newest.id, &mut visit).await?;
     Ok(images)
 }
 

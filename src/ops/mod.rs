@@ -21,6 +21,7 @@ mod rollback;
 mod run;
 mod set;
 mod status;
+mod store;
 mod verified;
 mod verify;
 
@@ -47,6 +48,7 @@ pub use set::{
     SetOptions, SetReport, SourceCommit, Superseded, check_effect, rendered_diff, set,
 };
 pub use status::{StatusReport, StatusRow, status};
+pub use store::{Files, Made, Put, Store, StoreError, Visit};
 pub use verified::{Witness, last_verified, record_verified};
 pub use verify::{
     Ancestry, ObjectReport, PodReport, RolloutReport, RolloutVerdict, VerifyError, VerifyEvent,

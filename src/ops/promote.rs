@@ -11,7 +11,7 @@ pub struct Promotion<'a> {
     /// The environment that the digests come from.
     pub from: &'a Environment,
     /// The commit that states them.
-    pub tip: Option<CommitId>,
+    pub tip: CommitId,
     /// The image of each service, in order.
     pub images: Vec<(&'a Service, PinnedImage)>,
     /// The services whose images the other environment does not state yet.
@@ -34,7 +34,7 @@ pub enum PromoteError {
     },
     /// The repository can't be read.
     #[error("{0}")]
-    Read(#[from] super::SetError),
+    Read(#[from] super::StoreError),
     /// An override names no gate, or the second environment can't be written.
     #[error("{0}")]
     Gated(#[from] GatedError),
@@ -53,7 +53,9 @@ impl<'a> Promotion<'a> {
         options: &SetOptions<'a>,
         emit: Emit<'_>,
     ) -> Result<Self, PromoteError> {
-        let (tip, tree) = super::set::files(options, emit).await?;
+        let (tip, tree) = options.manifests.tree(emit).await?;
+        let target = |service: &&'a Service| from.target(service).path().to_owned();
+        tree.prefetch(&services.iter().map(target).collect::<Vec<_>>()).await?;
         let tree = &*tree;
         let read = |service: &'a Service| {
             let stated = stated_image(tree, from, service).and_then(|image| image.pinned());
@@ -87,7 +89,7 @@ pub async fn promote<'a>(
         emit(Event::Promoting { service: service.name.clone(), image: image.to_string() });
     }
     let promoted_from = Some(promotion.from.name.clone());
-    let (tip, images) = (promotion.tip, promotion.images);
+    let (tip, images) = (Some(promotion.tip), promotion.images);
     let options = SetOptions { tip, images, promoted_from, ..options };
     Ok(gates::pass(passage, options, emit).await?)
 }

@@ -10,10 +10,10 @@ use jiff::Timestamp;
 
 use super::hold::{release, set_holds};
 use super::{
-    AskedBy, Emit, Event, Manifests, SetError, SetOptions, SetReport, StatedImageError, set,
+    AskedBy, Emit, Event, Manifests, SetError, SetOptions, SetReport, StatedImageError, StoreError,
+    set,
 };
 use crate::config::Service;
-use crate::git::GitError;
 use crate::image::PinnedImage;
 use crate::promotion::Hold;
 
@@ -113,7 +113,7 @@ pub enum RollbackError {
     },
     /// The repository can't be read.
     #[error("{0}")]
-    Git(#[from] GitError),
+    Store(#[from] StoreError),
     /// The environment can't be written.
     #[error("{0}")]
     Set(#[from] SetError),
@@ -179,8 +179,8 @@ fn holds(options: &RollbackOptions<'_>, change: &SetOptions<'_>, returns: &[Retu
 
 /// Sets the holds, and returns whether they are set; that they are not is told, and stops nothing.
 async fn hold(change: &SetOptions<'_>, holds: &[Hold], emit: Emit<'_>) -> bool {
-    let ledgers = change.manifests.repository.ledgers();
-    match set_holds(&ledgers, holds, &change.authorship, change.time).await {
+    let store = change.manifests.store();
+    match set_holds(&*store, holds, &change.authorship, change.time).await {
         Ok(()) => true,
         Err(error) => {
             let environment = &change.environment.name;
@@ -195,9 +195,9 @@ async fn hold(change: &SetOptions<'_>, holds: &[Hold], emit: Emit<'_>) -> bool {
 
 /// Releases the holds of a rollback that did not land.
 async fn undo(manifests: &Manifests, change: &SetOptions<'_>, holds: &[Hold], emit: Emit<'_>) {
-    let ledgers = manifests.repository.ledgers();
+    let store = manifests.store();
     let run = change.run.as_deref();
-    let released = release(&ledgers, holds, &change.authorship, change.time, run).await;
+    let released = release(&*store, holds, &change.authorship, change.time, run).await;
     if let (Err(error), false) = (released, holds.is_empty()) {
         let environment = &change.environment.name;
         emit(Event::Warning(format!(

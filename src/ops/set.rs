@@ -11,7 +11,6 @@ mod land;
 mod message;
 mod pull_request;
 mod reads;
-mod store;
 mod superseded;
 
 use std::collections::BTreeMap;
@@ -22,18 +21,17 @@ use indexmap::IndexMap;
 use jiff::Timestamp;
 
 use super::{
-    AskedBy, Emit, Event, Manifests, Progress, SourceReports, StatedImageError, report_sources,
+    AskedBy, Emit, Event, Manifests, Progress, SourceReports, StatedImageError, StoreError,
+    report_sources,
 };
 use crate::config::{Environment, Service, Via};
 use crate::git::{Authorship, CommitId, GitError};
-use crate::github::{self, Branches, GithubError};
+use crate::github::{self, GithubError};
 use crate::image::PinnedImage;
-use crate::kustomize::{FileTree, MemoryTree, Swallowed};
+use crate::kustomize::Swallowed;
 use crate::promotion::{Hold, RecordedSource, ReferenceCommit, Verdict};
 use crate::render::Renderer;
 use crate::target::TargetError;
-
-use store::{ApiStore, GitStore, Store as _};
 
 pub use edit::Edited;
 pub use effect::{EffectError, RenderedChange, check as check_effect, rendered_diff};
@@ -44,7 +42,7 @@ pub use superseded::Superseded;
 pub struct SetOptions<'a> {
     /// The manifests repository.
     pub manifests: &'a Manifests,
-    /// The branch's tip, if it has been fetched for this change already.
+    /// The branch's tip, if it has been read for this change already.
     pub tip: Option<CommitId>,
     /// The environment.
     pub environment: &'a Environment,
@@ -77,8 +75,6 @@ pub struct SetOptions<'a> {
     pub pull_requests: Option<PullRequests<'a>>,
     /// Who tells GitHub how far source commits are.
     pub source_reports: Option<SourceReports<'a>>,
-    /// The manifests repository through GitHub's API, where changes are to be written by that.
-    pub api: Option<&'a Branches>,
     /// Whether the rendering may change in more than the images that are asked for.
     pub allow_other_changes: bool,
     /// Whether an image may take the place of one that was built from a newer commit.
@@ -228,7 +224,6 @@ impl<'a> SetOptions<'a> {
             renderer,
             pull_requests: None,
             source_reports: None,
-            api: None,
             allow_other_changes: false,
             allow_older: false,
             dry_run: false,
@@ -332,12 +327,9 @@ pub enum SetError {
         /// The remote.
         remote: String,
     },
-    /// GitHub names a commit by what is no id.
-    #[error("GitHub's answer is not understood: {reason}")]
-    Commit {
-        /// What is wrong with it.
-        reason: String,
-    },
+    /// The repository can't be read or written, by whatever way.
+    #[error("{0}")]
+    Store(#[source] StoreError),
     /// The pull request is open, and can't be merged.
     #[error("pull request #{number} is open, but can't be merged: {url}")]
     Merge {
@@ -390,6 +382,16 @@ pub enum SetError {
     },
 }
 
+impl From<StoreError> for SetError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Git(error) => Self::Git(error),
+            StoreError::Github(error) => Self::Github(error),
+            error @ StoreError::Commit { .. } => Self::Store(error),
+        }
+    }
+}
+
 /// Writes the images into the overlays and lands the change.
 ///
 /// # Errors
@@ -408,35 +410,24 @@ pub async fn set(options: &SetOptions<'_>, emit: Emit<'_>) -> Result<SetReport, 
     Ok(report)
 }
 
-/// Returns the files of the branch that Argo CD watches, as they are read for a change, and its tip if
-/// git has fetched it.
-pub(super) async fn files<'a>(
-    options: &SetOptions<'a>,
-    emit: Emit<'_>,
-) -> Result<(Option<CommitId>, Box<dyn FileTree + 'a>), SetError> {
-    if let Some(branches) = options.api {
-        let store = ApiStore { branches, branch: options.manifests.branch.as_deref() };
-        let tip = api::tip_of(&store, &store.base().await?, options).await?;
-        let tree = branches.tree(tip.as_str());
-        if tree.refuses(&MemoryTree::default()).is_none() {
-            return Ok((None, Box::new(tree)));
-        }
+async fn write(options: &SetOptions<'_>, emit: Emit<'_>) -> Result<SetReport, SetError> {
+    if options.manifests.api.is_none() {
+        return by_git(options, emit).await;
     }
-    let (tip, tree) = options.manifests.tree(emit).await?;
-    Ok((Some(tip), Box::new(tree)))
+    match api::land(options, emit).await {
+        Err(error @ SetError::BeyondApi { .. }) => {
+            emit(Event::Warning(format!("{error}; it is made by git")));
+            // What was read is not fetched.
+            let (manifests, tip) = (&options.manifests.by_git(), None);
+            by_git(&SetOptions { manifests, tip, ..options.clone() }, emit).await
+        }
+        result => result,
+    }
 }
 
-async fn write(options: &SetOptions<'_>, emit: Emit<'_>) -> Result<SetReport, SetError> {
-    if let Some(branches) = options.api {
-        match api::land(options, branches, emit).await {
-            Err(error @ SetError::BeyondApi { .. }) => {
-                emit(Event::Warning(format!("{error}; it is made by git")));
-            }
-            result => return result,
-        }
-    }
+async fn by_git(options: &SetOptions<'_>, emit: Emit<'_>) -> Result<SetReport, SetError> {
     match options.environment.via {
         Via::Push => land::land(options, emit).await,
-        Via::PullRequest => pull_request::land(options, &GitStore(options), emit).await,
+        Via::PullRequest => pull_request::land(options, emit).await,
     }
 }

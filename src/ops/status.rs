@@ -5,9 +5,12 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::history::{change, recorded as of_service};
-use super::{Change, Emit, Manifests, StatedImage, StatedImageError, hold, stated_image, verified};
+use super::{
+    Change, Emit, Manifests, StatedImage, StatedImageError, Store, StoreError, hold, stated_image,
+    verified,
+};
 use crate::config::{Config, Environment, Service};
-use crate::git::{Commit, CommitId, GitError};
+use crate::git::{Commit, CommitId};
 use crate::promotion::ledger::{hold_ledger, verified_ledger};
 use crate::promotion::{Hold, HoldEntry, Record, Verified};
 
@@ -45,15 +48,20 @@ pub async fn status(
     config: &Config,
     services: &[&Service],
     emit: Emit<'_>,
-) -> Result<StatusReport, GitError> {
+) -> Result<StatusReport, StoreError> {
     let (tip, tree) = manifests.tree(emit).await?;
-    let asides = Asides::read(manifests, config, services).await?;
-    let commits = manifests.repository.since(&tip, Timestamp::MIN, MOST_COMMITS).await?;
+    let store = manifests.store();
+    let targets = config.environments.values().flat_map(|environment| {
+        services.iter().map(|service| environment.target(service).path().to_owned())
+    });
+    tree.prefetch(&targets.collect::<Vec<_>>()).await?;
+    let asides = Asides::read(&*store, config, services).await?;
+    let commits = store.since(&tip, Timestamp::MIN, MOST_COMMITS).await?;
     let recorded = recorded(&commits);
     let mut rows = Vec::new();
     for service in services {
         for environment in config.environments.values() {
-            let image = stated_image(&tree, environment, service);
+            let image = stated_image(&*tree, environment, service);
             let key = (service.name.clone(), environment.name.clone());
             let change = match (&image, recorded.get(&key)) {
                 (Err(_), _) => None,
@@ -61,7 +69,7 @@ pub async fn status(
                 (Ok(image), Some((commit, record))) if record.image == image.to_string() => {
                     Some(change(commit, Some(record.clone())))
                 }
-                (Ok(_), _) => last_change(manifests, &tip, environment, service).await?,
+                (Ok(_), _) => last_change(&*store, &tip, environment, service).await?,
             };
             let (verified, hold) = asides.of(&environment.name, &service.name);
             let (service, environment) = key;
@@ -88,13 +96,13 @@ fn recorded(commits: &[Commit]) -> BTreeMap<(String, String), (&Commit, Record)>
 }
 
 async fn last_change(
-    manifests: &Manifests,
+    store: &dyn Store,
     tip: &CommitId,
     environment: &Environment,
     service: &Service,
-) -> Result<Option<Change>, GitError> {
+) -> Result<Option<Change>, StoreError> {
     let target = environment.target(service);
-    let commits = manifests.repository.log(tip, target.path(), 1).await?;
+    let commits = store.log(tip, target.path(), 1).await?;
     let change_of = |commit: &Commit| change(commit, of_service(commit, environment, service));
     Ok(commits.first().map(change_of))
 }
@@ -105,10 +113,10 @@ struct Asides(BTreeMap<String, Commit>);
 impl Asides {
     /// Reads all of it with one fetch.
     async fn read(
-        manifests: &Manifests,
+        store: &dyn Store,
         config: &Config,
         services: &[&Service],
-    ) -> Result<Self, GitError> {
+    ) -> Result<Self, StoreError> {
         let environments = config.environments.keys();
         let names = environments.flat_map(|environment| {
             let of = move |service: &&Service| {
@@ -117,7 +125,7 @@ impl Asides {
             services.iter().flat_map(of)
         });
         let names: Vec<String> = names.collect();
-        Ok(Self(manifests.repository.ledgers().newest(&names).await?))
+        Ok(Self(store.newest(&names).await?))
     }
 
     fn of(&self, environment: &str, service: &str) -> (Option<Verified>, Option<Hold>) {

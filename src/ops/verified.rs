@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::hold::text;
-use super::{Manifests, RolloutReport};
-use crate::git::{Authorship, Commit, GitError, Ledgers};
+use super::{Manifests, RolloutReport, Store, StoreError};
+use crate::git::{Authorship, Commit};
 use crate::promotion::Verified;
 use crate::promotion::ledger::verified_ledger;
 
@@ -29,7 +29,7 @@ pub async fn record_verified(
     manifests: &Manifests,
     rollouts: &[RolloutReport],
     witness: &Witness<'_>,
-) -> Result<Vec<Verified>, GitError> {
+) -> Result<Vec<Verified>, StoreError> {
     let proven = rollouts.iter().filter_map(|rollout| verified(rollout, witness));
     let name = |entry: &Verified| verified_ledger(&entry.environment, &entry.service);
     let proven: BTreeMap<String, Verified> = proven.map(|entry| (name(&entry), entry)).collect();
@@ -40,8 +40,8 @@ pub async fn record_verified(
             newest.and_then(read).is_some_and(|newest| newest.proves_the_same_as(proven));
         (!is_known).then(|| text(&proven.subject(), &proven.trailers()))
     };
-    let ledgers = manifests.repository.ledgers();
-    let appended = ledgers.append(&names, witness.authorship, witness.time, &entry).await?;
+    let store = manifests.store();
+    let appended = store.append(&names, witness.authorship, witness.time, &entry).await?;
     Ok(proven.into_iter().filter(|(name, _)| appended.contains(name)).map(|(_, v)| v).collect())
 }
 
@@ -54,19 +54,19 @@ pub async fn last_verified(
     manifests: &Manifests,
     environment: &str,
     services: &[&str],
-) -> Result<BTreeMap<String, Verified>, GitError> {
+) -> Result<BTreeMap<String, Verified>, StoreError> {
     let names: Vec<_> =
         services.iter().map(|service| verified_ledger(environment, service)).collect();
-    let newest = newest(&manifests.repository.ledgers(), &names).await?;
+    let newest = newest(&*manifests.store(), &names).await?;
     Ok(newest.into_values().map(|(_, entry)| (entry.service.clone(), entry)).collect())
 }
 
 /// Returns the newest entries of ledgers of what was verified, by their names.
 pub(super) async fn newest(
-    ledgers: &Ledgers,
+    store: &dyn Store,
     names: &[String],
-) -> Result<BTreeMap<String, (Commit, Verified)>, GitError> {
-    let newest = ledgers.newest(names).await?.into_iter();
+) -> Result<BTreeMap<String, (Commit, Verified)>, StoreError> {
+    let newest = store.newest(names).await?.into_iter();
     let read = |(name, commit): (String, Commit)| {
         let verified = read(&commit)?;
         Some((name, (commit, verified)))

@@ -122,10 +122,10 @@ impl Job<'_> {
             Some(branch) => branch.clone(),
             None => manifests.repository.default_branch().await?,
         };
-        let (_, tree) = manifests.tree(&|event| self.ui.event(&event)).await?;
+        let (_, tree) = manifests.by_git().tree(&|event| self.ui.event(&event)).await?;
         tree.prefetch(&[Utf8PathBuf::new()]).await?;
         let branch = Branch { remote: manifests.remote.clone(), name };
-        self.lint(&tree, Some(branch), Some(manifests), Some(overlays)).await
+        self.lint(&*tree, Some(branch), Some(manifests), Some(overlays)).await
     }
 
     /// Returns the overlays that the arguments select.

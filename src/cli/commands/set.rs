@@ -1,7 +1,6 @@
 //! `deployctl set`.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
 use indexmap::IndexMap;
@@ -13,7 +12,7 @@ use crate::cli::passage::{OverrideArgs, Witnesses};
 use crate::cli::ui::Ui;
 use crate::config::{Config, Environment, Service, Via, WriteBy};
 use crate::git::Source;
-use crate::github;
+use crate::github::{self, GithubError};
 use crate::image::{Digest, ImageReference, PinnedImage};
 use crate::ops::{
     self, AskedBy, GatedReport, Manifests, PullRequests, SameDigest, SetOptions, SourceCommit,
@@ -142,10 +141,6 @@ pub(super) async fn with_options<T>(
     let manifests = context.manifests(config).await?;
     let renderer = context.renderer();
     let github = OnGithub::of(environment, &manifests, config, context, change.dry_run)?;
-    let branches = match &github {
-        Some(github) if config.manifests.write == WriteBy::Api => Some(github.branches()?),
-        _ => None,
-    };
     let auto_merge = change.auto_merge || environment.auto_merge;
     let pull_requests = github.as_ref().filter(|_| environment.via == Via::PullRequest);
     let pull_requests =
@@ -160,7 +155,6 @@ pub(super) async fn with_options<T>(
         },
         run: context.environment.run_url(),
         pull_requests,
-        api: branches.as_ref(),
         source_reports: reporter.as_ref().map(SourceReporter::reports),
         allow_other_changes: change.allow_other_changes,
         allow_older: change.allow_older,
@@ -173,7 +167,7 @@ pub(super) async fn with_options<T>(
 
 /// The manifests repository on GitHub.
 struct OnGithub {
-    client: Arc<github::Client>,
+    client: github::Client,
     owner: String,
     name: String,
 }
@@ -189,29 +183,19 @@ impl OnGithub {
         dry_run: bool,
     ) -> Result<Option<Self>, CommandError> {
         let by_api = config.manifests.write == WriteBy::Api;
-        if !by_api && (environment.via != Via::PullRequest || dry_run) {
+        let is_asked = by_api || environment.via == Via::PullRequest;
+        if !is_asked || github::repository_of(&manifests.remote).is_none() {
             return Ok(None);
         }
-        let elsewhere = || {
-            CommandError::usage(
-                format!("`{}` is not a GitHub repository, so there is no API", manifests.remote),
-                "leave out `write: api`, or set `manifests.repo` to the repository on GitHub",
-            )
-        };
-        if github::repository_of(&manifests.remote).is_none() {
-            return if by_api { Err(elsewhere()) } else { Ok(None) };
-        }
         // Of another forge, the address looks the same; the token must not go there for it.
-        let client = Arc::new(context.github()?);
-        match client.repository_of(&manifests.remote) {
-            Some((owner, name)) => Ok(Some(Self { client, owner, name })),
-            None if by_api => Err(elsewhere()),
-            None => Ok(None),
-        }
-    }
-
-    fn branches(&self) -> Result<github::Branches, CommandError> {
-        Ok(self.client.clone().branches(&self.owner, &self.name)?)
+        let client = match context.github() {
+            Err(error) if dry_run && error.is(|e| matches!(e, GithubError::NoToken)) => {
+                return Ok(None);
+            }
+            client => client?,
+        };
+        let found = client.repository_of(&manifests.remote);
+        Ok(found.map(|(owner, name)| Self { client, owner, name }))
     }
 
     fn pull_requests<'a>(

@@ -11,7 +11,8 @@ use crate::cli::exit::Exit;
 use crate::cli::ui::Ui;
 use crate::cluster::{Cluster, Recorder, Scope};
 use crate::config::{Config, Environment, Service};
-use crate::git::{CommitId, CommitTree};
+use crate::git::CommitId;
+use crate::kustomize::FileTree;
 use crate::ops::{
     self, CommitAncestry, Event, Manifests, Progress, RolloutReport, RolloutVerdict, VerifyOptions,
     Witness, stated_image,
@@ -156,7 +157,7 @@ struct Expected<'a> {
     environment: &'a Environment,
     manifests: &'a Manifests,
     tip: CommitId,
-    tree: CommitTree,
+    tree: Box<dyn FileTree>,
 }
 
 impl Expected<'_> {
@@ -169,8 +170,8 @@ impl Expected<'_> {
     ) -> Result<RolloutReport, CommandError> {
         let revision = self.revision(service).await?;
         let tree = match &self.args.revision {
-            Some(_) => &self.manifests.repository.tree(&revision)?,
-            None => &self.tree,
+            Some(_) => &*self.manifests.store().tree(&revision)?,
+            None => &*self.tree,
         };
         let stated = stated_image(tree, self.environment, service)?;
         let scope = self.scope(service, tree, context).await?;
@@ -209,7 +210,7 @@ impl Expected<'_> {
         for rollout in rollouts {
             let Ok(service) = config.service(&rollout.service) else { continue };
             let target = self.environment.target(service);
-            let log = self.manifests.repository.log(&self.tip, target.path(), LOOK_BACK).await;
+            let log = self.manifests.store().log(&self.tip, target.path(), LOOK_BACK).await;
             let recorded = log.iter().flatten().flat_map(|commit| Record::read(&commit.trailers()));
             let image = rollout.image.as_ref().map(ToString::to_string);
             let mut meant = recorded.filter(|record| {
@@ -230,12 +231,12 @@ impl Expected<'_> {
     /// Returns the commit that must be live: the one that was asked for, else the last one that
     /// changed where the image is stated, since Argo CD may pass over commits that do not concern an Application.
     async fn revision(&self, service: &Service) -> Result<CommitId, CommandError> {
-        let repository = &self.manifests.repository;
+        let store = self.manifests.store();
         if let Some(revision) = &self.args.revision {
-            return Ok(repository.resolve(revision).await?);
+            return Ok(store.resolve(revision).await?);
         }
         let target = self.environment.target(service);
-        let last = repository.log(&self.tip, target.path(), 1).await?.into_iter().next();
+        let last = store.log(&self.tip, target.path(), 1).await?.into_iter().next();
         Ok(last.map_or_else(|| self.tip.clone(), |commit| commit.id))
     }
 
@@ -244,7 +245,7 @@ impl Expected<'_> {
     async fn scope(
         &self,
         service: &Service,
-        tree: &CommitTree,
+        tree: &dyn FileTree,
         context: &Context,
     ) -> Result<Scope, CommandError> {
         let application = self.environment.application(service);

@@ -14,8 +14,8 @@ use super::verify::Ancestry;
 use super::{
     BuildError, BuildOptions, BuildReport, Change, CommitAncestry, Destination, Emit, GatedReport,
     Manifests, Passage, PromoteError, Promotion, RolloutReport, RolloutVerdict, SetError,
-    SetOptions, SetReport, SourceRepositories, VerifyError, VerifyOptions, build, history, promote,
-    proof, set, verify,
+    SetOptions, SetReport, SourceRepositories, StoreError, VerifyError, VerifyOptions, build,
+    history, promote, proof, set, verify,
 };
 use crate::cluster::{ClusterError, Scope};
 use crate::config::{Config, ConfigError, Service};
@@ -103,8 +103,10 @@ pub enum DemoError {
     Verify(#[from] VerifyError),
     /// The recording can't be read.
     Recording(#[from] ClusterError),
-    /// The repository can't be made or read.
+    /// The repository can't be made.
     Git(#[from] GitError),
+    /// The repository can't be read.
+    Store(#[from] StoreError),
 }
 
 /// Builds the sample service, sets dev, verifies it, promotes to prod, verifies that, and shows the
@@ -169,8 +171,12 @@ impl<'a> Stage<'a> {
         git::init_bare(&remote, "main", &files, message, &author(), options.time)?;
         let cache = home.join("cache");
         let repository = Repository::open(remote.as_str(), &cache, options.environment).await?;
-        let manifests =
-            Manifests { repository, remote: remote.into_string(), branch: Some("main".to_owned()) };
+        let manifests = Manifests {
+            repository,
+            remote: remote.into_string(),
+            branch: Some("main".to_owned()),
+            api: None,
+        };
         Ok(Self { options, config, manifests, layout: Layout::new(home.join("images")) })
     }
 

@@ -8,11 +8,12 @@ use jiff::Timestamp;
 use super::Passage;
 use super::lineage::{Lineage, lineage};
 use crate::config::Service;
-use crate::git::{CommitId, CommitTree, GitError};
+use crate::git::CommitId;
 use crate::github;
 use crate::image::PinnedImage;
 use crate::k8s::pod_images;
-use crate::ops::{SameDigest, SetOptions, rendered};
+use crate::kustomize::FileTree;
+use crate::ops::{SameDigest, SetOptions, StoreError, rendered};
 use crate::promotion::{
     Check, CheckState, Evidence, Fact, Facts, Gate, Policy, Proof, RecordedSource, Reviews,
     ServiceFacts, Since, Verified,
@@ -24,7 +25,7 @@ pub(super) struct Asked<'a> {
     pub(super) options: &'a SetOptions<'a>,
     /// The branch's tip, and its files.
     pub(super) tip: &'a CommitId,
-    pub(super) tree: &'a CommitTree,
+    pub(super) tree: &'a dyn FileTree,
     /// What was last verified where the images come from, by service.
     pub(super) verified: &'a BTreeMap<String, Verified>,
 }
@@ -153,16 +154,12 @@ impl Asked<'_> {
         &self,
         head: &str,
         changed: &[(&Service, PinnedImage)],
-    ) -> Result<bool, GitError> {
-        let repository = &self.options.manifests.repository;
-        let tip = match repository.fetch(Some(head)).await {
-            Ok(tip) => tip,
-            Err(GitError::NoBranch { .. }) => return Ok(false),
-            Err(error) => return Err(error),
-        };
-        let tree = repository.tree(&tip)?;
+    ) -> Result<bool, StoreError> {
+        let store = self.options.manifests.store();
+        let Some(tip) = store.tip(head).await? else { return Ok(false) };
+        let tree = store.tree(&tip)?;
         let environment = self.options.environment;
-        Ok(super::changed(environment, SameDigest::Leave, changed, &tree).is_empty())
+        Ok(super::changed(environment, SameDigest::Leave, changed, &*tree).is_empty())
     }
 
     /// Returns the images of the overlay's pods that have no digest, other than the one that gets one.

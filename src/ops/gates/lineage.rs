@@ -3,9 +3,9 @@
 
 use super::facts::reason;
 use crate::config::{Environment, Service};
-use crate::git::{Commit, CommitId, GitError};
+use crate::git::{Commit, CommitId};
 use crate::image::PinnedImage;
-use crate::ops::{Manifests, stated_image};
+use crate::ops::{Manifests, Store, StoreError, stated_image};
 use crate::promotion::{Evidence, Fact, Record, RecordedSource, Since};
 
 /// Where an image comes from.
@@ -22,7 +22,7 @@ const CHANGES: &[usize] = &[1, 8, 64];
 
 /// An image of a service in an environment, and the repository that says so.
 struct Stated<'a> {
-    manifests: &'a Manifests,
+    store: &'a dyn Store,
     tip: &'a CommitId,
     environment: &'a Environment,
     service: &'a Service,
@@ -39,7 +39,8 @@ pub(super) async fn lineage(
     image: &PinnedImage,
     soaks: bool,
 ) -> Lineage {
-    let stated = Stated { manifests, tip, environment, service, image };
+    let store = &*manifests.store();
+    let stated = Stated { store, tip, environment, service, image };
     let from = &environment.name;
     let source = stated.source().await.map_err(|error| reason(&error)).and_then(|source| {
         source.ok_or_else(|| format!("{from} has not on record which commit it was built from"))
@@ -54,11 +55,10 @@ pub(super) async fn lineage(
 
 impl Stated<'_> {
     /// Returns the commit that the image was built from, as the changes that state it have it on record.
-    async fn source(&self) -> Result<Option<RecordedSource>, GitError> {
-        let (repository, target) =
-            (&self.manifests.repository, self.environment.target(self.service));
+    async fn source(&self) -> Result<Option<RecordedSource>, StoreError> {
+        let target = self.environment.target(self.service);
         for &limit in CHANGES {
-            let changes = repository.log(self.tip, target.path(), limit).await?;
+            let changes = self.store.log(self.tip, target.path(), limit).await?;
             let of_image = changes.iter().take_while(|change| self.is_stated_at(change));
             let states: Vec<&Commit> = of_image.collect();
             let source = states.iter().find_map(|change| self.recorded_by(change));
@@ -71,12 +71,11 @@ impl Stated<'_> {
 
     /// Returns since when the branch has stated the image without a break. Where the beginning is too
     /// far back it is the oldest change that was looked at: the image has been there at least so long.
-    async fn since(&self) -> Result<Option<Since>, GitError> {
-        let (repository, target) =
-            (&self.manifests.repository, self.environment.target(self.service));
+    async fn since(&self) -> Result<Option<Since>, StoreError> {
+        let target = self.environment.target(self.service);
         let mut since = None;
         for &limit in CHANGES {
-            let changes = repository.landings(self.tip, target.path(), limit).await?;
+            let changes = self.store.landings(self.tip, target.path(), limit).await?;
             let of_image = changes.iter().take_while(|change| self.is_stated_at(change));
             let states: Vec<&Commit> = of_image.collect();
             since = states.last().map(|change| Since {
@@ -93,8 +92,8 @@ impl Stated<'_> {
     /// Returns whether the environment states the digest at `change`. Where that can't be read it
     /// counts as another one: the image has then been there for a shorter time, not for a longer.
     fn is_stated_at(&self, change: &Commit) -> bool {
-        let Ok(tree) = self.manifests.repository.tree(&change.id) else { return false };
-        let stated = stated_image(&tree, self.environment, self.service);
+        let Ok(tree) = self.store.tree(&change.id) else { return false };
+        let stated = stated_image(&*tree, self.environment, self.service);
         let stated = stated.ok().and_then(|stated| stated.pinned().ok());
         stated.is_some_and(|stated| stated.digest == self.image.digest)
     }

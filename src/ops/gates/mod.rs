@@ -100,15 +100,15 @@ pub async fn pass(
         Some(tip) => tip.clone(),
         None => options.manifests.fetch(emit).await.map_err(SetError::from)?,
     };
-    let tree = options.manifests.repository.tree(&tip).map_err(SetError::from)?;
+    let tree = options.manifests.store().tree(&tip).map_err(SetError::from)?;
     let options = SetOptions { tip: Some(tip.clone()), ..options };
     let (to, same_digest) = (options.environment, options.same_digest);
-    let changed = changed(to, same_digest, &options.images, &tree);
+    let changed = changed(to, same_digest, &options.images, &*tree);
     let options = if changed.is_empty() {
         options
     } else {
         let verified = verified(passage, &policy, &options, &changed, emit).await;
-        let (tip, tree, verified) = (&tip, &tree, &verified);
+        let (tip, tree, verified) = (&tip, &*tree, &verified);
         let asked = facts::Asked { passage, options: &options, tip, tree, verified };
         let (facts, origins) = asked.gather(&policy, &changed).await;
         let unproven = facts.services.iter().find_map(|service| service.health.as_ref().err());

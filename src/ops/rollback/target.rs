@@ -4,11 +4,14 @@ use std::ops::ControlFlow;
 
 use super::{Basis, Return, RollbackError, RollbackOptions};
 use crate::config::Service;
-use crate::git::{Commit, CommitId, GitError, Ledgers};
+use crate::git::{Commit, CommitId};
 use crate::image::PinnedImage;
 use crate::ops::history::recorded;
 use crate::ops::hold::{self, taken_back};
-use crate::ops::{Emit, Event, SetOptions, StatedImage, StatedImageError, stated_image, verified};
+use crate::ops::{
+    Emit, Event, SetOptions, StatedImage, StatedImageError, Store, StoreError, stated_image,
+    verified,
+};
 use crate::promotion::HoldEntry;
 use crate::promotion::ledger::{hold_ledger, verified_ledger};
 
@@ -24,7 +27,7 @@ pub(super) async fn find(
     let (tip, tree) = change.manifests.tree(emit).await?;
     let mut services = Vec::new();
     for &service in &options.services {
-        let stated = stated_image(&tree, change.environment, service)
+        let stated = stated_image(&*tree, change.environment, service)
             .map_err(|source| stated_error(change, service, None, source))?;
         services.push((service, stated));
     }
@@ -54,10 +57,11 @@ async fn at_revision(
     revision: &str,
     change: &SetOptions<'_>,
 ) -> Result<Vec<Return>, RollbackError> {
-    let commit = change.manifests.repository.resolve(revision).await?;
-    let tree = change.manifests.repository.tree(&commit)?;
+    let store = change.manifests.store();
+    let commit = store.resolve(revision).await?;
+    let tree = store.tree(&commit)?;
     let found = services.iter().map(|(service, stated)| {
-        let image = stated_image(&tree, change.environment, service);
+        let image = stated_image(&*tree, change.environment, service);
         let image = image.and_then(|image| image.pinned());
         Ok(Return {
             service: service.name.clone(),
@@ -78,19 +82,19 @@ async fn before(
     emit: Emit<'_>,
 ) -> Result<Vec<Return>, RollbackError> {
     let environment = &change.environment.name;
-    let ledgers = change.manifests.repository.ledgers();
+    let store = change.manifests.store();
     let of = |ledger: fn(&str, &str) -> String| {
         services.iter().map(move |(service, _)| ledger(environment, &service.name))
     };
     let names: Vec<String> = of(verified_ledger).chain(of(hold_ledger)).collect();
-    let newest = ledgers.newest(&names).await?;
+    let newest = store.newest(&names).await?;
     let (mut found, mut unverified, mut alone) = (Vec::new(), Vec::new(), Vec::new());
     for (service, stated) in services {
         let hold = newest.get(&hold_ledger(environment, &service.name));
-        let search = Search { stated, taken_back: taken(&ledgers, hold).await? };
+        let search = Search { stated, taken_back: taken(&*store, hold).await? };
         let ledger = newest.get(&verified_ledger(environment, &service.name));
         let (basis, missing) = match ledger {
-            Some(ledger) => (search.verified(&ledgers, ledger).await?, &mut unverified),
+            Some(ledger) => (search.verified(&*store, ledger).await?, &mut unverified),
             None => (search.history(service, tip, change, emit).await?, &mut alone),
         };
         match basis {
@@ -110,9 +114,9 @@ async fn before(
 }
 
 /// Returns the images that the hold in force keeps away, those of earlier ones included.
-async fn taken(ledgers: &Ledgers, newest: Option<&Commit>) -> Result<Vec<String>, GitError> {
+async fn taken(store: &dyn Store, newest: Option<&Commit>) -> Result<Vec<String>, StoreError> {
     match newest.map(|commit| (commit, hold::read(commit))) {
-        Some((commit, Some(HoldEntry::Set(_)))) => taken_back(ledgers, commit).await,
+        Some((commit, Some(HoldEntry::Set(_)))) => taken_back(store, commit).await,
         _ => Ok(Vec::new()),
     }
 }
@@ -127,20 +131,23 @@ struct Search<'a> {
 impl Search<'_> {
     async fn verified(
         &self,
-        ledgers: &Ledgers,
+        store: &dyn Store,
         newest: &Commit,
-    ) -> Result<Option<(PinnedImage, Basis)>, GitError> {
-        let visit = |commit: &Commit| {
+    ) -> Result<Option<(PinnedImage, Basis)>, StoreError> {
+        let mut found = None;
+        let mut visit = |commit: &Commit| {
             let entry = verified::read(commit).filter(|entry| self.is_other(&entry.image));
             match entry.and_then(|entry| Some((pinned(&entry.image)?, entry))) {
                 Some((image, entry)) => {
                     let basis = Basis::Verified { time: entry.time, by: entry.by };
-                    ControlFlow::Break((image, basis))
+                    found = Some((image, basis));
+                    ControlFlow::Break(())
                 }
                 None => ControlFlow::Continue(()),
             }
         };
-        ledgers.walk(&newest.id, visit).await
+        store.walk(&newest.id, &mut visit).await?;
+        Ok(found)
     }
 
     async fn history(
@@ -149,17 +156,17 @@ impl Search<'_> {
         tip: &CommitId,
         change: &SetOptions<'_>,
         emit: Emit<'_>,
-    ) -> Result<Option<(PinnedImage, Basis)>, GitError> {
-        let repository = &change.manifests.repository;
+    ) -> Result<Option<(PinnedImage, Basis)>, StoreError> {
+        let store = change.manifests.store();
         let environment = change.environment;
         let target = environment.target(service);
-        for commit in repository.log(tip, target.path(), MOST_CHANGES).await? {
+        for commit in store.log(tip, target.path(), MOST_CHANGES).await? {
             let recorded = recorded(&commit, environment, service);
             let image = match recorded.and_then(|record| pinned(&record.image)) {
                 Some(image) => Some(image),
                 // Somebody has edited the file by hand.
                 None => {
-                    let stated = target.read(&repository.tree(&commit.id)?).ok();
+                    let stated = target.read(&*store.tree(&commit.id)?).ok();
                     stated.and_then(|stated| stated.pinned().ok())
                 }
             };

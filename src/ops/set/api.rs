@@ -2,51 +2,46 @@
 //! so that GitHub signs it.
 
 use super::edit::{self, Change};
-use super::store::{ApiStore, Put, Store};
-use super::{Outcome, SetError, SetOptions, SetReport, message, pull_request};
+use super::{Outcome, SetError, SetOptions, SetReport, message, pull_request, superseded};
 use crate::config::Via;
 use crate::git::{CommitId, LandError, Pace};
-use crate::github::Branches;
 use crate::kustomize::MemoryTree;
-use crate::ops::{Emit, Event, hold};
+use crate::ops::{Emit, Event, Put, Store, hold};
 
 /// Lands the change through the API.
 ///
 /// # Errors
 ///
 /// Fails with [`SetError::BeyondApi`] where only git can do it; then nothing was written.
-pub(super) async fn land(
-    options: &SetOptions<'_>,
-    branches: &Branches,
-    emit: Emit<'_>,
-) -> Result<SetReport, SetError> {
-    let store = ApiStore { branches, branch: options.manifests.branch.as_deref() };
+pub(super) async fn land(options: &SetOptions<'_>, emit: Emit<'_>) -> Result<SetReport, SetError> {
     match options.environment.via {
-        Via::Push => push(options, &store, emit).await,
-        Via::PullRequest => pull_request::land(options, &store, emit).await,
+        Via::Push => push(options, emit).await,
+        Via::PullRequest => pull_request::land(options, emit).await,
     }
 }
 
-async fn push(
-    options: &SetOptions<'_>,
-    store: &ApiStore<'_>,
-    emit: Emit<'_>,
-) -> Result<SetReport, SetError> {
+async fn push(options: &SetOptions<'_>, emit: Emit<'_>) -> Result<SetReport, SetError> {
+    let store = &*options.manifests.store();
     let branch = store.base().await?;
+    let mut known = options.tip.clone();
     let mut pace = Pace::new(options.deadline);
-    let (mut options, mut superseded) = (options.clone(), Vec::new());
+    let (mut options, mut left_alone) = (options.clone(), Vec::new());
     loop {
-        let tip = tip_of(store, &branch, &options).await?;
+        let tip = match known.take() {
+            Some(tip) => tip,
+            None => tip_of(store, &branch, &options).await?,
+        };
         let Change { files, edits } = change(&options, store, &tip, emit).await?;
-        let holds = store.holds(&options, emit).await?;
+        let holds = hold::or_told(&options, emit).await?;
         let stopping = hold::stopping(&options, &holds, &edits);
         let newer = match stopping.is_empty() {
-            true => store.superseded(&options, &tip, &edits).await?,
+            true => superseded::superseded(&options, &tip, &edits).await?,
             false => Vec::new(),
         };
         if !newer.is_empty() {
             options = options.without(&newer);
-            superseded.extend(newer);
+            left_alone.extend(newer);
+            known = Some(tip);
             continue;
         }
         let outcome = if !stopping.is_empty() {
@@ -59,8 +54,15 @@ async fn push(
             Outcome::DryRun
         } else {
             let message = message::whole(&options, &edits, &message::records(&options, &edits));
-            let (base, expected) = (&tip, Some(&tip));
-            let put = Put { base, files: &files, message: &message, branch: &branch, expected };
+            let put = Put {
+                base: &tip,
+                files: &files,
+                message: &message,
+                authorship: &options.authorship,
+                time: options.time,
+                branch: &branch,
+                expected: Some(&tip),
+            };
             let Some(commit) = store.put(&put).await? else {
                 pause(&options, &mut pace, &branch, &tip, emit).await?;
                 continue;
@@ -69,7 +71,7 @@ async fn push(
             Outcome::Pushed { commit, branch }
         };
         let environment = options.environment.name.clone();
-        return Ok(SetReport { environment, edits, superseded, outcome });
+        return Ok(SetReport { environment, edits, superseded: left_alone, outcome });
     }
 }
 
@@ -93,7 +95,7 @@ pub(super) async fn change(
     tip: &CommitId,
     emit: Emit<'_>,
 ) -> Result<Change, SetError> {
-    let tree = store.tree(tip).await?;
+    let tree = store.tree(tip)?;
     let beyond = |files: &MemoryTree| {
         tree.refuses(files).map_or(Ok(()), |reason| Err(SetError::BeyondApi { reason }))
     };

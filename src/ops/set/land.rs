@@ -94,7 +94,7 @@ impl Effort<'_> {
             Ok(Outcome::DryRun)
         } else {
             let change = pending(&self.options, tip, files, tree.paths(), &edits);
-            let branch = manifests.branch().await?;
+            let branch = manifests.store().base().await?;
             let written = push(&self.options, &change, &branch, &mut self.pace, self.emit).await?;
             if written.is_ok() {
                 hold::release_after(&self.options, &holds, &edits, self.emit).await;

@@ -7,7 +7,6 @@
 
 use super::api::{change, pause, tip_of};
 use super::edit::Change;
-use super::store::{Made, Put, Store, commit_id};
 use super::{
     Edited, Merging, Outcome, PullRequests, SetError, SetOptions, SetReport, Superseded,
     description, message, superseded,
@@ -16,7 +15,7 @@ use crate::git::{Commit, CommitId, OWN_BRANCHES, Pace};
 use crate::github::{self, OpenPull, Opened, PullRequest};
 use crate::image::{ImageReference, PinnedImage};
 use crate::kustomize::{FileTree, MemoryTree};
-use crate::ops::{Emit, Event, hold, stated_image};
+use crate::ops::{Emit, Event, Made, Put, Store, StoreError, hold, stated_image};
 use crate::promotion::Record;
 
 /// So many commits of others are looked through for deployctl's own.
@@ -24,34 +23,35 @@ const MOST_ABOVE: usize = 50;
 
 /// Commits all that is pending to the environment's own branch, and opens a pull request for it or
 /// brings the one that is open up to date.
-pub(super) async fn land(
-    options: &SetOptions<'_>,
-    store: &dyn Store,
-    emit: Emit<'_>,
-) -> Result<SetReport, SetError> {
+pub(super) async fn land(options: &SetOptions<'_>, emit: Emit<'_>) -> Result<SetReport, SetError> {
+    let store = &*options.manifests.store();
     let base = store.base().await?;
     let mut pace = Pace::new(options.deadline);
     let (mut options, mut left_alone) = (options.clone(), Vec::new());
     loop {
         let tip = tip_of(store, &base, &options).await?;
         let Change { files, edits } = change(&options, store, &tip, emit).await?;
-        let holds = store.holds(&options, emit).await?;
+        let holds = hold::or_told(&options, emit).await?;
         let stopping = hold::stopping(&options, &holds, &edits);
         if !stopping.is_empty() {
             let outcome = Outcome::Held { holds: stopping };
             return Ok(report(&options, edits, left_alone, outcome));
         }
-        let newer = store.superseded(&options, &tip, &edits).await?;
+        let newer = superseded::superseded(&options, &tip, &edits).await?;
         options = options.without(&newer);
         left_alone.extend(newer);
         let landed = if options.images.is_empty() {
             Some((edits, Outcome::Superseded))
-        } else if options.dry_run {
-            let nothing = files.0.is_empty();
-            let outcome = if nothing { Outcome::Unchanged { tip } } else { Outcome::DryRun };
-            return Ok(report(&options, edits, left_alone, outcome));
         } else {
-            let on = options.pull_requests.ok_or_else(|| no_github(&options))?;
+            let on = match options.pull_requests {
+                Some(on) => on,
+                None if options.dry_run => {
+                    emit(Event::Warning(unseen(&options)));
+                    let outcome = not_written(&files, tip);
+                    return Ok(report(&options, edits, left_alone, outcome));
+                }
+                None => return Err(no_github(&options)),
+            };
             let update = Update::begin(&options, on, store, &base, tip.clone()).await?;
             let newer = update.superseding(&edits).await;
             if !newer.is_empty() {
@@ -59,7 +59,10 @@ pub(super) async fn land(
                 left_alone.extend(newer);
                 continue;
             }
-            update.land(emit).await?
+            match options.dry_run {
+                true => Some(update.look(emit).await?),
+                false => update.land(emit).await?,
+            }
         };
         match landed {
             Some((edits, outcome)) => {
@@ -88,6 +91,17 @@ fn no_github(options: &SetOptions<'_>) -> SetError {
     SetError::NoPullRequests { environment: environment.clone(), remote: remote.clone() }
 }
 
+/// Returns the warning that a dry run can't tell what else is pending.
+fn unseen(options: &SetOptions<'_>) -> String {
+    let head = options.environment.proposal_branch();
+    format!("not looked at what is pending on `{head}`: GitHub can't be asked")
+}
+
+/// Returns what a dry run comes to that would make `files` of the commit `tip`.
+fn not_written(files: &MemoryTree, tip: CommitId) -> Outcome {
+    if files.0.is_empty() { Outcome::Unchanged { tip } } else { Outcome::DryRun }
+}
+
 /// One attempt to bring the environment's branch and its pull request up to date.
 struct Update<'a> {
     options: &'a SetOptions<'a>,
@@ -105,6 +119,15 @@ struct Update<'a> {
     above: Vec<Commit>,
     /// The pull requests that are open.
     open: Vec<OpenPull>,
+}
+
+/// All that is to be pending.
+struct Pending<'a> {
+    /// The options with all images.
+    all: SetOptions<'a>,
+    change: Change,
+    /// What others have pending.
+    carried: Vec<Record>,
 }
 
 /// What came of an attempt: what was changed, and the outcome.
@@ -154,16 +177,12 @@ impl<'a> Update<'a> {
 
     /// Returns what came of it, or `None` if a branch moved meanwhile.
     async fn land(&self, emit: Emit<'_>) -> Result<Option<Landed>, SetError> {
-        let carried = self.carried(emit).await?;
-        let images = carried.iter().map(|(_, image)| image.clone());
-        let images = images.chain(self.options.images.iter().cloned()).collect();
-        let all = SetOptions { images, ..self.options.clone() };
-        let Change { files, edits } = change(&all, self.store, &self.tip, emit).await?;
+        let Pending { all, change, carried } = self.pending(emit).await?;
+        let Change { files, edits } = change;
         if files.0.is_empty() {
             self.close(emit).await?;
             return Ok(Some((edits, Outcome::Unchanged { tip: self.tip.clone() })));
         }
-        let carried: Vec<Record> = carried.into_iter().map(|(record, _)| record).collect();
         let Some(commit) = self.commit(&all, &files, &edits, &carried).await? else {
             return Ok(None);
         };
@@ -174,15 +193,44 @@ impl<'a> Update<'a> {
         self.supersede(&opened, emit).await;
         let (merging, merged) = match self.merge(&opened, &commit, emit).await? {
             None => (None, None),
-            Some(github::Merging::Merged { commit }) => {
-                (Some(Merging::Merged), Some(commit_id(&commit)?))
-            }
+            Some(github::Merging::Merged { commit }) => (
+                Some(Merging::Merged),
+                Some(commit.parse().map_err(|reason| StoreError::Commit { reason })?),
+            ),
             Some(github::Merging::Queued) => (Some(Merging::Queued), None),
             Some(github::Merging::Enabled) => (Some(Merging::Enabled), None),
             Some(github::Merging::Overtaken) => (Some(Merging::Overtaken), None),
         };
         let (number, url, head) = (opened.number, opened.url, self.head.clone());
         Ok(Some((edits, Outcome::PullRequest { number, url, head, merging, merged })))
+    }
+
+    /// Returns what landing it would come to, and writes nothing.
+    async fn look(&self, emit: Emit<'_>) -> Result<Landed, SetError> {
+        let Pending { change: Change { files, edits }, carried, .. } = self.pending(emit).await?;
+        let outcome = not_written(&files, self.tip.clone());
+        let lost = self.lost();
+        if outcome == Outcome::DryRun
+            && !lost.is_empty()
+            && !self.stands(&files, &edits, &carried)?
+        {
+            let (head, named) = (&self.head, named(&lost));
+            emit(Event::Warning(format!(
+                "`{head}` would be made anew, without what others have pushed to it: {named}"
+            )));
+        }
+        Ok((edits, outcome))
+    }
+
+    /// Returns all that is to be pending: what is asked for, and what others have pending still.
+    async fn pending(&self, emit: Emit<'_>) -> Result<Pending<'a>, SetError> {
+        let carried = self.carried(emit).await?;
+        let images = carried.iter().map(|(_, image)| image.clone());
+        let images = images.chain(self.options.images.iter().cloned()).collect();
+        let all = SetOptions { images, ..self.options.clone() };
+        let change = change(&all, self.store, &self.tip, emit).await?;
+        let carried = carried.into_iter().map(|(record, _)| record).collect();
+        Ok(Pending { all, change, carried })
     }
 
     /// Returns what other services have pending and what still holds: of a service whose image has
@@ -199,10 +247,10 @@ impl<'a> Update<'a> {
         }
         let parent = self.made.as_ref().and_then(|made| made.parent.as_ref());
         let before = match parent {
-            Some(parent) => Some(self.store.tree(parent).await?),
+            Some(parent) => Some(self.store.tree(parent)?),
             None => None,
         };
-        let now = self.store.tree(&self.tip).await?;
+        let now = self.store.tree(&self.tip)?;
         let mut carried = Vec::new();
         for record in others {
             let stale = |reason: &str| {
@@ -249,12 +297,8 @@ impl<'a> Update<'a> {
         edits: &[Edited],
         carried: &[Record],
     ) -> Result<Option<CommitId>, SetError> {
-        // What nobody has looked at is not merged by itself.
-        let is_whole = self.above.is_empty() || !self.on.auto_merge;
-        if let (Some(at), Some(_)) = (&self.at, self.open())
-            && is_whole
-            && self.recorded() == message::pending(self.options, edits, carried)
-            && self.has(at, files).await?
+        if let Some(at) = self.at.as_ref().filter(|_| self.open().is_some())
+            && self.stands(files, edits, carried)?
         {
             return Ok(Some(at.clone()));
         }
@@ -263,15 +307,33 @@ impl<'a> Update<'a> {
             base: &self.tip,
             files,
             message: &message,
+            authorship: &self.options.authorship,
+            time: self.options.time,
             branch: &self.head,
             expected: self.at.as_ref(),
         };
-        self.store.put(&put).await
+        Ok(self.store.put(&put).await?)
+    }
+
+    /// Returns whether the branch says all that is pending as it is.
+    fn stands(
+        &self,
+        files: &MemoryTree,
+        edits: &[Edited],
+        carried: &[Record],
+    ) -> Result<bool, StoreError> {
+        // What nobody has looked at is not merged by itself.
+        let is_whole = self.above.is_empty() || !self.on.auto_merge;
+        let Some(at) = self.at.as_ref().filter(|_| is_whole && self.open().is_some()) else {
+            return Ok(false);
+        };
+        let says = self.recorded() == message::pending(self.options, edits, carried);
+        Ok(says && self.has(at, files)?)
     }
 
     /// Returns whether the commit has these files, as they are.
-    async fn has(&self, commit: &CommitId, files: &MemoryTree) -> Result<bool, SetError> {
-        let tree = self.store.tree(commit).await?;
+    fn has(&self, commit: &CommitId, files: &MemoryTree) -> Result<bool, StoreError> {
+        let tree = self.store.tree(commit)?;
         let same = |(path, bytes): (&camino::Utf8PathBuf, &Vec<u8>)| {
             tree.read(path).is_ok_and(|found| found.as_ref() == Some(bytes))
         };
@@ -308,19 +370,21 @@ impl<'a> Update<'a> {
         Ok(())
     }
 
+    /// Returns the commits of others that the branch does not have any more once it is made anew: a merge
+    /// is the base's news, which it has anyway.
+    fn lost(&self) -> Vec<&Commit> {
+        self.above.iter().filter(|commit| !commit.is_merge).collect()
+    }
+
     /// Says which commits of others the branch, which was made anew, does not have any more.
     async fn tell_lost(&self, opened: &Opened, emit: Emit<'_>) {
-        // A merge is the base's news, which the branch has anyway.
-        let lost: Vec<&Commit> = self.above.iter().filter(|commit| !commit.is_merge).collect();
+        let lost = self.lost();
         if lost.is_empty() {
             return;
         }
-        let by = |commit: &&Commit| format!("{} by {}", commit.id.short(), commit.author.name);
-        let named: Vec<String> = lost.iter().map(by).collect();
-        let head = &self.head;
+        let (head, named) = (&self.head, named(&lost));
         emit(Event::Warning(format!(
-            "`{head}` is made anew, without what others had pushed to it: {}",
-            named.join(", ")
+            "`{head}` is made anew, without what others had pushed to it: {named}"
         )));
         // Of others' words there are none: GitHub makes links of ids, and shows who wrote them.
         let ids: Vec<&str> = lost.iter().map(|commit| commit.id.as_str()).collect();
@@ -380,6 +444,11 @@ impl<'a> Update<'a> {
             client.merge_when_ready((owner, repository), number, self.base, commit.as_str()).await;
         Ok(Some(merged.map_err(|source| SetError::Merge { number, url, source })?))
     }
+}
+
+fn named(commits: &[&Commit]) -> String {
+    let by = |commit: &&Commit| format!("{} by {}", commit.id.short(), commit.author.name);
+    commits.iter().map(by).collect::<Vec<_>>().join(", ")
 }
 
 /// Returns what a commit has on record for the environment.

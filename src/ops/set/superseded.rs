@@ -20,7 +20,7 @@ pub struct Superseded {
 }
 
 /// No more commits of the branch are looked at.
-pub(super) const MOST_COMMITS: usize = 512;
+const MOST_COMMITS: usize = 512;
 
 /// How far the clocks of two machines may be apart.
 const SKEW: SignedDuration = SignedDuration::from_mins(10);
@@ -32,12 +32,12 @@ pub(super) async fn superseded(
     edits: &[Edited],
 ) -> Result<Vec<Superseded>, SetError> {
     let Some(since) = since(options, edits) else { return Ok(Vec::new()) };
-    let commits = options.manifests.repository.since(tip, since, MOST_COMMITS).await?;
+    let commits = options.manifests.store().since(tip, since, MOST_COMMITS).await?;
     Ok(by(&commits, options, edits).await)
 }
 
 /// Returns since when commits of the branch may have newer images; `None`: none can.
-pub(super) fn since(options: &SetOptions<'_>, edits: &[Edited]) -> Option<Timestamp> {
+fn since(options: &SetOptions<'_>, edits: &[Edited]) -> Option<Timestamp> {
     if options.allow_older {
         return None;
     }

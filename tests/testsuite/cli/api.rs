@@ -166,14 +166,148 @@ async fn a_pull_request_is_kept_up_to_date_without_git_too() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_promotion_is_committed_through_the_api_too() {
-    let Some(market) = Market::start(API, "").await else { return };
+async fn a_promotion_is_read_judged_and_committed_without_git() {
+    let Some(market) = without_git("    gates: [soak: 1h]\n").await else { return };
     let image = format!("ranking=:1.4@{DIGEST}");
     market.world.ok(&["set", "--env", "dev", &image]);
-    let ran = market.world.run(&["promote", "ranking", "--to", "prod", "--unproven"]);
-    assert_eq!(ran.code, 0, "{ran:#?}");
+    let promote = ["promote", "ranking", "--to", "prod", "--unproven", "--output", "json"];
+    let closed = market.world.run(&promote);
+    assert_eq!(closed.code, 3, "{closed:#?}");
+    // The soak begins with the commit that brought the image, not with what came after it.
+    let landed = market.git.git(&["log", "-1", "--format=%cI", "main"]);
+    market.github.hub().commit_to("main");
+    let closed = json(&market.world.run(&promote).stdout);
+    let soak = closed["gates"].as_array().unwrap().iter().find(|gate| gate["gate"] == "soak");
+    let landed: jiff::Timestamp = landed.trim().parse().unwrap();
+    let opens: jiff::Timestamp = soak.unwrap()["opensAt"].as_str().unwrap().parse().unwrap();
+    assert_eq!(opens, landed + jiff::SignedDuration::from_hours(1), "{closed}");
+    let overridden = [&promote[..], &["--override", "soak", "--reason", "urgent"]].concat();
+    market.world.ok(&overridden);
     assert!(market.prod("main", "ranking").contains("newTag: \"1.4\""));
     assert_eq!(market.github.hub().verified.len(), 2);
+    // A change of a gated environment by hand is judged, too, and what is stated there changes nothing.
+    let answer = market.set("ranking", &format!(":1.4@{DIGEST}"));
+    assert_eq!(answer["outcome"], "unchanged");
+    assert!(!market.github.asked().contains(&"git".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollback_its_hold_and_what_tells_of_them_need_no_git() {
+    let Some(market) = without_git("").await else { return };
+    market.set("ranking", &format!(":1.4@{DIGEST}"));
+    market.set("ranking", &format!(":1.5@{OTHER}"));
+    let said =
+        market.world.ok(&["rollback", "ranking", "--env", "prod", "--reason", "it loses orders"]);
+    assert!(said.starts_with("prod states registry.example.com/shop/ranking:1.4@"), "{said}");
+    assert!(market.prod("main", "ranking").contains("newTag: \"1.4\""));
+    // GitHub signs the hold, too.
+    let ledger = "refs/deployctl/holds/prod/ranking";
+    let hold = market.git.git(&["rev-parse", ledger]);
+    assert!(market.github.hub().verified.contains(&hold.trim().to_owned()));
+
+    let image = format!("ranking=:1.6@{OTHER}");
+    let pipeline = || {
+        let mut command = market.world.command(&["set", "--env", "prod", &image]);
+        ran(command.env("CI", "true"))
+    };
+    let held = pipeline();
+    assert_eq!(held.code, 3, "{held:#?}");
+    let status = market.world.ok(&["status", "ranking"]);
+    assert!(status.ends_with("by deployctl[bot] because it loses orders\n"), "{status}");
+    let history = market.world.ok(&["history", "ranking", "--env", "prod"]);
+    assert!(
+        history.contains("    rolled back registry.example.com/shop/ranking:1.5@"),
+        "{history}"
+    );
+    let two = json(&market.world.ok(&["history", "ranking", "--env", "prod", "--output", "json"]));
+    assert_eq!(two["changes"].as_array().unwrap().len(), 4, "{two}");
+
+    let released = market.world.ok(&["release-hold", "--env", "prod"]);
+    assert!(released.starts_with("released: ranking is held in prod since 20"), "{released}");
+    assert_eq!(market.world.ok(&["release-hold", "--env", "prod"]), "nothing is held in prod\n");
+    assert_eq!(pipeline().code, 0);
+    let entries = market.git.git(&["log", "--format=%s", ledger]);
+    assert_eq!(entries, "Release ranking in prod\nHold ranking in prod\n");
+    market.git.git(&["fsck", "--strict"]);
+
+    let first = two["changes"][2]["commit"].as_str().unwrap();
+    market.world.ok(&["rollback", "ranking", "--env", "prod", "--to", &first[..10], "--no-hold"]);
+    assert!(market.prod("main", "ranking").contains("newTag: \"1.4\""));
+    assert!(!market.github.asked().contains(&"git".to_owned()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hold_that_is_refused_is_told_and_one_whose_answer_is_lost_is_there() {
+    let Some(market) = without_git("").await else { return };
+    market.set("ranking", &format!(":1.4@{DIGEST}"));
+    market.set("ranking", &format!(":1.5@{OTHER}"));
+    hold(&market, "ranking", "released");
+    let refused = "Update is not a fast forward";
+    let late = Fault::once("PATCH /repos/{owner}/{repo}/git/refs", 422, refused);
+    let lost = Fault { done: true, ..Fault::once("POST /repos/{owner}/{repo}/git/refs", 502, "x") };
+    market.github.hub().faults = vec![late, lost];
+    // It has not moved, so that it is another refusal than a lost race.
+    let failed = market.world.run(&["rollback", "--env", "prod", "ranking", "--dry-run"]);
+    assert_eq!(failed.code, 0, "{failed:#?}");
+    let told = market.world.run(&["rollback", "--env", "prod", "ranking"]);
+    assert_eq!(told.code, 0, "{told:#?}");
+    assert!(told.stderr.contains("no hold is set") && told.stderr.contains(refused), "{told:#?}");
+    // One whose answer is lost is there.
+    market.git.git(&["update-ref", "-d", "refs/deployctl/holds/prod/ranking"]);
+    market.set("ranking", &format!(":1.5@{OTHER}"));
+    let held = market.world.run(&["rollback", "--env", "prod", "ranking"]);
+    assert!(held.code == 0 && !held.stderr.contains("no hold is set"), "{held:#?}");
+    let entries = market.git.git(&["log", "--format=%s", "refs/deployctl/holds/prod/ranking"]);
+    assert_eq!(entries, "Hold ranking in prod\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dry_run_looks_at_what_is_pending() {
+    for manifests in [API, ""] {
+        let Some(market) = Market::start(manifests, "    via: pull-request\n").await else {
+            return;
+        };
+        let (path, head) = (market.world.path(), "deployctl/prod");
+        git(path, &["init", "-q", "-b", "main", "."]);
+        let one = source_commit(&market, "one", 1_700_000_000);
+        source_commit(&market, "two", 1_700_000_100);
+        market.set("ranking", &format!(":two@{OTHER}"));
+        let tree = market.git.git(&["rev-parse", "main^{tree}"]);
+        let mine = market.git.git(&["commit-tree", tree.trim(), "-m", "Mine", "-p", head]);
+        market.git.git(&["update-ref", &format!("refs/heads/{head}"), mine.trim()]);
+        git(path, &["checkout", "-q", &one]);
+        let before = market.commit(head);
+        let dry = |image: &str| {
+            let image = format!("{image}@{DIGEST}");
+            let arguments = ["set", "--env", "prod", &image, "--dry-run", "--output", "json"];
+            let ran = market.world.run(&arguments);
+            assert_eq!(ran.code, 0, "{ran:#?}");
+            (json(&ran.stdout), ran.stderr)
+        };
+        let (answer, _) = dry("ranking=:one");
+        assert_eq!(answer["outcome"], "superseded");
+        let (answer, told) = dry("search=:one");
+        assert_eq!(answer["outcome"], "dry-run", "{answer}");
+        let lost = "`deployctl/prod` would be made anew, without what others have pushed to it: ";
+        assert!(told.contains(&format!("{lost}{} by ", &before[..12])), "{told}");
+        assert_eq!(market.commit(head), before);
+        assert_eq!(market.github.hub().pulls.len(), 1);
+        // Who has no token is told that it was not looked at.
+        let mut blind = market.world.command(&[
+            "set",
+            "--env",
+            "prod",
+            &format!("search=:1@{DIGEST}"),
+            "--dry-run",
+        ]);
+        let blind = ran(blind.env_remove("GITHUB_TOKEN"));
+        assert_eq!(blind.code, 0, "{blind:#?}");
+        assert!(blind.stderr.contains("not looked at what is pending"), "{blind:#?}");
+    }
+}
+
+fn json(text: &str) -> serde_json::Value {
+    serde_json::from_str(text).unwrap_or_else(|error| panic!("{error}: {text}"))
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -120,7 +120,10 @@ fn answer(hub: &mut Hub, request: &Request) -> Reply {
             graphql_answer(hub, request)
         }
         // Where git asks, there is nothing to be had.
-        None if path.ends_with("/info/refs") => Reply::not_found(),
+        None if path.ends_with("/info/refs") => {
+            hub.asked.push("git".to_owned());
+            Reply::not_found()
+        }
         None => hub.unexpected(format!("{} {path}: nothing is there", request.method)),
     }
 }

@@ -62,6 +62,9 @@ pub(super) fn answer(
         "GET /repos/{owner}/{repo}/git/matching-refs/{ref}" => {
             matching_refs(hub, operation.value("ref"))
         }
+        "GET /repos/{owner}/{repo}/compare/{basehead}" => {
+            compare(hub, operation.value("basehead"), example(200))
+        }
         "GET /repos/{owner}/{repo}/git/trees/{tree_sha}" => {
             tree(hub, operation.value("tree_sha"), query("recursive").is_some())
         }
@@ -303,6 +306,21 @@ fn update_ref(hub: &Hub, name: &str, body: &Value) -> Reply {
 fn known_commit(repository: &git2::Repository, sha: &str) -> Option<git2::Oid> {
     let id = git2::Oid::from_str(sha).ok()?;
     repository.find_commit(id).ok().map(|commit| commit.id())
+}
+
+fn compare(hub: &Hub, pair: &str, example: Value) -> Reply {
+    let repository = hub.repository();
+    let (base, head) = pair.split_once("...").unwrap();
+    let (base, head) = (known_commit(&repository, base), known_commit(&repository, head));
+    let (Some(base), Some(head)) = (base, head) else { return Reply::not_found() };
+    let (ahead, behind) = repository.graph_ahead_behind(head, base).unwrap();
+    let status = match (ahead, behind) {
+        (0, 0) => "identical",
+        (_, 0) => "ahead",
+        (0, _) => "behind",
+        _ => "diverged",
+    };
+    Reply::new(200, over(example, json!({"status": status})))
 }
 
 fn matching_refs(hub: &Hub, prefix: &str) -> Reply {
