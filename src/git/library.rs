@@ -22,21 +22,25 @@ pub(super) enum Library {
     /// A server.
     #[cfg(any(feature = "git-https", feature = "git-ssh"))]
     Network(Network),
+    /// This build has none, which is an error for whoever goes it, and for nobody else: a forge may have
+    /// an API.
+    Missing {
+        /// The remote, for people.
+        remote: String,
+        /// The feature that would bring it, if one would.
+        feature: Option<&'static str>,
+    },
 }
 
 impl Library {
     /// Returns the way to `remote`.
-    ///
-    /// # Errors
-    ///
-    /// Fails with [`GitError::NoTransport`] where this build has none.
     pub(super) fn find(
         remote: &Remote,
         credentials: Option<&Credentials>,
         environment: &Environment,
-    ) -> Result<Self, GitError> {
+    ) -> Self {
         if let Some(path) = remote.path() {
-            return Ok(Self::Local(Local::new(path)));
+            return Self::Local(Local::new(path));
         }
         let built = match (remote.http_origin(), remote.is_ssh()) {
             (Some(_), _) if cfg!(feature = "git-https") => Ok(()),
@@ -46,11 +50,16 @@ impl Library {
             (None, false) => Err(None),
         };
         match built {
-            Ok(()) => Ok(Self::network(remote, credentials, environment)),
-            Err(Some(feature)) => {
-                Err(GitError::NoTransport { remote: remote.as_str().to_owned(), feature })
-            }
-            Err(None) => Err(GitError::NotInstalled),
+            Ok(()) => Self::network(remote, credentials, environment),
+            Err(feature) => Self::Missing { remote: remote.as_str().to_owned(), feature },
+        }
+    }
+
+    /// Returns the error that there is no way to the remote.
+    fn missing(remote: &str, feature: Option<&'static str>) -> GitError {
+        match feature {
+            Some(feature) => GitError::NoTransport { remote: remote.to_owned(), feature },
+            None => GitError::NotInstalled,
         }
     }
 
@@ -74,6 +83,7 @@ impl Library {
             Self::Local(local) => local.fetch(cache, fetch.refspecs),
             #[cfg(any(feature = "git-https", feature = "git-ssh"))]
             Self::Network(network) => network.fetch(cache, fetch).await,
+            Self::Missing { remote, feature } => Err(Self::missing(remote, *feature)),
         }
     }
 
@@ -83,6 +93,7 @@ impl Library {
             Self::Local(local) => local.list(patterns),
             #[cfg(any(feature = "git-https", feature = "git-ssh"))]
             Self::Network(network) => network.list(patterns).await,
+            Self::Missing { remote, feature } => Err(Self::missing(remote, *feature)),
         }
     }
 
@@ -92,6 +103,7 @@ impl Library {
             Self::Local(local) => local.head(),
             #[cfg(any(feature = "git-https", feature = "git-ssh"))]
             Self::Network(network) => network.head().await,
+            Self::Missing { remote, feature } => Err(Self::missing(remote, *feature)),
         }
     }
 
@@ -111,6 +123,7 @@ impl Library {
                 let depth = super::transport::Depth::Recent;
                 network.fetch(cache, &Fetch { refspecs: &refspecs, depth, prune: true }).await
             }
+            Self::Missing { remote, feature } => Err(Self::missing(remote, *feature)),
         }
     }
 
@@ -126,6 +139,7 @@ impl Library {
                 Self::Local(local) => local.push(cache, moved),
                 #[cfg(any(feature = "git-https", feature = "git-ssh"))]
                 Self::Network(network) => network.push(cache, moved).await,
+                Self::Missing { remote, feature } => Err(Self::missing(remote, *feature)),
             });
         }
         pushed

@@ -82,7 +82,7 @@ impl Transport {
         let credentials = Credentials::find(&remote, environment)?;
         let library = match &path {
             Some(_) => None,
-            None => Some(Library::find(&remote, credentials.as_ref(), environment)?),
+            None => Some(Library::find(&remote, credentials.as_ref(), environment)),
         };
         let program = Program::new(path, remote, credentials, cache, environment).await?;
         Ok(Self { program, library })

@@ -82,6 +82,13 @@ impl Client {
 }
 
 impl Branches {
+    /// Returns the repository that a git remote's address stands for, through the same API, or `None` if
+    /// it is not on this GitHub.
+    pub fn beside(&self, remote: &str) -> Option<Self> {
+        let (owner, name) = self.client.repository_of(remote)?;
+        Some(Self { client: self.client.clone(), slug: Slug::new(&owner, &name).ok()? })
+    }
+
     /// Returns the name of the default branch.
     ///
     /// # Errors

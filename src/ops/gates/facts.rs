@@ -69,7 +69,9 @@ impl Asked<'_> {
                 Gate::DigestPinned => facts.unpinned = self.unpinned(service, image).await,
                 Gate::Branch(branch) => {
                     let sources = &self.passage.sources;
-                    facts.is_on_branch = sources.is_on_branch(source.clone(), &branch.name).await;
+                    let api = self.options.manifests.api.as_ref();
+                    facts.is_on_branch =
+                        sources.is_on_branch(source.clone(), &branch.name, api).await;
                 }
                 // They are not about a single service.
                 Gate::Freeze(_) | Gate::Approval(_) => {}

@@ -4,6 +4,8 @@ use camino::Utf8Path;
 
 use super::facts::reason;
 use crate::git::{CommitId, GitError, Relation, Repository};
+use crate::github::Branches;
+use crate::ops::store;
 use crate::promotion::{Fact, RecordedSource};
 use crate::system::Environment;
 
@@ -19,16 +21,24 @@ pub struct SourceRepositories<'a> {
 }
 
 impl SourceRepositories<'_> {
-    /// Returns whether the commit is on `branch` of its repository.
+    /// Returns whether the commit is on `branch` of its repository, which `api` is asked if it is on the
+    /// same GitHub.
     pub(super) async fn is_on_branch(
         &self,
         source: Fact<&RecordedSource>,
         branch: &str,
+        api: Option<&Branches>,
     ) -> Fact<bool> {
         let source = source?;
         let commit: CommitId = source.commit.parse()?;
         let address = self.address(source)?;
-        let relation = self.relation(address, &commit, branch).await.map_err(|e| reason(&e))?;
+        let relation = match api.and_then(|api| api.beside(address)) {
+            Some(there) => {
+                let related = store::relation(&there, commit.as_str(), branch).await;
+                related.map_err(|e| reason(&e))?
+            }
+            None => self.relation(address, &commit, branch).await.map_err(|e| reason(&e))?,
+        };
         match relation {
             Relation::Same | Relation::Newer => Ok(true),
             Relation::Older | Relation::Diverged => Ok(false),

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::{Authorship, Commit, CommitId, GitError, NextEntry, Relation};
 use super::{Files, Made, Put, Store, StoreError, Visit};
 use crate::git::Identity;
-use crate::github::{ApiCommit, Branches, Moved};
+use crate::github::{ApiCommit, Branches, GithubError, Moved};
 
 /// How often an entry of a ledger is made anew when others are faster.
 const ATTEMPTS: u32 = 10;
@@ -93,14 +93,7 @@ impl Store for ApiStore<'_> {
         if observed.parse::<CommitId>().is_err() {
             return Ok(Relation::Unknown);
         }
-        let compared = self.branches.compare(expected.as_str(), observed).await?;
-        Ok(match compared.as_deref() {
-            Some("identical") => Relation::Same,
-            Some("ahead") => Relation::Newer,
-            Some("behind") => Relation::Older,
-            Some("diverged") => Relation::Diverged,
-            _ => Relation::Unknown,
-        })
+        Ok(relation(self.branches, expected.as_str(), observed).await?)
     }
 
     async fn put(&self, put: &Put<'_>) -> Result<Option<CommitId>, StoreError> {
@@ -177,6 +170,21 @@ impl Store for ApiStore<'_> {
         }
         .into())
     }
+}
+
+/// Returns how what `observed` names stands to the commit `expected`.
+pub(in crate::ops) async fn relation(
+    branches: &Branches,
+    expected: &str,
+    observed: &str,
+) -> Result<Relation, GithubError> {
+    Ok(match branches.compare(expected, observed).await?.as_deref() {
+        Some("identical") => Relation::Same,
+        Some("ahead") => Relation::Newer,
+        Some("behind") => Relation::Older,
+        Some("diverged") => Relation::Diverged,
+        _ => Relation::Unknown,
+    })
 }
 
 /// Returns the name of a ledger's reference, without `refs/`.

@@ -17,7 +17,7 @@ use crate::git::{Authorship, Commit, CommitId, CommitTree, GitError, NextEntry, 
 use crate::github::{ApiTree, GithubError};
 use crate::kustomize::{FileTree, MemoryTree};
 
-pub(super) use api::ApiStore;
+pub(super) use api::{ApiStore, relation};
 pub(super) use git::GitStore;
 
 /// Branches, commits and their files, and ledgers.

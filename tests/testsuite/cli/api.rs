@@ -23,9 +23,18 @@ const COMMIT: &str = "mutation createCommitOnBranch";
 
 /// Returns a market whose repository git can't reach.
 async fn without_git(prod: &str) -> Option<Market> {
+    changed(prod, "GIT_CONFIG_COUNT", "").await
+}
+
+/// Returns a market on a machine without any program.
+async fn without_programs(prod: &str) -> Option<Market> {
+    changed(prod, "PATH", "/nonexistent").await
+}
+
+async fn changed(prod: &str, name: &str, value: &str) -> Option<Market> {
     let mut market = Market::start(API, prod).await?;
     let world = std::mem::replace(&mut market.world, crate::support::World::new());
-    market.world = world.with("GIT_CONFIG_COUNT", "");
+    market.world = world.with(name, value);
     Some(market)
 }
 
@@ -193,7 +202,7 @@ async fn a_promotion_is_read_judged_and_committed_without_git() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rollback_its_hold_and_what_tells_of_them_need_no_git() {
-    let Some(market) = without_git("").await else { return };
+    let Some(market) = without_programs("").await else { return };
     market.set("ranking", &format!(":1.4@{DIGEST}"));
     market.set("ranking", &format!(":1.5@{OTHER}"));
     let said =
@@ -259,6 +268,35 @@ async fn a_hold_that_is_refused_is_told_and_one_whose_answer_is_lost_is_there() 
     assert!(held.code == 0 && !held.stderr.contains("no hold is set"), "{held:#?}");
     let entries = market.git.git(&["log", "--format=%s", "refs/deployctl/holds/prod/ranking"]);
     assert_eq!(entries, "Hold ranking in prod\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whether_the_source_commit_is_on_its_branch_is_asked_of_github() {
+    let Some(market) = without_git("    gates: [branch: main]\n").await else { return };
+    // The sources are in the repository itself, so that GitHub has both.
+    let (path, repository) = (market.world.path(), market.git.path());
+    let remote = format!("{}/shop/manifests.git", market.github.url());
+    git(path, &["init", "-q", "-b", "feature", "."]);
+    git(path, &["fetch", "-q", repository.as_str(), "main"]);
+    git(path, &["reset", "-q", "FETCH_HEAD"]);
+    git(path, &["remote", "add", "origin", &remote]);
+    source_commit(&market, "Rank better", 1_700_000_000);
+    let set = ["set", "--env", "prod", &format!("ranking=:1.4@{DIGEST}"), "--output", "json"];
+    let said = || {
+        let ran = market.world.run(&set);
+        let said = json(&ran.stdout);
+        (ran.code, said["gates"][0]["why"].as_str().unwrap().to_owned())
+    };
+    let (code, why) = said();
+    assert!(code == 3 && why.contains("does not tell how"), "{code} {why}");
+    git(path, &["push", "-q", repository.as_str(), "feature"]);
+    let (code, why) = said();
+    assert!(code == 3 && why.contains("is not on main"), "{code} {why}");
+    git(path, &["push", "-q", repository.as_str(), "feature:main"]);
+    let (code, why) = said();
+    assert!(code == 0 && why.contains("is on main"), "{code} {why}");
+    assert!(market.prod("main", "ranking").contains("newTag: \"1.4\""));
+    assert!(!market.github.asked().contains(&"git".to_owned()));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -495,4 +495,12 @@ async fn put_on_record_once(server: &GitServer, api: Option<github::Branches>, b
             "c".repeat(40)
         )
     );
+    // Of those who write at once, nobody's entry is lost.
+    let at_once = ['d', 'e', 'f'].map(|letter| [rollout(&image(letter), healthy, 1)]);
+    let recorded = at_once.iter().map(|one| ops::record_verified(&manifests, one, &witness));
+    for recorded in futures_util::future::join_all(recorded).await {
+        assert_eq!(recorded.unwrap().len(), 1);
+    }
+    let ledger = "refs/deployctl/verified/prod/ranking";
+    assert_eq!(server.git(&["rev-list", "--count", ledger]), "6\n");
 }

@@ -311,7 +311,11 @@ fn known_commit(repository: &git2::Repository, sha: &str) -> Option<git2::Oid> {
 fn compare(hub: &Hub, pair: &str, example: Value) -> Reply {
     let repository = hub.repository();
     let (base, head) = pair.split_once("...").unwrap();
-    let (base, head) = (known_commit(&repository, base), known_commit(&repository, head));
+    let commit = |name: &str| {
+        let branch = repository.refname_to_id(&format!("refs/heads/{name}")).ok();
+        branch.or_else(|| known_commit(&repository, name))
+    };
+    let (base, head) = (commit(base), commit(head));
     let (Some(base), Some(head)) = (base, head) else { return Reply::not_found() };
     let (ahead, behind) = repository.graph_ahead_behind(head, base).unwrap();
     let status = match (ahead, behind) {
