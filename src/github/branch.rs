@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::GithubError;
 use super::client::Client;
 use super::slug::Slug;
+use super::tree::Trees;
 use crate::kustomize::MemoryTree;
 
 /// One repository, through the API.
@@ -19,6 +20,7 @@ use crate::kustomize::MemoryTree;
 pub struct Branches {
     pub(super) client: Arc<Client>,
     pub(super) slug: Slug,
+    pub(super) trees: Arc<Trees>,
 }
 
 /// A commit as far as it is read.
@@ -77,7 +79,7 @@ impl Client {
     ///
     /// Fails if that can't be the name of a repository.
     pub fn branches(self: Arc<Self>, owner: &str, name: &str) -> Result<Branches, GithubError> {
-        Ok(Branches { client: self, slug: Slug::new(owner, name)? })
+        Ok(Branches { client: self, slug: Slug::new(owner, name)?, trees: Arc::default() })
     }
 }
 
@@ -86,7 +88,8 @@ impl Branches {
     /// it is not on this GitHub.
     pub fn beside(&self, remote: &str) -> Option<Self> {
         let (owner, name) = self.client.repository_of(remote)?;
-        Some(Self { client: self.client.clone(), slug: Slug::new(&owner, &name).ok()? })
+        let (client, slug) = (self.client.clone(), Slug::new(&owner, &name).ok()?);
+        Some(Self { client, slug, trees: Arc::default() })
     }
 
     /// Returns the name of the default branch.

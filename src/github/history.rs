@@ -159,7 +159,7 @@ impl Branches {
         struct Compared {
             status: String,
         }
-        let Self { client, slug } = self;
+        let Self { client, slug, .. } = self;
         let action = format!("compare commits of `{slug}`");
         let (base, head) = (escaped(base), escaped(head));
         let path = format!("/repos/{slug}/compare/{base}...{head}");
@@ -275,7 +275,7 @@ impl Walk<'_> {
 
     /// Returns the next `size` commits.
     async fn page(&mut self, size: usize) -> Result<Vec<Told>, GithubError> {
-        let Branches { client, slug } = self.branches;
+        let Branches { client, slug, .. } = self.branches;
         let action = format!("read the history of `{slug}`");
         let (file, at) = match self.at {
             None => ("", ""),

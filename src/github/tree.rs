@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -39,10 +39,14 @@ const MAX_LINKS: usize = 40;
 pub struct ApiTree {
     branches: Branches,
     commit: String,
-    known: Mutex<Known>,
+    known: Arc<Mutex<Known>>,
 }
 
-/// What GitHub has told.
+/// What GitHub has told of each commit: one command looks at a tip several times.
+#[derive(Default)]
+pub(super) struct Trees(Mutex<BTreeMap<String, Arc<Mutex<Known>>>>);
+
+/// What GitHub has told of a commit.
 #[derive(Default)]
 struct Known {
     /// What is in a folder, by its path; `None` where there is no folder.
@@ -90,7 +94,9 @@ struct Blob {
 impl Branches {
     /// Returns the files of the commit `id`. Nothing is read before it is asked for.
     pub fn tree(&self, id: &str) -> ApiTree {
-        ApiTree { branches: self.clone(), commit: id.to_owned(), known: Mutex::default() }
+        let mut trees = self.trees.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = trees.entry(id.to_owned()).or_default().clone();
+        ApiTree { branches: self.clone(), commit: id.to_owned(), known }
     }
 }
 
@@ -273,7 +279,7 @@ impl ApiTree {
 
     /// Returns the file `id`, byte by byte as it is.
     async fn blob(&self, path: &Utf8Path, id: &str) -> Result<Vec<u8>, String> {
-        let Branches { client, slug } = &self.branches;
+        let Branches { client, slug, .. } = &self.branches;
         let action = format!("read `{path}` of `{slug}`");
         let at = format!("/repos/{slug}/git/blobs/{id}");
         let blob: Result<Blob, _> = client.get(slug, &action, &at, &[]).await;
@@ -299,7 +305,7 @@ impl ApiTree {
             Found::Folder(None) => self.branches.root_of(&self.commit).await.map_err(failed)?,
             _ => return Ok(Vec::new()),
         };
-        let Branches { client, slug } = &self.branches;
+        let Branches { client, slug, .. } = &self.branches;
         let action = format!("list the files of `{slug}`");
         let path = format!("/repos/{slug}/git/trees/{tree}");
         let listing = client.get(slug, &action, &path, &[("recursive", "1")]).await;
@@ -430,6 +436,12 @@ impl FileTree for ApiTree {
     fn files(&self, dir: &Utf8Path) -> Result<Vec<Utf8PathBuf>, TreeError> {
         let dir = self.plain(dir)?;
         wait(self.below(&dir))
+    }
+}
+
+impl fmt::Debug for Trees {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Trees").finish_non_exhaustive()
     }
 }
 

@@ -233,6 +233,13 @@ impl<'a> SetOptions<'a> {
 }
 
 impl SetOptions<'_> {
+    /// Returns the files and folders that state the images.
+    pub(super) fn paths(&self) -> Vec<Utf8PathBuf> {
+        let path =
+            |(service, _): &(&Service, _)| self.environment.target(service).path().to_owned();
+        self.images.iter().map(path).collect()
+    }
+
     /// Returns whether the service is among those that are set.
     fn sets(&self, service: &str) -> bool {
         self.images.iter().any(|(set, _)| set.name == service)

@@ -101,6 +101,7 @@ pub async fn pass(
         None => options.manifests.fetch(emit).await.map_err(SetError::from)?,
     };
     let tree = options.manifests.store().tree(&tip).map_err(SetError::from)?;
+    tree.prefetch(&options.paths()).await.map_err(SetError::from)?;
     let options = SetOptions { tip: Some(tip.clone()), ..options };
     let (to, same_digest) = (options.environment, options.same_digest);
     let changed = changed(to, same_digest, &options.images, &*tree);

@@ -96,6 +96,7 @@ pub(super) async fn change(
     emit: Emit<'_>,
 ) -> Result<Change, SetError> {
     let tree = store.tree(tip)?;
+    tree.prefetch(&options.paths()).await?;
     let beyond = |files: &MemoryTree| {
         tree.refuses(files).map_or(Ok(()), |reason| Err(SetError::BeyondApi { reason }))
     };

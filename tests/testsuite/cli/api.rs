@@ -191,7 +191,14 @@ async fn a_promotion_is_read_judged_and_committed_without_git() {
     let opens: jiff::Timestamp = soak.unwrap()["opensAt"].as_str().unwrap().parse().unwrap();
     assert_eq!(opens, landed + jiff::SignedDuration::from_hours(1), "{closed}");
     let overridden = [&promote[..], &["--override", "soak", "--reason", "urgent"]].concat();
+    assert!(!market.github.asked().contains(&"git".to_owned()));
     market.world.ok(&overridden);
+    let asked = market.github.asked();
+    let times = |name: &str| asked.iter().filter(|asked| *asked == name).count();
+    // What is known of a commit is not asked for again, whoever looks at it: the promotion, the gates
+    // or the change.
+    assert!(times("query Folders") <= 5 && times("query Files") <= 5, "{asked:?}");
+    assert!(times(TIP) == 1 && times("query History") <= 4, "{asked:?}");
     assert!(market.prod("main", "ranking").contains("newTag: \"1.4\""));
     assert_eq!(market.github.hub().verified.len(), 2);
     // A change of a gated environment by hand is judged, too, and what is stated there changes nothing.
