@@ -56,7 +56,8 @@ impl CommandError {
 
     /// Returns what Ctrl-C ends with.
     pub(super) fn interrupted() -> Self {
-        let hint = "what was pushed before stays; running the command again goes on from there";
+        let hint = "a push that was under way may have arrived; \
+                    running the command again goes on from there";
         Self { exit: Exit::Interrupted, error: "interrupted".into(), hint: Some(hint.to_owned()) }
     }
 

@@ -123,8 +123,11 @@ const KINDS: &[(&str, Kind)] = &[
     ("unable to access '", Kind::Unreachable),
     ("unable to connect to", Kind::Unreachable),
     ("unable to look up", Kind::Unreachable),
-    ("Could not read from remote repository", Kind::Unreachable),
+    (NO_REASON, Kind::Unreachable),
 ];
+
+/// What `git` says where the program that it reaches the remote by has told why; see `connect.c`.
+const NO_REASON: &str = "Could not read from remote repository";
 
 fn kind(stderr: &str) -> Kind {
     KINDS.iter().find(|(text, _)| stderr.contains(text)).map_or(Kind::Other, |(_, kind)| *kind)
@@ -144,6 +147,17 @@ pub(super) fn summary(stderr: &str) -> String {
     let remote = |line: &&&str| line.starts_with("remote:") && line.len() > "remote:".len();
     let mut lines: Vec<&str> = told.iter().filter(remote).copied().collect();
     lines.extend(told.iter().filter(strong));
+    if lines.iter().any(|line| line.contains(NO_REASON)) {
+        // What SSH says has no prefix, nor have greetings and warnings of its servers.
+        let reason = |line: &&&str| {
+            let known = |(text, _): &&(&str, Kind)| line.contains(text) && *text != NO_REASON;
+            !remote(line) && !strong(line) && KINDS.iter().any(|kind| known(&kind))
+        };
+        lines.extend(told.iter().filter(reason));
+        let reasons = lines.iter().filter(|line| !line.contains(NO_REASON)).copied();
+        let reasons: Vec<&str> = reasons.collect();
+        lines = if reasons.is_empty() { lines } else { reasons };
+    }
     if lines.is_empty() {
         lines = told;
     }
@@ -374,7 +388,7 @@ mod tests {
             (
                 "git@git.example.com: Permission denied (publickey).\nfatal: Could not read from \
                  remote repository.\n\nPlease make sure you have the correct access rights",
-                "`r` refused the credentials: Could not read from remote repository.",
+                "`r` refused the credentials: git@git.example.com: Permission denied (publickey).",
             ),
             (
                 "remote: Permission to a/b.git denied to bot.\nfatal: unable to access \
@@ -386,7 +400,16 @@ mod tests {
                 "fatal: '/nowhere' does not appear to be a git repository\nfatal: Could not read \
                  from remote repository.",
                 "there is no repository at `r`, or no permission to see it: '/nowhere' does not \
-                 appear to be a git repository; Could not read from remote repository.",
+                 appear to be a git repository",
+            ),
+            (
+                "Warning: Permanently added 'h' to the list of known hosts.\nssh: connect to host \
+                 h port 22: Connection refused\nfatal: Could not read from remote repository.",
+                "can't reach `r`: ssh: connect to host h port 22: Connection refused",
+            ),
+            (
+                "fatal: Could not read from remote repository.",
+                "can't reach `r`: Could not read from remote repository.",
             ),
             ("fatal: couldn't find remote ref refs/heads/x/y", "`r` has no branch `x/y`"),
             (
