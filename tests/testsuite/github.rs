@@ -2,6 +2,7 @@
 
 mod app;
 mod files;
+mod history;
 mod limits;
 mod merge;
 mod pulls;
