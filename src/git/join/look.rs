@@ -68,6 +68,7 @@ impl Repository {
         loop {
             let held = queue.lock(&lock)?;
             let mut looks = read();
+            let named = looks.seen.as_ref().map(|seen| seen.branch.clone());
             if looks.done > before
                 && let Some(look) = looks.seen.take().and_then(Seen::into_look)
                 && self.has_now(&look.tip)?
@@ -83,7 +84,14 @@ impl Repository {
                     queue.write(&file, &bytes)
                 };
                 let noted = write(&looks);
+                let named = branch.map(ToOwned::to_owned).or(named).unwrap_or_default();
+                let last = queue.last_tip(&named);
                 let look = self.look_alone(branch).await?;
+                // Somebody may have taken the branch back to where it was before the last push.
+                // What has been pushed meanwhile is newer than what was seen.
+                if queue.last_tip(&look.branch) == last {
+                    queue.set_last_tip(&look.branch, &look.tip);
+                }
                 if noted.is_ok() {
                     let done = looks.begun;
                     // Without it the others look for themselves.

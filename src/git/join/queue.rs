@@ -188,7 +188,8 @@ impl Queue {
         }
     }
 
-    /// Returns the commit that the last leader has brought `branch` to, if the note is readable.
+    /// Returns the commit that `branch` was seen at last, or that a leader has brought it to since, if
+    /// the note is readable.
     pub(super) fn last_tip(&self, branch: &str) -> Option<CommitId> {
         let bytes = self.read(&format!("{}.tip", short(branch)))?;
         String::from_utf8(bytes).ok()?.parse().ok()

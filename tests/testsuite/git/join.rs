@@ -268,6 +268,23 @@ async fn a_push_that_nobody_can_say_anything_about_is_said_to_be_that() {
 }
 
 #[tokio::test]
+async fn a_branch_that_somebody_has_taken_back_is_where_it_is() {
+    for branch in [Some("main"), None] {
+        let machine = Machine::new(&[("a", "1\n")]);
+        machine.process(&[]).await.fetch_together(branch).await.unwrap();
+        append(&machine.process(&[]).await, "a", "2").await.unwrap();
+        machine.server.git(&["update-ref", "refs/heads/main", "main^"]);
+        let process = machine.process(&[]).await;
+        let tip = process.fetch_together(branch).await.unwrap().tip;
+        let change = pending(tip, "a", "1\n2\n");
+        let mut pace = Pace::new(Duration::from_secs(60));
+        let landing = process.land(&change, "main", &mut pace, &|_| ()).await.unwrap();
+        assert!(matches!(landing, Landing::Landed { .. }), "{landing:?}");
+        assert_eq!(machine.server.file("main", "a"), "1\n2\n");
+    }
+}
+
+#[tokio::test]
 async fn without_a_queue_everybody_goes_alone() {
     let machine = Machine::new(&[]);
     append(&machine.process(&[]).await, "a", "1").await.unwrap();
