@@ -37,21 +37,23 @@ pub(super) fn is_about_a_filter(error: &GitError) -> bool {
     }
 }
 
-/// What the system says where a disk, a quota or a limit leaves no room; see errno(3).
-const NO_ROOM: &[&str] = &[
-    "No space left on device",
-    "Disk quota exceeded",
-    "File too large",
-    "file size limit exceeded",
+/// What is said where a disk, a quota or a limit leaves no room, and what it means: the words of
+/// errno(3), and git's own where it has forgotten the number (`csum-file.c`).
+const NO_ROOM: &[(&str, &str)] = &[
+    ("No space left on device", "No space left on device"),
+    ("Out of diskspace", "No space left on device"),
+    ("Disk quota exceeded", "Disk quota exceeded"),
+    ("File too large", "File too large"),
+    ("file size limit exceeded", "file size limit exceeded"),
 ];
 
 /// Returns what `text`, which is no remote's, says about a disk that is full.
 pub(super) fn no_room(text: &str) -> Option<&'static str> {
-    let own = |reason: &&&str| {
+    let own = |said: &str| {
         let mut lines = text.lines().filter(|line| !line.starts_with("remote:"));
-        lines.any(|line| line.contains(**reason))
+        lines.any(|line| line.contains(said))
     };
-    NO_ROOM.iter().find(own).copied()
+    NO_ROOM.iter().find(|(said, _)| own(said)).map(|(_, reason)| *reason)
 }
 
 /// Returns whether `error` says that this `git` is too old for an option.
@@ -119,6 +121,8 @@ const KINDS: &[(&str, Kind)] = &[
     ("Operation too slow", Kind::Unreachable),
     ("RPC failed", Kind::Unreachable),
     ("early EOF", Kind::Unreachable),
+    // fetch-pack.c: the connection ended where a pack was to begin.
+    ("bad pack header", Kind::Unreachable),
     ("hung up unexpectedly", Kind::Unreachable),
     ("unable to access '", Kind::Unreachable),
     ("unable to connect to", Kind::Unreachable),
@@ -420,10 +424,22 @@ mod tests {
                 "Host key verification failed.",
                 "the SSH host key of `r` could not be verified: it is not in `known_hosts`",
             ),
+            (
+                "fatal: protocol error: bad pack header",
+                "can't reach `r`: protocol error: bad pack header",
+            ),
             ("", "`git fetch` failed for `r`: git gave no reason"),
         ];
         for (stderr, message) in told {
             assert_eq!(failure("fetch", "r", stderr).to_string(), message);
         }
+    }
+
+    #[test]
+    fn a_full_disk_is_this_machines() {
+        let full = Some("No space left on device");
+        assert_eq!(no_room("fatal: write error: No space left on device\n"), full);
+        assert_eq!(no_room("fatal: sha1 file '/x' write error. Out of diskspace\n"), full);
+        assert_eq!(no_room("remote: fatal: write error: No space left on device\n"), None);
     }
 }

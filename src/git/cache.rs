@@ -277,8 +277,10 @@ impl Cache {
         self.dir.parent().expect("the cache has a folder of its own below the caches' folder")
     }
 
-    /// Returns the error for a disk that is full.
+    /// Returns the error for a disk that is full. The half-written packs go, which need the room:
+    /// whoever else writes one there has none either.
     pub(super) fn full(&self, reason: &str) -> GitError {
+        self.sweep(Duration::ZERO);
         GitError::Full { path: self.dir.clone(), reason: reason.to_owned() }
     }
 

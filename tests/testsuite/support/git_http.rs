@@ -10,7 +10,7 @@ use super::{Server, free_port, peer, wait_until};
 pub(crate) struct HttpServer {
     /// Where the repositories are.
     url: String,
-    _servers: [Server; 2],
+    _servers: Vec<Server>,
 }
 
 impl HttpServer {
@@ -24,7 +24,7 @@ impl HttpServer {
         tls: Option<[String; 2]>,
     ) -> Option<Self> {
         let (nginx, fcgiwrap) = (peer("nginx")?, peer("fcgiwrap")?);
-        let (port, socket) = (free_port(), folder.join("fcgi.socket"));
+        let port = free_port();
         std::fs::write(folder.join("htpasswd"), format!("{user}:{{PLAIN}}{password}\n")).unwrap();
         let scheme = if tls.is_some() { "https" } else { "http" };
         let conf = match tls {
@@ -37,17 +37,15 @@ impl HttpServer {
             None => nginx_conf(folder, port, ""),
         };
         std::fs::write(folder.join("nginx.conf"), conf).unwrap();
-        let address = format!("unix:{}", socket.display());
-        let mut fcgi = Command::new(fcgiwrap);
-        let fcgi = Server::start(fcgi.args(["-f", "-s", &address]), &folder.join("fcgi.log"));
-        wait_until("fcgiwrap", || socket.exists());
+        let workers = (0..WORKERS).map(|number| worker(&fcgiwrap, folder, number));
+        let mut servers: Vec<Server> = workers.collect();
         let mut web = Command::new(nginx);
         let prefix = folder.to_str().unwrap();
         web.args(["-p", prefix, "-c", "nginx.conf", "-e", "error.log"]);
-        let web = Server::start(&mut web, &folder.join("nginx.log"));
+        servers.push(Server::start(&mut web, &folder.join("nginx.log")));
         wait_until("nginx", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());
         let url = format!("{scheme}://127.0.0.1:{port}");
-        Some(Self { url, _servers: [web, fcgi] })
+        Some(Self { url, _servers: servers })
     }
 
     /// Returns the URL of the repository `name`, without credentials.
@@ -56,15 +54,31 @@ impl HttpServer {
     }
 }
 
+/// Each serves one request at a time.
+const WORKERS: usize = 6;
+
+fn worker(fcgiwrap: &Path, folder: &Path, number: usize) -> Server {
+    let socket = folder.join(format!("fcgi-{number}.socket"));
+    let address = format!("unix:{}", socket.display());
+    let mut command = Command::new(fcgiwrap);
+    let log = folder.join(format!("fcgi-{number}.log"));
+    let server = Server::start(command.args(["-f", "-s", &address]), &log);
+    wait_until("fcgiwrap", || socket.exists());
+    server
+}
+
 fn nginx_conf(dir: &Path, port: u16, ssl: &str) -> String {
     let exec = String::from_utf8(Command::new("git").arg("--exec-path").output().unwrap().stdout);
     let exec = exec.unwrap();
     let mut conf = String::from("user root;\ndaemon off;\nmaster_process off;\npid nginx.pid;\n");
     let at = dir.display();
+    let workers: String =
+        (0..WORKERS).map(|n| format!(" server unix:{at}/fcgi-{n}.socket;")).collect();
     write!(
         conf,
         "events {{}}
 http {{
+  upstream workers {{ least_conn;{workers} }}
   access_log {at}/access.log;
   client_body_temp_path body; proxy_temp_path proxy; fastcgi_temp_path fastcgi;
   uwsgi_temp_path uwsgi; scgi_temp_path scgi; client_max_body_size 0;
@@ -72,7 +86,7 @@ http {{
     listen 127.0.0.1:{port}{ssl};
     auth_basic git; auth_basic_user_file {at}/htpasswd;
     location / {{
-      fastcgi_pass unix:{at}/fcgi.socket;
+      fastcgi_pass workers;
       fastcgi_param SCRIPT_FILENAME {}/git-http-backend;
       fastcgi_param GIT_HTTP_EXPORT_ALL 1;
       fastcgi_param GIT_PROJECT_ROOT {at};

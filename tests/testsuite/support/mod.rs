@@ -1,6 +1,7 @@
 //! What tests stand on: peers that are started and stopped, and a world of their own.
 
 pub(crate) mod data;
+mod disk;
 mod git_http;
 pub(crate) mod git_server;
 pub(crate) mod github;
@@ -10,11 +11,14 @@ mod peer;
 mod registry;
 pub(crate) mod road;
 mod ssh_agent;
+mod wire;
 pub(crate) mod world;
 
-pub(crate) use peer::{Server, free_port, peer, skip, wait_until};
+pub(crate) use disk::Disk;
+pub(crate) use peer::{Server, free_port, missing, peer, skip, wait_until};
 pub(crate) use registry::RegistryServer;
 pub(crate) use ssh_agent::SshAgent;
+pub(crate) use wire::Wire;
 pub(crate) use world::{Ran, World};
 
 /// Writes the script `text` to `path`, to be run.

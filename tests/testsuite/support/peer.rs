@@ -18,11 +18,20 @@ pub(crate) fn peer(name: &str) -> Option<PathBuf> {
     let folders = assets.into_iter().chain(std::env::split_paths(&path)).chain(sbin);
     let found = folders.map(|folder| folder.join(name)).find(|program| program.is_file());
     if found.is_none() {
-        let required = std::env::var("DEPLOYCTL_REQUIRE_PEERS").is_ok_and(|value| value == "1");
-        assert!(!required, "peer `{name}` is not installed and DEPLOYCTL_REQUIRE_PEERS=1");
-        skip(&format!("peer `{name}` is not installed"));
+        missing(&format!("peer `{name}` is not installed"));
     }
     found
+}
+
+/// Prints that the running test goes without what it needs, for `reason`.
+///
+/// # Panics
+///
+/// Panics instead if `DEPLOYCTL_REQUIRE_PEERS` is 1.
+pub(crate) fn missing(reason: &str) {
+    let required = std::env::var("DEPLOYCTL_REQUIRE_PEERS").is_ok_and(|value| value == "1");
+    assert!(!required, "{reason} and DEPLOYCTL_REQUIRE_PEERS=1");
+    skip(reason);
 }
 
 /// Prints that the running test is skipped, and why.
