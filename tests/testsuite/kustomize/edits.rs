@@ -6,12 +6,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use deployctl::image::PinnedImage;
-use deployctl::kustomize::{
-    FILE_NAMES, ImageChange, ImageEntry, Kustomization, Setting, set_images,
-};
+use deployctl::kustomize::{FILE_NAMES, ImageChange, Kustomization, Setting, set_images};
 use serde_yaml::Value;
 
-use super::oracle;
+use super::{laws, oracle};
 use crate::conformance::cases_file;
 use crate::support::data::files_below;
 use crate::support::peer;
@@ -100,31 +98,11 @@ pub(super) fn check(text: &str, name: &str, wanted: &Wanted) -> Result<bool, Str
     assert_eq!(read(&after), intended, "{kind} of {name}:\n{text}\n--- became\n{after}");
     let kustomization = Kustomization::parse(text.as_bytes()).unwrap();
     let entry = kustomization.images().iter().find(|entry| entry.name == name);
-    assert_only_there(text, &after, entry);
+    laws::only_there(text, &after, entry);
     let again = set_images(after.as_bytes(), &[change]).unwrap();
     assert!(!again.changed, "{kind} of {name} a second time:\n{after}");
     assert_eq!(again.bytes, after.as_bytes(), "{kind} of {name} a second time");
     Ok(oracle::agrees(text, name, wanted, &intended))
-}
-
-/// Fails if bytes outside of the entry's lines are others; a new entry only adds bytes, but for an
-/// empty list that it fills.
-fn assert_only_there(before: &str, after: &str, entry: Option<&ImageEntry>) {
-    let (a, b) = (before.as_bytes(), after.as_bytes());
-    if let Some(entry) = entry {
-        let from = before[..entry.span.start].rfind(['\n', '\r']).unwrap_or_default();
-        let line = before[entry.span.end..].find('\n').map(|at| entry.span.end + at);
-        let to = line.unwrap_or(a.len());
-        let (head, tail) = (&a[..from], &a[to..]);
-        let kept = b.starts_with(head) && b.ends_with(tail) && from + a.len() - to <= b.len();
-        assert!(kept, "more than {from}..{to} of {before}\n--- changed:\n{after}");
-        return;
-    }
-    let start = a.iter().zip(b).take_while(|(a, b)| a == b).count();
-    let most = a.len().min(b.len()) - start;
-    let same = a.iter().rev().zip(b.iter().rev()).take(most).take_while(|(a, b)| a == b);
-    let gone = before[start..a.len() - same.count()].trim();
-    assert!(["", "[]", "null", "~", "{}"].contains(&gone), "`{gone}` went:\n{after}");
 }
 
 #[test]

@@ -78,7 +78,7 @@ impl Entry {
     }
 }
 
-fn document() -> impl Strategy<Value = (String, usize)> {
+pub(super) fn document() -> impl Strategy<Value = (String, usize)> {
     let heads = prop_oneof![
         Just(vec![]),
         Just(vec!["---"]),
@@ -131,12 +131,18 @@ fn document() -> impl Strategy<Value = (String, usize)> {
     })
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: std::env::var("DEPLOYCTL_EDIT_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(100),
+/// Returns a configuration with `cases` cases, or as many as somebody asks for.
+pub(super) fn config(cases: u32) -> ProptestConfig {
+    let asked = std::env::var("DEPLOYCTL_EDIT_CASES").ok().and_then(|count| count.parse().ok());
+    ProptestConfig {
+        cases: asked.unwrap_or(cases),
         failure_persistence: None,
         ..ProptestConfig::default()
-    })]
+    }
+}
+
+proptest! {
+    #![proptest_config(config(100))]
 
     #[test]
     fn an_edit_of_a_made_up_kustomization_is_right((text, entries) in document()) {
