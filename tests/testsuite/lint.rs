@@ -13,11 +13,12 @@ use deployctl::registry::{BlobReader, Registry, RegistryError};
 use deployctl::render::External;
 use deployctl::report::{Report as _, json};
 use deployctl::system::Environment;
+use jsonschema::{Draft, Validator};
 use serde::Deserialize;
 
 use crate::cli::shop::Shop;
 use crate::support::data::cases;
-use crate::support::{World, peer};
+use crate::support::{World, missing, peer};
 
 /// A case: a repository, what the registry knows, and what is found.
 #[derive(Deserialize)]
@@ -130,6 +131,7 @@ async fn each_rule_finds_what_it_is_for_and_nothing_else() {
         return;
     }
     let renderer = External::new(&Environment::of_process());
+    let schema = sarif_schema();
     let mut told = String::new();
     for (name, case) in cases::<Case>("lint") {
         let report = report(&case, &renderer).await;
@@ -137,14 +139,35 @@ async fn each_rule_finds_what_it_is_for_and_nothing_else() {
         if found != case.findings {
             told.push_str(&format!("== {name}\n{found}\n-- expected\n{}\n", case.findings));
         }
-        sarif_holds(&report);
+        sarif_holds(&report, schema.as_ref());
     }
     assert!(told.is_empty(), "{told}");
 }
 
-/// Checks the properties that SARIF 2.1.0 requires, and those that code scanning reads.
-fn sarif_holds(report: &LintReport) {
+/// Returns the schema of SARIF 2.1.0 as OASIS publishes it, or `None` after one printed line where
+/// it is not there.
+fn sarif_schema() -> Option<Validator> {
+    let path = std::env::var_os("DEPLOYCTL_SARIF_SCHEMA").map(std::path::PathBuf::from);
+    let Some(text) = path.and_then(|path| std::fs::read(path).ok()) else {
+        missing("SARIF's published schema is not in DEPLOYCTL_SARIF_SCHEMA");
+        return None;
+    };
+    let schema = serde_json::from_slice(&text).unwrap();
+    let options = jsonschema::options().with_draft(Draft::Draft4).should_validate_formats(true);
+    Some(options.build(&schema).unwrap())
+}
+
+/// Checks the report against the schema of SARIF, and the properties that code scanning reads.
+fn sarif_holds(report: &LintReport, schema: Option<&Validator>) {
     let log = json::sarif(report);
+    if let Some(schema) = schema {
+        let errors: Vec<String> = schema.iter_errors(&log).map(|it| it.to_string()).collect();
+        assert!(errors.is_empty(), "{errors:?}\n{log:#}");
+        // The schema is one that refuses anything at all.
+        let mut wrong = log.clone();
+        wrong["runs"][0]["invocations"][0]["executionSuccessful"] = "yes".into();
+        assert!(!schema.is_valid(&wrong));
+    }
     assert_eq!(log["version"], "2.1.0");
     let run = &log["runs"][0];
     let driver = &run["tool"]["driver"];
@@ -174,6 +197,7 @@ async fn without_a_renderer_the_file_alone_is_looked_at_and_that_is_said() {
     assert_eq!(lines(&report), case.findings);
     let said = "what renders is not checked: neither `kustomize` nor `kubectl` is on PATH";
     assert!(report.unchecked.iter().any(|text| text == said), "{:?}", report.unchecked);
+    sarif_holds(&report, sarif_schema().as_ref());
     assert!(report.json()["unchecked"].as_array().unwrap().iter().any(|text| text == said));
 }
 

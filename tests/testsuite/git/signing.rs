@@ -157,6 +157,61 @@ async fn a_gpg_key_signs() {
     assert_eq!(signing.server.git(&["rev-parse", "main"]), tip);
 }
 
+#[tokio::test]
+async fn an_x509_certificate_signs() {
+    let settings = "[gpg]\nformat = x509\n[user]\nsigningKey = ada@example.com\n";
+    let signing = Signing::new(settings).await;
+    let (Some(gpgsm), Some(openssl)) = (peer("gpgsm"), peer("openssl")) else { return };
+    let keys = signing.path("gnupg");
+    make_private(&keys);
+    let _agent = GpgAgent(keys.clone());
+    std::fs::write(keys.join("gpgsm.conf"), "disable-crl-checks\n").unwrap();
+    certificate(openssl.to_str().unwrap(), &keys);
+    let mut import = Command::new(gpgsm);
+    import.args(["--homedir", keys.as_str(), "--batch", "--pinentry-mode", "loopback"]);
+    // The passphrase of the file, and of the key from then on, is empty.
+    import.args(["--passphrase-fd", "0", "--import"]).arg(keys.join("key.p12"));
+    let made = import.stdin(std::process::Stdio::null()).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+
+    signing.commit(&[]).await.unwrap();
+    let said = signing.verified("gpg.format=x509");
+    assert!(said.contains("Good signature from \"/CN=Ada/EMail=ada@example.com\""), "{said}");
+    assert!(said.contains("G Ada Ada a: 2"), "{said}");
+    signing.configure(&settings.replace("ada", "eve"));
+    let tip = signing.server.git(&["rev-parse", "main"]);
+    let error = signing.commit(&[]).await.unwrap_err();
+    assert!(matches!(error, GitError::Signing { .. }), "{error}");
+    assert!(error.to_string().starts_with("can't sign the commit with `gpgsm`: "), "{error}");
+    assert_eq!(signing.server.git(&["rev-parse", "main"]), tip);
+}
+
+/// Makes a certificate that Ada has signed herself, and has it trusted in the folder `keys`.
+fn certificate(openssl: &str, keys: &Utf8Path) {
+    let run = |arguments: &[&str]| {
+        let output = Command::new(openssl).args(arguments).current_dir(keys).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    run(&[
+        &["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "key.pem", "-out", "ada.pem"],
+        &["-days", "36500", "-subj", "/CN=Ada/emailAddress=ada@example.com"][..],
+        &["-addext", "keyUsage=digitalSignature"],
+        &["-addext", "subjectAltName=email:ada@example.com"],
+    ]
+    .concat());
+    // What gpgsm reads, and OpenSSL 3 writes without its provider of old algorithms.
+    run(&[
+        &["pkcs12", "-export", "-in", "ada.pem", "-inkey", "key.pem", "-passout", "pass:"][..],
+        &["-keypbe", "PBE-SHA1-3DES", "-certpbe", "PBE-SHA1-3DES", "-macalg", "sha1"],
+        &["-out", "key.p12"],
+    ]
+    .concat());
+    let told = run(&["x509", "-in", "ada.pem", "-noout", "-fingerprint", "-sha1"]);
+    let fingerprint = told.trim().split_once('=').unwrap().1;
+    std::fs::write(keys.join("trustlist.txt"), format!("{fingerprint} S relax\n")).unwrap();
+}
+
 /// gpg starts an agent for its folder, which lives on; this stops it.
 struct GpgAgent(Utf8PathBuf);
 
