@@ -1,12 +1,11 @@
 //! Texts that nobody would write: pieces of YAML in any order, and files with something added,
 //! repeated or gone. `DEPLOYCTL_EDIT_CASES` says how many; `tests/fuzz` looks for more.
 
-use std::path::Path;
-
 use proptest::prelude::*;
 use proptest::sample::Index;
 
 use super::{generated, laws};
+use crate::support::data::collection;
 
 /// A change that somebody's hand, or a merge, makes by accident.
 #[derive(Debug, Clone)]
@@ -68,18 +67,6 @@ fn pieces() -> Vec<Vec<u8>> {
     quoted.map(plain).collect()
 }
 
-/// Returns the YAML files below `folder`.
-fn files(folder: &Path) -> Vec<Vec<u8>> {
-    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let mut paths: Vec<_> = entries.collect();
-    paths.sort();
-    let read = |path: std::path::PathBuf| match path.is_dir() {
-        true => files(&path),
-        false => vec![std::fs::read(path).unwrap()],
-    };
-    paths.into_iter().flat_map(read).collect()
-}
-
 fn piece() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         9 => proptest::sample::select(pieces()),
@@ -97,10 +84,10 @@ fn slip() -> impl Strategy<Value = Slip> {
 }
 
 fn text() -> impl Strategy<Value = Vec<u8>> {
-    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+    let files = collection("effect").into_iter().map(|path| std::fs::read(path).unwrap());
     let written = prop_oneof![
         3 => generated::document().prop_map(|(text, _)| text.into_bytes()),
-        1 => proptest::sample::select(files(&data.join("effect"))),
+        1 => proptest::sample::select(files.collect::<Vec<_>>()),
     ];
     let slipped =
         (written, proptest::collection::vec(slip(), 0..5)).prop_map(|(mut text, slips)| {
