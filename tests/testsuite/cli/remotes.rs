@@ -142,8 +142,9 @@ fn a_remote_that_is_gone_in_the_middle_of_a_push_is_told_and_a_rerun_converges()
         for (end, commits) in [("exit 1", 0), ("exit 0", 1)] {
             let (here, gone) = (remote.file("here"), remote.file("gone"));
             remote.repository().hook(&format!("{}; {end}", wait_for(&here, &gone)));
-            let run = run(&remote.world, &["set", "--env", "dev", &image("ranking", "new")]);
-            wait_until("the push", || here.exists());
+            let mut run = run(&remote.world, &["set", "--env", "dev", &image("ranking", "new")]);
+            wait_until("the push", || here.exists() || run.try_wait().unwrap().is_some());
+            assert!(here.exists(), "{:#?}", ended(run));
             remote.wire.cut();
             let ran = ended(run);
             failed(&ran, &["can't reach `", "whether the push has landed is not known"]);
@@ -228,13 +229,18 @@ const SERVICES: [&str; 5] = ["cart", "mail", "pay", "search", "stock"];
 fn runs_that_share_a_cache_go_together_in_fewer_commits_than_changes() {
     for remote in Remote::each() {
         let overlay = |service: &str| format!("apps/{service}/dev/kustomization.yaml");
-        let files = SERVICES.map(|service| {
-            let entry = format!("images:\n- name: registry.example.com/{service}\n  newTag: old\n");
-            (overlay(service), entry)
+        let files = SERVICES.iter().flat_map(|service| {
+            let image = format!("registry.example.com/{service}");
+            let entry = format!("resources: [pod.yaml]\nimages:\n- name: {image}\n  newTag: old\n");
+            let pod = format!(
+                "apiVersion: v1\nkind: Pod\nmetadata: {{name: {service}}}\n\
+                 spec: {{containers: [{{name: {service}, image: {image}}}]}}\n"
+            );
+            [(overlay(service), entry), (format!("apps/{service}/dev/pod.yaml"), pod)]
         });
-        remote
-            .repository()
-            .commit("main", &files.each_ref().map(|(a, b)| (a.as_str(), b.as_str())));
+        let files: Vec<(String, String)> = files.collect();
+        let files: Vec<_> = files.iter().map(|(a, b)| (a.as_str(), b.as_str())).collect();
+        remote.repository().commit("main", &files);
         let config = remote.world.read("deployctl.yaml");
         let config = config.split_once("environments:").unwrap().0;
         let services =
@@ -246,8 +252,10 @@ fn runs_that_share_a_cache_go_together_in_fewer_commits_than_changes() {
         let (here, open) = (remote.file("here"), remote.file("open"));
         remote.repository().hook(&wait_for(&here, &open));
         let set = |service| run(&remote.world, &["set", "--env", "dev", &image(service, "new")]);
-        let mut runs = vec![set(SERVICES[0])];
-        wait_until("the first push", || here.exists());
+        let mut first = set(SERVICES[0]);
+        wait_until("the first push", || here.exists() || first.try_wait().unwrap().is_some());
+        assert!(here.exists(), "{:#?}", ended(first));
+        let mut runs = vec![first];
         runs.extend(SERVICES[1..].iter().map(|service| set(service)));
         let home = remote.world.path().join("home");
         let handed_in =
