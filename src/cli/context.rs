@@ -82,7 +82,10 @@ impl Context {
         let cache = self.git_caches()?;
         let remote = absolute_if_path(&remote, config.folder());
         let environment = self.with_git_token(&remote).await?;
-        let repository = Repository::open(&remote, &cache, &environment).await?;
+        let repository = match config.manifests.write {
+            WriteBy::Api => Repository::open_anyway(&remote, &cache, &environment).await?,
+            _ => Repository::open(&remote, &cache, &environment).await?,
+        };
         let (remote, branch) = (repository.remote().to_owned(), config.manifests.branch.clone());
         let api = self.branches(config, &remote)?;
         Ok(Manifests { repository, remote, branch, api })

@@ -55,6 +55,14 @@ impl Library {
         }
     }
 
+    /// Fails with [`GitError::NoTransport`] or [`GitError::NotInstalled`] if there is no way.
+    pub(super) fn check(&self) -> Result<(), GitError> {
+        match self {
+            Self::Missing { remote, feature } => Err(Self::missing(remote, *feature)),
+            _ => Ok(()),
+        }
+    }
+
     /// Returns the error that there is no way to the remote.
     fn missing(remote: &str, feature: Option<&'static str>) -> GitError {
         match feature {

@@ -55,6 +55,21 @@ impl Repository {
         caches: &Utf8Path,
         environment: &Environment,
     ) -> Result<Self, GitError> {
+        let repository = Self::open_anyway(remote, caches, environment).await?;
+        repository.transport.check()?;
+        Ok(repository)
+    }
+
+    /// As [`Repository::open`], also where there is no way to the remote: only whoever goes it is told.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the remote is malformed, or the disk is full.
+    pub async fn open_anyway(
+        remote: &str,
+        caches: &Utf8Path,
+        environment: &Environment,
+    ) -> Result<Self, GitError> {
         let remote = Remote::parse(remote)?;
         let folder = std::path::absolute(caches.join(remote.folder())).ok();
         let folder = folder.and_then(|path| Utf8PathBuf::from_path_buf(path).ok());

@@ -88,6 +88,11 @@ impl Transport {
         Ok(Self { program, library })
     }
 
+    /// Fails if there is no way to the remote.
+    pub(super) fn check(&self) -> Result<(), GitError> {
+        self.library.as_ref().map_or(Ok(()), Library::check)
+    }
+
     pub(super) fn cache(&self) -> &Cache {
         self.program.cache()
     }
