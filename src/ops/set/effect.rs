@@ -108,11 +108,11 @@ pub async fn check(
     for edit in edits.iter().filter(|edit| !edit.diff.is_empty()) {
         overlays.insert(edit.file.parent().unwrap_or(Utf8Path::new("")), &edit.file);
     }
-    let overlays: Vec<&Utf8Path> = overlays.into_keys().collect();
+    let overlays: Vec<(&Utf8Path, &Utf8Path)> = overlays.into_iter().collect();
     let mut rendered = Vec::new();
     for some in overlays.chunks(AT_A_TIME) {
-        let checks = some.iter().map(async |&overlay| {
-            let overlay = Overlay { renderer, before, after, overlay };
+        let checks = some.iter().map(async |&(overlay, file)| {
+            let overlay = Overlay { renderer, before, after, overlay, file: Some(file) };
             overlay.check(allow_other_changes, emit).await
         });
         rendered.extend(try_join_all(checks).await?.into_iter().flatten());
@@ -137,7 +137,7 @@ pub(super) async fn usage(
     overlay: &Utf8Path,
     name: &str,
 ) -> Usage {
-    let overlay = Overlay { renderer, before: tree, after: tree, overlay };
+    let overlay = Overlay { renderer, before: tree, after: tree, overlay, file: None };
     let Ok(rendered) = overlay.render(tree).await else { return Usage::Unknown };
     if images(&rendered.objects).iter().any(|image| is_about(name, image)) {
         return Usage::Used;
@@ -153,6 +153,8 @@ struct Overlay<'a> {
     before: &'a dyn FileTree,
     after: &'a dyn FileTree,
     overlay: &'a Utf8Path,
+    /// The file that is changed: the kustomization, or one whose images override those in it.
+    file: Option<&'a Utf8Path>,
 }
 
 impl Overlay<'_> {

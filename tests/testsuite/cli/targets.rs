@@ -134,6 +134,27 @@ fn a_diff_is_of_what_argo_cd_renders_and_of_values() {
 }
 
 #[test]
+fn an_image_of_argo_cds_source_file_that_nothing_runs_is_refused_at_its_line() {
+    if peer("kubectl").is_none() {
+        return;
+    }
+    let other = DEPLOYMENT.replace("image: web", "image: other");
+    let own = "apps/web/overlays/dev/.argocd-source-web-dev.yaml";
+    let manifests = GitServer::bare(&[
+        ("apps/web/overlays/dev/kustomization.yaml", KUSTOMIZATION),
+        ("apps/web/overlays/dev/deployment.yaml", &other),
+        (own, "kustomize:\n  images:\n  - redis:7\n  - web=*:old\n"),
+    ]);
+    let world = World::new().with("GITHUB_ACTIONS", "true");
+    world.write("deployctl.yaml", &CONFIG.replace("REPO", manifests.path().as_str()));
+    let ran = world.run(&["set", "--env", "dev", &format!("web=:1.4@{DIGEST}")]);
+    assert_eq!(ran.code, 1, "{ran:#?}");
+    let reason = format!("`{own}` line 4: the entry `web` changes nothing: no container has");
+    assert!(ran.stderr.contains(&reason), "{ran:#?}");
+    assert!(ran.stderr.contains(&format!("::error file={own},line=4::")), "{ran:#?}");
+}
+
+#[test]
 fn a_values_file_that_is_not_there_or_can_not_be_edited_is_told() {
     let manifests = GitServer::bare(&[
         ("apps/web/overlays/dev/kustomization.yaml", KUSTOMIZATION),

@@ -21,7 +21,20 @@ impl Overlay<'_> {
         let incoming = self.incoming(&file, &kustomization, new).await;
         let below = below(self.after, self.overlay, &kustomization);
         let found = swallowed(&file, &kustomization, entry.index, &incoming, &below);
-        EffectError::NoEffect(Box::new(found.expect("the entry is one of this file's")))
+        let mut found = found.expect("the entry is one of this file's");
+        if let Some(own) = self.file.filter(|own| **own != file) {
+            // The kustomization has the entry only as Argo CD builds it.
+            found.line = self.line_of(own, &entry.name).unwrap_or(1);
+            found.file = own.to_owned();
+        }
+        EffectError::NoEffect(Box::new(found))
+    }
+
+    /// Returns the first line of `file` that names the image.
+    fn line_of(&self, file: &Utf8Path, name: &str) -> Option<usize> {
+        let bytes = self.after.read(file).ok()??;
+        let text = String::from_utf8_lossy(&bytes);
+        text.lines().position(|line| line.contains(name)).map(|index| index + 1)
     }
 
     /// Returns why an entry `name` at the end of the overlay's entries would change nothing, or `None`
