@@ -92,35 +92,10 @@ pub async fn pass(
 ) -> Result<GatedReport, GatedError> {
     let policy = policy(passage.from, options.environment);
     policy.check(&passage.overrides, &options.environment.name)?;
-    if policy.gates.is_empty() {
+    let options = match policy.gates.is_empty() {
         // Nobody has to know what changes.
-        return ungated(passage, options, emit).await;
-    }
-    let tip = match &options.tip {
-        Some(tip) => tip.clone(),
-        None => options.manifests.fetch(emit).await.map_err(SetError::from)?,
-    };
-    let tree = options.manifests.store().tree(&tip).map_err(SetError::from)?;
-    tree.prefetch(&options.paths()).await.map_err(SetError::from)?;
-    let options = SetOptions { tip: Some(tip.clone()), ..options };
-    let (to, same_digest) = (options.environment, options.same_digest);
-    let changed = changed(to, same_digest, &options.images, &*tree);
-    let options = if changed.is_empty() {
-        options
-    } else {
-        let verified = verified(passage, &policy, &options, &changed, emit).await;
-        let (tip, tree, verified) = (&tip, &*tree, &verified);
-        let asked = facts::Asked { passage, options: &options, tip, tree, verified };
-        let (facts, origins) = asked.gather(&policy, &changed).await;
-        let unproven = facts.services.iter().find_map(|service| service.health.as_ref().err());
-        let unproven = unproven.filter(|_| passage.from.is_some());
-        if let (Some(reason), Some(from), false) = (unproven, passage.from, options.unproven) {
-            let warning = format!("not checked whether {} is healthy: {reason}", from.name);
-            emit(Event::Warning(warning));
-        }
-        let unproven = unproven.is_some();
-        let verdicts = overridden(policy.judge(&facts), &passage.overrides);
-        SetOptions { origins, verdicts, unproven, ..options }
+        true => options,
+        false => judged(passage, &policy, options, emit).await?,
     };
     let set = match may_begin(&options) {
         true => Some(set(&options, emit).await?),
@@ -132,6 +107,40 @@ pub async fn pass(
         verdicts: options.verdicts,
         set,
     })
+}
+
+/// Returns the options with what the gates say of the images that change at the branch's tip.
+async fn judged<'a>(
+    passage: &Passage<'_>,
+    policy: &Policy,
+    options: SetOptions<'a>,
+    emit: Emit<'_>,
+) -> Result<SetOptions<'a>, SetError> {
+    let tip = match &options.tip {
+        Some(tip) => tip.clone(),
+        None => options.manifests.fetch(emit).await?,
+    };
+    let tree = options.manifests.store().tree(&tip)?;
+    tree.prefetch(&options.paths()).await?;
+    let options = SetOptions { tip: Some(tip.clone()), ..options };
+    let (to, same_digest) = (options.environment, options.same_digest);
+    let changed = changed(to, same_digest, &options.images, &*tree);
+    if changed.is_empty() {
+        return Ok(options);
+    }
+    let verified = verified(passage, policy, &options, &changed, emit).await;
+    let (tip, tree, verified) = (&tip, &*tree, &verified);
+    let asked = facts::Asked { passage, options: &options, tip, tree, verified };
+    let (facts, origins) = asked.gather(policy, &changed).await;
+    let unproven = facts.services.iter().find_map(|service| service.health.as_ref().err());
+    let unproven = unproven.filter(|_| passage.from.is_some());
+    if let (Some(reason), Some(from), false) = (unproven, passage.from, options.unproven) {
+        let warning = format!("not checked whether {} is healthy: {reason}", from.name);
+        emit(Event::Warning(warning));
+    }
+    let unproven = unproven.is_some();
+    let verdicts = overridden(policy.judge(&facts), &passage.overrides);
+    Ok(SetOptions { origins, verdicts, unproven, ..options })
 }
 
 /// Returns what `verify` has on record about the services that change where their images come from, if
@@ -157,19 +166,6 @@ async fn verified(
             BTreeMap::new()
         }
     }
-}
-
-async fn ungated(
-    passage: &Passage<'_>,
-    options: SetOptions<'_>,
-    emit: Emit<'_>,
-) -> Result<GatedReport, GatedError> {
-    Ok(GatedReport {
-        from: passage.from.map(|from| from.name.clone()),
-        environment: options.environment.name.clone(),
-        verdicts: Vec::new(),
-        set: Some(set(&options, emit).await?),
-    })
 }
 
 /// Returns the gates before a change of `to`.
