@@ -30,7 +30,8 @@ impl Soak {
         let (what, began) = match &since.evidence {
             Evidence::Verified => ("verified", format!("since {began}")),
             Evidence::Commit(id) => {
-                let rests_on = format!("time of commit {id}, not proven healthy by `verify`");
+                let rests_on =
+                    format!("time of commit {id}, not recorded as healthy by `verify` since");
                 ("stated", format!("since {began} ({rests_on})"))
             }
         };
@@ -70,7 +71,7 @@ mod tests {
             ("2026-11-22T19:00:00Z", "closed: 0s of 30m stated in dev", " [2026-11-22T12:30:00Z]"),
         ] {
             let began = format!("since 2026-11-22 {} UTC", &since[11..16]);
-            let commit = "(time of commit 3f2a91c0d4e5, not proven healthy by `verify`)";
+            let commit = "(time of commit 3f2a91c0d4e5, not recorded as healthy by `verify` since)";
             assert_eq!(
                 said(Ok(since), Evidence::Commit("3f2a91c0d4e5".to_owned())),
                 format!("{expected}, {began} {commit}{opens_at}")

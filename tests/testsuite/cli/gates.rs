@@ -215,7 +215,8 @@ fn an_image_soaks_from_the_commit_that_brought_it_last() {
     shop.commit_dev(&dev('a', "namePrefix: x-\n"), "prefix", "2037-01-01T00:00:00Z");
     let closed = shop.promote(3, &[]);
     is(&said(&closed, "soak"), "closed", "of 30m stated in dev, since 2037-01-01 00:00 UTC");
-    let rests_on = format!("(time of commit {}, not proven healthy by `verify`)", &begin[..12]);
+    let rests_on =
+        format!("(time of commit {}, not recorded as healthy by `verify` since)", &begin[..12]);
     is(&said(&closed, "soak"), "closed", &rests_on);
     shop.commit_dev(&dev('c', ""), "c", "2020-01-01T12:00:00Z");
     shop.commit_dev(&dev('c', "namePrefix: x-\n"), "prefix", "2037-01-01T00:00:00Z");
