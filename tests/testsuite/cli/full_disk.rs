@@ -3,10 +3,9 @@
 use super::shop::{DIGEST, Shop};
 use crate::support::{Disk, Ran};
 
-/// How much room there is, in bytes: too little for a cache, for a fetch, for what is written, and
-/// enough.
-const ROOMS: [u64; 9] =
-    [0, 4 << 10, 16 << 10, 32 << 10, 64 << 10, 128 << 10, 256 << 10, 512 << 10, 3 << 20];
+/// How much room there is, in bytes: too little for a cache, for a pack, for its index, for what is
+/// written, and enough.
+const ROOMS: [u64; 6] = [0, 16 << 10, 48 << 10, 64 << 10, 96 << 10, 3 << 20];
 
 fn set(shop: &Shop, disk: &Disk, tag: &str) -> Ran {
     let image = format!("ranking=:{tag}@{DIGEST}");
