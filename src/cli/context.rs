@@ -84,7 +84,7 @@ impl Context {
         let environment = self.with_git_token(&remote).await?;
         let repository = match config.manifests.write {
             WriteBy::Api => Repository::open_anyway(&remote, &cache, &environment).await?,
-            _ => Repository::open(&remote, &cache, &environment).await?,
+            WriteBy::Git => Repository::open(&remote, &cache, &environment).await?,
         };
         let (remote, branch) = (repository.remote().to_owned(), config.manifests.branch.clone());
         let api = self.branches(config, &remote)?;
