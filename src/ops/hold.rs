@@ -23,6 +23,8 @@ pub enum AskedBy {
     Rollback {
         /// Why.
         reason: Option<String>,
+        /// What the services stated when it began, by name.
+        seen: BTreeMap<String, String>,
     },
 }
 
@@ -170,7 +172,7 @@ impl Came<'_> {
         let is_back = |service: &&str| {
             let mut records = records.iter().flat_map(|records| records.iter().rev());
             let newest = records.find(|r| r.service == **service && r.environment == *environment);
-            newest.is_some_and(|record| record.rollback_of.is_some())
+            newest.is_some_and(|record| !record.rollback_of.is_empty())
         };
         Ok((!free.iter().any(is_back)).then_some(holds))
     }

@@ -10,8 +10,8 @@ use jiff::Timestamp;
 
 use super::hold::{release, set_holds};
 use super::{
-    AskedBy, Emit, Event, Manifests, SetError, SetOptions, SetReport, StatedImageError, StoreError,
-    set,
+    AskedBy, Edited, Emit, Event, Manifests, Outcome, SetError, SetOptions, SetReport,
+    StatedImageError, StoreError, set, stated_image,
 };
 use crate::config::Service;
 use crate::image::PinnedImage;
@@ -76,6 +76,15 @@ pub enum Basis {
     },
 }
 
+/// An image that a rollback does not return to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PassedOver {
+    /// The image.
+    pub image: String,
+    /// Why not.
+    pub why: &'static str,
+}
+
 /// Why nothing was rolled back.
 #[derive(Debug, thiserror::Error)]
 pub enum RollbackError {
@@ -94,22 +103,29 @@ pub enum RollbackError {
     },
     /// There is no other image that is known to be good.
     #[error(
-        "can't roll back `{environment}`: `verify` has found no other image of {} healthy there",
-        quoted(.services)
+        "can't roll back `{environment}`: `verify` has found no other image of {} healthy there{}",
+        quoted(.services), passed(.passed_over)
     )]
     NothingVerified {
         /// The services.
         services: Vec<String>,
         /// The environment.
         environment: String,
+        /// What there was, and is not returned to.
+        passed_over: Vec<PassedOver>,
     },
     /// There never was another image.
-    #[error("can't roll back `{environment}`: it has stated no other image of {}", quoted(.services))]
+    #[error(
+        "can't roll back `{environment}`: it has stated no other image of {}{}",
+        quoted(.services), passed(.passed_over)
+    )]
     NothingBefore {
         /// The services.
         services: Vec<String>,
         /// The environment.
         environment: String,
+        /// What there was, and is not returned to.
+        passed_over: Vec<PassedOver>,
     },
     /// The repository can't be read.
     #[error("{0}")]
@@ -127,6 +143,15 @@ fn quoted(names: &[String]) -> String {
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
+fn passed(over: &[PassedOver]) -> String {
+    let said: Vec<String> = over.iter().map(|it| format!("{} {}", it.image, it.why)).collect();
+    if said.is_empty() {
+        String::new()
+    } else {
+        format!(" that it can return to: {}", said.join("; "))
+    }
+}
+
 /// Returns the services to the images that were last verified, or that a revision states, in one
 /// commit or pull request, and sets holds. For all services an image is found, or nothing is
 /// written.
@@ -139,25 +164,87 @@ pub async fn rollback(
     set_options: SetOptions<'_>,
     emit: Emit<'_>,
 ) -> Result<RollbackReport, RollbackError> {
-    let returns = target::find(options, &set_options, emit).await?;
+    let mut returns = target::find(options, &set_options, emit).await?;
     let images = options.services.iter().zip(&returns);
     let images = images.map(|(service, found)| (*service, found.image.clone())).collect();
-    let asked_by = AskedBy::Rollback { reason: options.reason.clone() };
+    let seen = returns.iter().map(|found| (found.service.clone(), found.from.clone())).collect();
+    let asked_by = AskedBy::Rollback { reason: options.reason.clone(), seen };
     let same_digest = super::SameDigest::Retag;
     // What is newer is what is taken back.
     let change = SetOptions { images, asked_by, same_digest, allow_older: true, ..set_options };
     let mut holds = holds(options, &change, &returns);
-    if !change.dry_run && !hold(&change, &holds, emit).await {
+    let is_held = change.dry_run || hold(&change, &holds, emit).await;
+    if !is_held {
         holds.clear();
     }
-    match set(&change, emit).await {
-        Ok(set) => Ok(RollbackReport { set, returns, holds }),
+    let set = match set(&change, emit).await {
+        Ok(set) => set,
         Err(error) => {
-            let manifests = change.manifests;
-            undo(manifests, &change, &holds, emit).await;
-            Err(error.into())
+            undo(change.manifests, &change, &holds, emit).await;
+            return Err(error.into());
+        }
+    };
+    let overtaken = overtaken(&mut returns, &set.edits, emit);
+    if is_held && !overtaken.is_empty() {
+        let anew = self::holds(options, &change, &overtaken);
+        holds = again(&change, holds, anew, &set.outcome, emit).await;
+    }
+    Ok(RollbackReport { set, returns, holds })
+}
+
+/// Puts into `returns` what the services stated where the change landed, and returns those where that
+/// is not what they stated at first: somebody was faster. What of theirs is undone is told.
+fn overtaken(returns: &mut [Return], edits: &[Edited], emit: Emit<'_>) -> Vec<Return> {
+    let mut overtaken = Vec::new();
+    for found in returns {
+        let edit = edits.iter().find(|edit| edit.service == found.service);
+        let Some(before) = edit.and_then(|edit| edit.before.as_ref()) else { continue };
+        let seen = std::mem::replace(&mut found.from, before.to_string());
+        if found.from == seen {
+            continue;
+        }
+        if !target::is_same(&found.from, &found.image.to_string()) {
+            emit(Event::Warning(format!(
+                "{} is taken back with it, which {} got meanwhile: it was {seen} when the rollback \
+                 began",
+                found.from, found.service
+            )));
+        }
+        overtaken.push(found.clone());
+    }
+    overtaken
+}
+
+/// Sets `anew` in place of those of `holds` on the same services, and returns what is held then. Whoever
+/// was faster may have released a hold on the way; who has set another image since has done so rightly.
+async fn again(
+    change: &SetOptions<'_>,
+    mut holds: Vec<Hold>,
+    mut anew: Vec<Hold>,
+    outcome: &Outcome,
+    emit: Emit<'_>,
+) -> Vec<Hold> {
+    if matches!(outcome, Outcome::Pushed { .. }) {
+        match change.manifests.tree(emit).await {
+            Ok((_, tree)) => anew.retain(|hold| {
+                let services = change.images.iter().map(|(service, _)| *service);
+                let service = services.into_iter().find(|service| service.name == hold.service);
+                let stated = service.map(|it| stated_image(&*tree, change.environment, it));
+                stated.is_some_and(|it| {
+                    it.is_ok_and(|it| target::is_same(&it.to_string(), &hold.image))
+                })
+            }),
+            Err(error) => tracing::debug!(%error, "not checked whether it is stated still"),
         }
     }
+    if !change.dry_run && !anew.is_empty() && !hold(change, &anew, emit).await {
+        return holds;
+    }
+    for hold in anew {
+        holds.retain(|other| other.service != hold.service);
+        holds.push(hold);
+    }
+    holds
 }
 
 /// Returns the holds to set: on each service that gets another image.

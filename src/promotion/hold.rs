@@ -54,7 +54,7 @@ impl Hold {
         let record = Record {
             image: self.image.clone(),
             run: self.run.clone(),
-            rollback_of: self.taken_back.clone(),
+            rollback_of: self.taken_back.iter().cloned().collect(),
             reason: self.reason.clone(),
             ..self.record(SET)
         };
@@ -92,7 +92,7 @@ impl Hold {
 impl HoldEntry {
     /// Returns what an entry with these trailers says, or `None` if it is of another kind.
     pub fn read(trailers: &[(String, String)], by: &str, time: Timestamp) -> Option<Self> {
-        let record = Record::read(trailers).pop()?;
+        let mut record = Record::read(trailers).pop()?;
         if record.hold.as_ref()?.eq_ignore_ascii_case(RELEASED) {
             return Some(Self::Released);
         }
@@ -101,7 +101,7 @@ impl HoldEntry {
             service: record.service,
             environment: record.environment,
             image: record.image,
-            taken_back: record.rollback_of,
+            taken_back: record.rollback_of.pop(),
             reason: record.reason,
             run: record.run,
             by: by.to_owned(),

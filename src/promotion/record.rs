@@ -29,7 +29,7 @@ pub mod key {
     pub const UNPROVEN: &str = "Deployctl-Unproven";
     /// A gate that was overridden, and why: `soak: the fix can't wait`.
     pub const OVERRIDE: &str = "Deployctl-Override";
-    /// The image that a rollback took back.
+    /// An image that a rollback took back.
     pub const ROLLBACK: &str = "Deployctl-Rollback";
     /// In a ledger: the commit of the manifests repository that was proven healthy.
     pub const VERIFIED: &str = "Deployctl-Verified";
@@ -58,8 +58,9 @@ pub struct Record {
     pub unproven: bool,
     /// The gates that were overridden.
     pub overrides: Vec<Override>,
-    /// The image that this one replaced, if it was a rollback.
-    pub rollback_of: Option<String>,
+    /// The images that were taken back, if it was a rollback: the one that this one replaced comes
+    /// last, before it the one that was there when the rollback began, where that was another.
+    pub rollback_of: Vec<String>,
     /// The commit of the manifests repository that was proven healthy: see [`super::Verified`].
     pub verified: Option<String>,
     /// What became of a hold: see [`super::Hold`].
@@ -108,7 +109,9 @@ impl Record {
         for overridden in &self.overrides {
             add(key::OVERRIDE, Some(format!("{}: {}", overridden.gate, overridden.reason)));
         }
-        add(key::ROLLBACK, self.rollback_of.clone());
+        for image in &self.rollback_of {
+            add(key::ROLLBACK, Some(image.clone()));
+        }
         add(key::VERIFIED, self.verified.clone());
         add(key::HOLD, self.hold.clone());
         add(key::REASON, self.reason.clone());
@@ -116,7 +119,8 @@ impl Record {
     }
 
     /// Returns the records that a commit's trailers hold, in order. What is not deployctl's, or
-    /// stands before the first record, is passed over; of a key that is there twice the last counts.
+    /// stands before the first record, is passed over; of a key that is there twice the last counts,
+    /// other than of overrides and of what a rollback took back.
     pub fn read(trailers: &[(String, String)]) -> Vec<Self> {
         let mut records: Vec<Self> = Vec::new();
         for (key, value) in trailers {
@@ -155,7 +159,7 @@ impl Record {
             let (gate, reason) = (gate.trim().to_owned(), reason.trim().to_owned());
             self.overrides.push(Override { gate, reason });
         } else if is(key::ROLLBACK) {
-            self.rollback_of = text();
+            self.rollback_of.push(value.to_owned());
         } else if is(key::VERIFIED) {
             self.verified = text();
         } else if is(key::HOLD) {
@@ -199,7 +203,10 @@ mod tests {
                 Override { gate: "soak".into(), reason: "the fix: can't wait".into() },
                 Override { gate: "freeze".into(), reason: "agreed".into() },
             ],
-            rollback_of: Some("registry.example.com/web:2".into()),
+            rollback_of: vec![
+                "registry.example.com/web:2".into(),
+                "registry.example.com/web:3".into(),
+            ],
             verified: Some("d".repeat(40)),
             hold: Some("set".into()),
             reason: Some("it loses orders".into()),

@@ -11,7 +11,7 @@ use crate::promotion::minute;
 impl Report for RollbackReport {
     fn human(&self, out: &mut dyn io::Write) -> io::Result<()> {
         self.set.human(out)?;
-        self.returns.iter().try_for_each(|found| writeln!(out, "  {}", line(found)))?;
+        self.lines().try_for_each(|line| writeln!(out, "  {line}"))?;
         self.hold_line().map_or(Ok(()), |line| writeln!(out, "{line}"))
     }
 
@@ -24,14 +24,18 @@ impl Report for RollbackReport {
     }
 
     fn summary(&self) -> String {
-        let lines: String =
-            self.returns.iter().map(|found| format!("- {}\n", line(found))).collect();
+        let lines: String = self.lines().map(|line| format!("- {line}\n")).collect();
         let hold = self.hold_line().map(|line| format!("\n{line}\n")).unwrap_or_default();
         format!("{}{lines}{hold}\n", self.set.summary())
     }
 }
 
 impl RollbackReport {
+    /// Returns what each service returns to that does not state it already, a line each.
+    fn lines(&self) -> impl Iterator<Item = String> {
+        self.returns.iter().filter(|found| found.from != found.image.to_string()).map(line)
+    }
+
     fn hold_line(&self) -> Option<String> {
         let services: Vec<&str> = self.holds.iter().map(|hold| hold.service.as_str()).collect();
         let services = services.join(" ");

@@ -101,11 +101,13 @@ fn details(record: &Record) -> Vec<String> {
         let commit = source.commit.get(..12).unwrap_or(&source.commit);
         format!("built from {commit}")
     });
-    let rollback = record.rollback_of.as_ref().map(|image| format!("rolled back {image}"));
+    let rollback = record.rollback_of.iter().rev().map(|image| format!("rolled back {image}"));
+    let reason = record.reason.as_ref().map(|reason| format!("because {reason}"));
     let unproven = record.unproven.then(|| "unproven".to_owned());
     let overrides = record.overrides.iter();
     let overrides = overrides.map(|o| format!("overrode gate {}: {}", o.gate, o.reason));
     let run = record.run.as_ref().map(|run| format!("run {run}"));
+    let rollback = rollback.chain(reason);
     source.into_iter().chain(rollback).chain(unproven).chain(overrides).chain(run).collect()
 }
 

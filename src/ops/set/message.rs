@@ -7,9 +7,12 @@ use crate::promotion::{Record, RecordedSource, ReferenceCommit, overrides};
 
 /// Returns for example `Deploy ranking 3f2a91c0d4e5 to dev`.
 pub(super) fn subject(options: &SetOptions<'_>) -> String {
+    // What a rollback returns to must not read as what it takes back.
+    let is_back = matches!(options.asked_by, AskedBy::Rollback { .. });
+    let to = if is_back { "to " } else { "" };
     let services = options.images.iter().map(|(service, image)| match &image.tag {
-        Some(tag) => format!("{} {tag}", service.name),
-        None => format!("{} {}", service.name, image.digest.short()),
+        Some(tag) => format!("{} {to}{tag}", service.name),
+        None => format!("{} {to}{}", service.name, image.digest.short()),
     });
     let services = services.collect::<Vec<_>>().join(", ");
     let to = &options.environment.name;
@@ -28,7 +31,7 @@ pub(super) fn body(options: &SetOptions<'_>, edits: &[Edited]) -> String {
     });
     let lines = lines.collect::<Vec<_>>().join("\n");
     match (&options.source, &options.asked_by) {
-        (_, AskedBy::Rollback { reason: Some(reason) }) => format!("{reason}\n\n{lines}"),
+        (_, AskedBy::Rollback { reason: Some(reason), .. }) => format!("{reason}\n\n{lines}"),
         (Some(source), _) => format!("{}\n\n{lines}", source.reference.subject),
         (None, _) => lines,
     }
@@ -80,11 +83,8 @@ pub(super) fn pending(
 
 /// Returns what goes on record, one an image.
 pub(super) fn records(options: &SetOptions<'_>, edits: &[Edited]) -> Vec<Record> {
-    let taken_back = |service: &str| match options.asked_by {
-        AskedBy::Rollback { .. } => {
-            let edit = edits.iter().find(|edit| edit.service == service)?;
-            edit.before.as_ref().map(ToString::to_string)
-        }
+    let reason = match &options.asked_by {
+        AskedBy::Rollback { reason, .. } => reason.clone(),
         AskedBy::Person | AskedBy::Pipeline => None,
     };
     let record = |(service, image): &(&crate::config::Service, _)| Record {
@@ -96,8 +96,22 @@ pub(super) fn records(options: &SetOptions<'_>, edits: &[Edited]) -> Vec<Record>
         unproven: options.unproven,
         overrides: overrides(&options.verdicts),
         run: options.run.clone(),
-        rollback_of: taken_back(&service.name),
+        rollback_of: taken_back(options, edits, &service.name),
+        reason: reason.clone(),
         ..Record::default()
     };
     options.images.iter().map(record).collect()
+}
+
+/// Returns the images that a rollback takes back: the one that it replaces, and before it the one that
+/// was there when it began, if somebody was faster. Nobody wants that one back either.
+fn taken_back(options: &SetOptions<'_>, edits: &[Edited], service: &str) -> Vec<String> {
+    let AskedBy::Rollback { seen, .. } = &options.asked_by else { return Vec::new() };
+    let edit = edits.iter().find(|edit| edit.service == service);
+    let Some((edit, before)) = edit.and_then(|edit| Some((edit, edit.before.as_ref()?))) else {
+        return Vec::new();
+    };
+    let (before, after) = (before.to_string(), edit.image.to_string());
+    let seen = seen.get(service).filter(|seen| **seen != before && **seen != after);
+    seen.cloned().into_iter().chain([before]).collect()
 }

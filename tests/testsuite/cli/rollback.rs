@@ -95,7 +95,10 @@ fn returns_to_what_was_verified_and_keeps_pipelines_out_until_released() {
     assert!(said.contains("until `deployctl release-hold ranking --env prod`"), "{said}");
     assert!(states(&shop, 'b'));
     let message = shop.manifests.git(&["log", "-1", "--format=%B", "main"]);
-    assert!(message.starts_with("Roll back ranking b in prod\n\nit loses orders\n"), "{message}");
+    assert!(
+        message.starts_with("Roll back ranking to b in prod\n\nit loses orders\n"),
+        "{message}"
+    );
     assert!(message.contains(&format!("Deployctl-Rollback: {}\n", image('c'))), "{message}");
 
     let tip = shop.manifests.git(&["rev-parse", "main"]);
@@ -123,6 +126,10 @@ fn returns_to_what_was_verified_and_keeps_pipelines_out_until_released() {
     assert_eq!(status["rows"][0]["verified"], Value::Null);
     let history = shop.world.ok(&["history", "ranking", "--env", "prod"]);
     assert!(history.contains(&format!("    rolled back {}\n", image('c'))), "{history}");
+    assert!(history.contains("    because it loses orders\n"), "{history}");
+    let history = ["history", "ranking", "--env", "prod", "--output", "json"];
+    let history = json(&shop.world.ok(&history));
+    assert_eq!(history["changes"][0]["reason"], "it loses orders");
     // What is stated already may be set.
     assert_eq!(pipeline_sets(&shop, 'b').code, 0);
 
@@ -150,6 +157,96 @@ fn a_second_rollback_goes_further_back_and_not_to_what_was_taken_back() {
         "error: can't roll back `prod`: `verify` has found no other image of `ranking` healthy";
     assert!(ran.stderr.contains(error), "{}", ran.stderr);
     assert!(ran.stderr.contains("hint: name a commit of the manifests repository with --to"));
+}
+
+/// Rolls `prod` back without a hold.
+fn roll_back(shop: &Shop) -> Ran {
+    shop.world.run(&["rollback", "ranking", "--env", "prod", "--no-hold"])
+}
+
+#[test]
+fn what_was_taken_back_stays_away_without_a_hold_until_somebody_sets_it_again() {
+    let shop = Shop::new();
+    for letter in ['a', 'b', 'c'] {
+        set(&shop.world, "prod", letter);
+    }
+    for expected in ['b', 'a', '2'] {
+        let ran = roll_back(&shop);
+        assert_eq!(ran.code, 0, "{ran:#?}");
+        assert!(states(&shop, expected), "{expected}: {}", shop.overlay("prod"));
+    }
+    let ran = roll_back(&shop);
+    assert_eq!((ran.code, ran.stdout.as_str()), (1, ""), "{ran:#?}");
+    let why = format!(
+        "it has stated no other image of `ranking` that it can return to: {} was taken back; ",
+        image('a')
+    );
+    assert!(ran.stderr.contains(&why), "{ran:#?}");
+    set(&shop.world, "prod", 'c');
+    set(&shop.world, "prod", 'd');
+    roll_back(&shop);
+    assert!(states(&shop, 'c'), "{}", shop.overlay("prod"));
+}
+
+#[test]
+fn what_was_verified_and_taken_back_stays_away_when_the_hold_is_released() {
+    let shop = shop();
+    verified(&shop.manifests, "prod", "ranking", &image('c'));
+    for expected in ['b', 'a'] {
+        shop.world.ok(&["rollback", "ranking", "--env", "prod"]);
+        assert!(states(&shop, expected), "{expected}: {}", shop.overlay("prod"));
+        shop.world.ok(&["release-hold", "--env", "prod"]);
+    }
+    let ran = roll_back(&shop);
+    assert_eq!(ran.code, 1, "{ran:#?}");
+    assert!(ran.stderr.contains(&format!("{} was taken back", image('c'))), "{ran:#?}");
+}
+
+#[test]
+fn an_image_without_a_digest_is_not_returned_to_and_that_is_said() {
+    let files = overlay("apps/ranking/overlays/prod", NAME, "  newTag: \"0\"\n");
+    let files = files.each_ref().map(|(path, text)| (path.as_str(), text.as_str()));
+    let shop = Shop { world: World::new(), manifests: GitServer::bare(&files) };
+    shop.configure(shop.manifests.path().as_str(), "");
+    set(&shop.world, "prod", 'a');
+    let ran = roll_back(&shop);
+    assert_eq!(ran.code, 1, "{ran:#?}");
+    let why = format!("no other image of `ranking` that it can return to: {NAME}:0 has no digest");
+    assert!(ran.stderr.contains(&why), "{ran:#?}");
+}
+
+#[test]
+fn a_rollback_that_loses_the_race_says_and_records_what_it_really_took_back() {
+    let shop = shop();
+    verified(&shop.manifests, "prod", "ranking", &image('c'));
+    set(&shop.world, "prod", 'd');
+    let newer = shop.manifests.git(&["rev-parse", "main"]);
+    shop.manifests.git(&["update-ref", "refs/heads/main", "main~1"]);
+    let ledger = "refs/deployctl/holds/prod/ranking";
+    // Between the rollback's fetch and its push, a person's change lands, and releases the hold.
+    shop.manifests.hook(&format!(
+        "grep -q refs/heads/main || exit 0; unset GIT_QUARANTINE_PATH; \
+         test $(git rev-parse main) = {newer} && exit 0; git update-ref refs/heads/main {newer}; \
+         git update-ref -d {ledger}",
+        newer = newer.trim()
+    ));
+    let mut command = shop.world.command(&["rollback", "--env", "prod"]);
+    let ran = ran(command.env("DEPLOYCTL_CACHE_DIR", shop.world.path().join("own")));
+    assert_eq!(ran.code, 0, "{ran:#?}");
+    assert!(ran.stderr.contains("somebody else pushed first"), "{ran:#?}");
+    let told = format!("warning: {} is taken back with it, which ranking got", image('d'));
+    assert!(ran.stderr.contains(&told), "{ran:#?}");
+    assert!(ran.stdout.contains(&format!("; it was {}\n", image('d'))), "{ran:#?}");
+    assert!(states(&shop, 'b'));
+    let commit = shop.manifests.git(&["log", "-1", "--format=%B", "main"]);
+    let both = format!("Deployctl-Rollback: {}\nDeployctl-Rollback: {}\n", image('c'), image('d'));
+    assert!(commit.contains(&both), "{commit}");
+    let hold = shop.manifests.git(&["log", "-1", "--format=%B", ledger]);
+    assert!(hold.contains(&format!("Deployctl-Rollback: {}\n", image('d'))), "{hold}");
+    let status = json(&shop.world.ok(&["status", "--output", "json"]));
+    assert_eq!(status["rows"][1]["held"]["takenBack"], image('d'));
+    let next = shop.world.ok(&["rollback", "--env", "prod", "--dry-run"]);
+    assert!(next.contains(&format!("ranking returns to {}", image('a'))), "{next}");
 }
 
 #[test]
@@ -282,15 +379,10 @@ fn returns_to_a_revision() {
     assert_eq!(said["holds"][0]["takenBack"], image('c'));
     assert!(states(&shop, 'a'));
     // Once more: nothing to do, and no new hold.
-    let said = json(&shop.world.ok(&[
-        "rollback",
-        "--output",
-        "json",
-        "--env",
-        "prod",
-        "--to",
-        old.trim(),
-    ]));
+    let again = ["rollback", "--env", "prod", "--to", old.trim()];
+    assert_eq!(shop.world.ok(&again), format!("unchanged: prod already states {}\n", image('a')));
+    let again = [again.as_slice(), &["--output", "json"]].concat();
+    let said = json(&shop.world.ok(&again));
     assert_eq!((&said["outcome"], &said["holds"]), (&"unchanged".into(), &serde_json::json!([])));
     let ran = shop.world.run(&["rollback", "--env", "prod", "--to", "nowhere"]);
     assert_eq!(ran.code, 1, "{ran:#?}");
@@ -372,7 +464,7 @@ fn services_return_together_in_one_commit_or_not_at_all() {
     assert!(stated(&manifests, "pay", 'a') && stated(&manifests, "web", 'c'));
     assert_eq!(
         manifests.git(&["log", "-1", "--format=%s", "main"]),
-        "Roll back pay a, web c in prod\n"
+        "Roll back pay to a, web to c in prod\n"
     );
     world.ok(&["release-hold", "pay", "--env", "prod"]);
     // `web` is held, so that nothing of the change is made, and its name is told.

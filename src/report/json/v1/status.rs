@@ -64,12 +64,14 @@ struct Change {
     unproven: bool,
     overrides: Vec<Value>,
     rollback_of: Option<String>,
+    /// Why it was rolled back.
+    reason: Option<String>,
 }
 
 /// Returns how an image came there.
 fn kind(record: &Record) -> &'static str {
     match record {
-        Record { rollback_of: Some(_), .. } => "rollback",
+        Record { rollback_of, .. } if !rollback_of.is_empty() => "rollback",
         Record { from: Some(_), .. } => "promote",
         _ => "set",
     }
@@ -94,7 +96,8 @@ impl From<&ops::Change> for Change {
             run: record.and_then(|record| record.run.clone()),
             unproven: record.is_some_and(|record| record.unproven),
             overrides: record.map(overrides).unwrap_or_default(),
-            rollback_of: record.and_then(|record| record.rollback_of.clone()),
+            rollback_of: record.and_then(|record| record.rollback_of.last().cloned()),
+            reason: record.and_then(|record| record.reason.clone()),
         }
     }
 }
