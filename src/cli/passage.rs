@@ -90,6 +90,7 @@ impl<'a> Witnesses<'a> {
     ) -> Passage<'s> {
         Passage {
             from,
+            now: system::now(),
             health,
             overrides,
             github: self.github.as_ref().map_err(Clone::clone),

@@ -99,6 +99,11 @@ fn time(text: &str, place: &Place<'_>, path: &[&str]) -> Result<SignedDuration, 
 
 fn approval(file: FileApproval, place: &Place<'_>) -> Result<Approval, Flaw> {
     let FileApproval { by, count } = file;
+    if by.is_empty() {
+        let message =
+            "`by` names nobody, so that nobody could approve; expected accounts on GitHub";
+        return Err(place.flaw(&["approval", "by"], message));
+    }
     let count = count.unwrap_or(1);
     if count == 0 || count > by.len() {
         let message = format!("{count} of {} people can't approve", by.len());
@@ -183,6 +188,7 @@ mod tests {
         }
         let pull = |gate: &str| read(&format!("    via: pull-request\n    gates: [{gate}]\n"));
         for (gate, expected) in [
+            ("approval: {by: []}", "`by` names nobody"),
             ("approval: {by: [ada], count: 2}", "2 of 1 people can't approve"),
             ("approval: {by: ['@shop/leads']}", "`@shop/leads` is no account"),
         ] {

@@ -1,11 +1,15 @@
-//! Who set what, when: read from the trailers of the manifests repository's commits.
+//! Who set what, when: read from the trailers of the manifests repository's commits. What was verified
+//! of it is read from its ledger.
+
+use std::ops::ControlFlow;
 
 use jiff::Timestamp;
 
-use super::{Emit, Manifests, StoreError};
+use super::{Emit, Event, Manifests, Store, StoreError, verified};
 use crate::config::{Environment, Service};
 use crate::git::Commit;
-use crate::promotion::Record;
+use crate::promotion::ledger::verified_ledger;
+use crate::promotion::{Record, Verified};
 
 /// A change of an environment's overlay.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +28,12 @@ pub struct Change {
     pub source_commit: Option<String>,
     /// All that deployctl put on record.
     pub record: Option<Record>,
+    /// What `verify` has last recorded of that image since.
+    pub verified: Option<Verified>,
 }
+
+/// No more entries of the ledger are looked at.
+const MOST_VERIFIED: usize = 200;
 
 /// Returns up to `limit` changes of the service's overlay in the environment, newest first.
 ///
@@ -40,8 +49,41 @@ pub async fn history(
 ) -> Result<Vec<Change>, StoreError> {
     let tip = manifests.fetch(emit).await?;
     let target = environment.target(service);
-    let commits = manifests.store().log(&tip, target.path(), limit).await?;
-    Ok(commits.iter().map(|c| change(c, recorded(c, environment, service))).collect())
+    let store = &*manifests.store();
+    let commits = store.log(&tip, target.path(), limit).await?;
+    let changes = commits.iter().map(|c| change(c, recorded(c, environment, service)));
+    let mut changes: Vec<Change> = changes.collect();
+    match proven(store, &verified_ledger(&environment.name, &service.name)).await {
+        Ok(entries) => entries.into_iter().for_each(|entry| attach(entry, &mut changes)),
+        Err(error) => emit(Event::Warning(format!("what was verified can't be read: {error}"))),
+    }
+    Ok(changes)
+}
+
+/// Returns what is on record as verified, newest first.
+async fn proven(store: &dyn Store, ledger: &str) -> Result<Vec<Verified>, StoreError> {
+    let mut entries = Vec::new();
+    let Some(newest) = store.newest(&[ledger.to_owned()]).await?.remove(ledger) else {
+        return Ok(entries);
+    };
+    let mut visit = |commit: &Commit| {
+        entries.extend(verified::read(commit));
+        match entries.len() < MOST_VERIFIED {
+            true => ControlFlow::Continue(()),
+            false => ControlFlow::Break(()),
+        }
+    };
+    store.walk(&newest.id, &mut visit).await?;
+    Ok(entries)
+}
+
+/// Puts an entry beside the change that had put the image there when it was made. What is put there a
+/// second time has to be verified a second time.
+fn attach(entry: Verified, changes: &mut [Change]) {
+    let mut of_image = changes.iter_mut().filter(|it| it.image.as_ref() == Some(&entry.image));
+    if let Some(change) = of_image.find(|change| change.time <= entry.time) {
+        change.verified.get_or_insert(entry);
+    }
 }
 
 /// Returns what a commit put on record for the service in the environment, if it did.
@@ -65,5 +107,6 @@ pub(super) fn change(commit: &Commit, record: Option<Record>) -> Change {
         source_commit: record.as_ref().and_then(|r| Some(r.source.as_ref()?.commit.clone())),
         image: record.as_ref().map(|record| record.image.clone()),
         record,
+        verified: None,
     }
 }

@@ -189,8 +189,9 @@ pub(super) fn stopping(options: &SetOptions<'_>, holds: &[Hold], edits: &[Edited
     }
 }
 
-/// Releases those of `holds` that a person's change, which has landed, was about, and says so. The
-/// change is there whatever comes of this, so that a failure is only told.
+/// Releases those of `holds` that a person's change, which has landed, was about, and says so; of a dry
+/// run it says that they would be. The change is there whatever comes of this, so that a failure is
+/// only told.
 pub(super) async fn release_after(
     options: &SetOptions<'_>,
     holds: &[Hold],
@@ -201,13 +202,17 @@ pub(super) async fn release_after(
     if holds.is_empty() {
         return;
     }
+    if options.dry_run {
+        let would = |hold: Hold| Event::HoldReleased { hold, dry_run: true };
+        return holds.into_iter().map(would).for_each(emit);
+    }
     let store = options.manifests.store();
     let released =
         release(&*store, &holds, &options.authorship, options.time, options.run.as_deref()).await;
     for hold in &holds {
         let (service, environment) = (&hold.service, &hold.environment);
         emit(match &released {
-            Ok(()) => Event::HoldReleased { hold: hold.clone() },
+            Ok(()) => Event::HoldReleased { hold: hold.clone(), dry_run: false },
             Err(error) => Event::Warning(format!(
                 "{service} is still held in {environment}: {error}; `deployctl release-hold \
                  {service} --env {environment}` releases it"

@@ -41,7 +41,9 @@ pub use lint::{LintError, LintOptions, LintReport, lint};
 pub use manifests::{CommitAncestry, Manifests};
 pub use promote::{PromoteError, Promotion, promote};
 pub use rendered::{RenderedError, rendered};
-pub use rollback::{Basis, Return, RollbackError, RollbackOptions, RollbackReport, rollback};
+pub use rollback::{
+    Basis, PassedOver, Return, RollbackError, RollbackOptions, RollbackReport, rollback,
+};
 pub use run::{RunError, RunReport, StepOutcome, StepRunner, run};
 pub use set::{
     Edited, EffectError, Merging, Outcome, PullRequests, RenderedChange, SameDigest, SetError,
@@ -101,6 +103,8 @@ pub enum Event {
     HoldReleased {
         /// The hold.
         hold: Hold,
+        /// Whether it is a dry run, so that it would have.
+        dry_run: bool,
     },
     /// Something that the user should know and that stops nothing.
     Warning(String),

@@ -69,6 +69,15 @@ impl Hold {
     /// Returns for example `web is held in prod since 2026-11-22 10:00 UTC by Ada because it loses
     /// orders`.
     pub fn sentence(&self) -> String {
+        self.said("is")
+    }
+
+    /// Returns [`Hold::sentence`] of a hold that is not in force any more.
+    pub fn past_sentence(&self) -> String {
+        self.said("was")
+    }
+
+    fn said(&self, is: &str) -> String {
         let (service, environment, by) = (&self.service, &self.environment, &self.by);
         let since = minute(self.since);
         let because = match (&self.reason, &self.taken_back) {
@@ -76,7 +85,7 @@ impl Hold {
             (None, Some(image)) => format!(" because {image} was rolled back"),
             (None, None) => String::new(),
         };
-        format!("{service} is held in {environment} since {since} by {by}{because}")
+        format!("{service} {is} held in {environment} since {since} by {by}{because}")
     }
 
     fn record(&self, state: &str) -> Record {
@@ -145,6 +154,7 @@ mod tests {
             hold().sentence(),
             "web is held in prod since 2026-11-22 10:00 UTC by Ada because it loses orders"
         );
+        assert!(hold().past_sentence().starts_with("web was held in prod since 2026-11-22"));
         let silent = Hold { reason: None, ..hold() };
         assert!(silent.sentence().ends_with("because registry.example.com/web:2 was rolled back"));
     }

@@ -26,6 +26,6 @@ pub use record::{Override, Record, RecordedSource, change_ids, key};
 pub use reference::ReferenceCommit;
 pub use supersede::{StandingRecord, is_superseded};
 pub use verdict::{
-    Standing, Verdict, checklist, closed, minute, next_minute, overridden, overrides,
+    Standing, Verdict, checklist, closed, minute, next_minute, obstacles, overridden, overrides,
 };
 pub use verified::Verified;

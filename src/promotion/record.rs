@@ -27,6 +27,8 @@ pub mod key {
     pub const RUN: &str = "Deployctl-Run";
     /// Nobody looked whether the image is healthy where it comes from.
     pub const UNPROVEN: &str = "Deployctl-Unproven";
+    /// More was allowed to change in the rendered manifests than the images.
+    pub const OTHER_CHANGES: &str = "Deployctl-Other-Changes";
     /// A gate that was overridden, and why: `soak: the fix can't wait`.
     pub const OVERRIDE: &str = "Deployctl-Override";
     /// An image that a rollback took back.
@@ -56,6 +58,8 @@ pub struct Record {
     pub run: Option<String>,
     /// Whether nobody looked if the image is healthy where it comes from.
     pub unproven: bool,
+    /// Whether more was allowed to change in the rendered manifests than the images.
+    pub other_changes: bool,
     /// The gates that were overridden.
     pub overrides: Vec<Override>,
     /// The images that were taken back, if it was a rollback: the one that this one replaced comes
@@ -106,6 +110,7 @@ impl Record {
         }
         add(key::RUN, self.run.clone());
         add(key::UNPROVEN, self.unproven.then(|| "true".to_owned()));
+        add(key::OTHER_CHANGES, self.other_changes.then(|| "allowed".to_owned()));
         for overridden in &self.overrides {
             add(key::OVERRIDE, Some(format!("{}: {}", overridden.gate, overridden.reason)));
         }
@@ -154,6 +159,8 @@ impl Record {
             self.run = text();
         } else if is(key::UNPROVEN) {
             self.unproven = value.eq_ignore_ascii_case("true");
+        } else if is(key::OTHER_CHANGES) {
+            self.other_changes = value.eq_ignore_ascii_case("allowed");
         } else if is(key::OVERRIDE) {
             let (gate, reason) = value.split_once(':').unwrap_or((value, ""));
             let (gate, reason) = (gate.trim().to_owned(), reason.trim().to_owned());
@@ -199,6 +206,7 @@ mod tests {
             }),
             run: Some("https://ci.example.com/run/7".into()),
             unproven: true,
+            other_changes: true,
             overrides: vec![
                 Override { gate: "soak".into(), reason: "the fix: can't wait".into() },
                 Override { gate: "freeze".into(), reason: "agreed".into() },

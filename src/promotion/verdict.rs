@@ -84,6 +84,30 @@ pub fn closed(verdicts: &[Verdict]) -> Vec<&'static str> {
     names
 }
 
+/// Returns what keeps the change from being made, for example ``gate `soak` is closed, gate `healthy`
+/// can't be judged``; `None` if nothing does.
+pub fn obstacles(verdicts: &[Verdict]) -> Option<String> {
+    let shut = |verdict: &&Verdict| verdict.is_closed();
+    let is_shut = |name: &str| {
+        let mut of_gate = verdicts.iter().filter(shut).filter(|verdict| verdict.gate == name);
+        of_gate.any(|verdict| verdict.standing == Standing::Closed)
+    };
+    let (shut, unknown): (Vec<_>, Vec<_>) =
+        closed(verdicts).into_iter().partition(|it| is_shut(it));
+    let said = |names: Vec<&str>, one: &str, several: &str| {
+        let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
+        match quoted.as_slice() {
+            [] => None,
+            [name] => Some(format!("gate {name} {one}")),
+            _ => Some(format!("gates {} {several}", quoted.join(", "))),
+        }
+    };
+    let shut = said(shut, "is closed", "are closed");
+    let unknown = said(unknown, "can't be judged", "can't be judged");
+    let all: Vec<String> = shut.into_iter().chain(unknown).collect();
+    (!all.is_empty()).then(|| all.join("; "))
+}
+
 /// Returns the verdicts as a Markdown checklist, for the body of a pull request; nothing if there
 /// are none.
 pub fn checklist(verdicts: &[Verdict]) -> String {

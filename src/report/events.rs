@@ -21,8 +21,11 @@ pub fn line(event: &Event, verbose: u8) -> Option<String> {
             format!("waiting {} seconds: {reason}", time.as_secs().max(1))
         }
         Event::Waiting { .. } => return None,
-        Event::HoldReleased { hold } => {
-            format!("released the hold: {}", hold.sentence())
+        Event::HoldReleased { hold, dry_run: true } => {
+            format!("would release the hold: {}", hold.sentence())
+        }
+        Event::HoldReleased { hold, dry_run: false } => {
+            format!("released the hold: {}", hold.past_sentence())
         }
         Event::Warning(text) => format!("warning: {text}"),
         Event::Verify { service, event } => {

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{Report, json};
 use crate::ops::GatedReport;
-use crate::promotion::{Verdict, next_minute};
+use crate::promotion::{Verdict, next_minute, obstacles};
 
 impl Report for GatedReport {
     fn human(&self, out: &mut dyn io::Write) -> io::Result<()> {
@@ -17,7 +17,8 @@ impl Report for GatedReport {
         if let Some(set) = &self.set {
             set.human(out)?;
         }
-        self.closed_sentence().map_or(Ok(()), |sentence| writeln!(out, "{sentence}"))
+        self.closed_sentence()
+            .map_or(Ok(()), |sentence| writeln!(out, "{sentence}\n  {}", self.way_past()))
     }
 
     fn json(&self) -> Value {
@@ -47,19 +48,20 @@ impl Report for GatedReport {
 }
 
 impl GatedReport {
+    /// Returns how a person gets past the gates that are closed.
+    fn way_past(&self) -> String {
+        let overrides = self.closed().into_iter().map(|gate| format!("--override {gate} "));
+        let overrides: String = overrides.collect();
+        format!("or pass with `{overrides}--reason TEXT`, which goes on record")
+    }
+
     /// Returns what closed gates mean for the change, or `None` if none is closed.
     pub fn closed_sentence(&self) -> Option<String> {
-        let closed = self.closed();
-        if closed.is_empty() {
-            return None;
-        }
-        let names: Vec<String> = closed.iter().map(|name| format!("`{name}`")).collect();
-        let (gates, are) = if closed.len() == 1 { ("gate", "is") } else { ("gates", "are") };
+        let obstacles = obstacles(&self.verdicts)?;
         let what = if self.set.is_some() { "may not be changed yet" } else { "was not changed" };
         let opens = opens_at(&self.verdicts);
         let opens = opens.map(|at| format!("; it can be at {at}")).unwrap_or_default();
-        let names = names.join(", ");
-        Some(format!("{} {what}: {gates} {names} {are} closed{opens}", self.environment))
+        Some(format!("{} {what}: {obstacles}{opens}", self.environment))
     }
 }
 
@@ -143,6 +145,7 @@ mod tests {
         soak     web      closed      2026-11-22 14:32 UTC  because | <of it> all
         freeze            overridden                        fire (because | <of it> all)
         prod was not changed: gate `soak` is closed; it can be at 2026-11-22 14:32 UTC
+          or pass with `--override soak --reason TEXT`, which goes on record
         ");
     }
 
@@ -168,7 +171,7 @@ mod tests {
         let report = report(verdicts);
         assert_eq!(
             report.closed_sentence().unwrap(),
-            "prod was not changed: gates `soak`, `approval` are closed"
+            "prod was not changed: gate `soak` is closed; gate `approval` can't be judged"
         );
         assert_eq!(
             report.outputs(),

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{Report, json};
 use crate::ops::{Basis, Outcome, ReleaseReport, Return, RollbackReport};
-use crate::promotion::minute;
+use crate::promotion::{Hold, minute};
 
 impl Report for RollbackReport {
     fn human(&self, out: &mut dyn io::Write) -> io::Result<()> {
@@ -44,7 +44,7 @@ impl RollbackReport {
         (!self.holds.is_empty()).then(|| {
             format!(
                 "{environment} {are} held against pipelines until `deployctl release-hold \
-                 {services} --env {environment}`, or a person sets another image"
+                 {services} --env {environment}`, or a person sets or promotes any image"
             )
         })
     }
@@ -70,7 +70,8 @@ impl Report for ReleaseReport {
         if self.released.is_empty() {
             return writeln!(out, "nothing is held in {}", self.environment);
         }
-        self.released.iter().try_for_each(|hold| writeln!(out, "{verb}: {}", hold.sentence()))
+        let sentence = if self.dry_run { Hold::sentence } else { Hold::past_sentence };
+        self.released.iter().try_for_each(|hold| writeln!(out, "{verb}: {}", sentence(hold)))
     }
 
     fn json(&self) -> Value {

@@ -61,7 +61,7 @@ fn held(environment: &str, holds: &[Hold]) -> String {
 fn release_hint(environment: &str, holds: &[Hold]) -> String {
     let services: Vec<&str> = holds.iter().map(|hold| hold.service.as_str()).collect();
     format!(
-        "until `deployctl release-hold {} --env {environment}`, or a person sets another image",
+        "until `deployctl release-hold {} --env {environment}`, or a person sets or promotes any image",
         services.join(" ")
     )
 }
@@ -73,7 +73,10 @@ pub(super) fn sentence(report: &SetReport) -> String {
     let images = images.join(", ");
     let newer: Vec<_> = report.superseded.iter().map(|left| newer(environment, left)).collect();
     if report.outcome == Outcome::Superseded {
-        return format!("superseded: {}; nothing was written", newer.join("; "));
+        let newer = newer.join("; ");
+        return format!(
+            "superseded: {newer}; nothing was written (`--allow-older` writes it all the same)"
+        );
     }
     let written = written(report, &images);
     match newer.as_slice() {

@@ -88,6 +88,9 @@ pub(super) fn write_history(changes: &[Change], out: &mut dyn io::Write) -> io::
         if let Some(image) = &change.image {
             writeln!(out, "    {image}")?;
         }
+        if let Some(verified) = &change.verified {
+            writeln!(out, "    verified {} by {}", minute(verified.time), verified.by)?;
+        }
         for line in change.record.iter().flat_map(details) {
             writeln!(out, "    {line}")?;
         }
@@ -104,11 +107,19 @@ fn details(record: &Record) -> Vec<String> {
     let rollback = record.rollback_of.iter().rev().map(|image| format!("rolled back {image}"));
     let reason = record.reason.as_ref().map(|reason| format!("because {reason}"));
     let unproven = record.unproven.then(|| "unproven".to_owned());
+    let other = record.other_changes.then(|| "other changes were allowed".to_owned());
     let overrides = record.overrides.iter();
     let overrides = overrides.map(|o| format!("overrode gate {}: {}", o.gate, o.reason));
     let run = record.run.as_ref().map(|run| format!("run {run}"));
     let rollback = rollback.chain(reason);
-    source.into_iter().chain(rollback).chain(unproven).chain(overrides).chain(run).collect()
+    source
+        .into_iter()
+        .chain(rollback)
+        .chain(unproven)
+        .chain(other)
+        .chain(overrides)
+        .chain(run)
+        .collect()
 }
 
 impl Report for History {

@@ -19,7 +19,8 @@ use crate::promotion::{Fact, Gate, Proof};
 /// Every gate of the other environment is judged and shown; if one is closed, nothing is written (exit
 /// code 3). Each promotion has the gate `healthy`: the first environment runs the digests and is
 /// healthy, as its cluster says now or, where there is none to ask, as `deployctl verify` has recorded.
-/// What nobody can know lets pass with a warning, unless deployctl.yaml asks for `healthy`.
+/// It is given up to 30 seconds to become that. What nobody can know lets pass with a warning, unless
+/// deployctl.yaml asks for `healthy`.
 ///
 /// With `via: pull-request` the pull request is opened, and brought up to date, also where `approval`
 /// alone is closed.

@@ -58,10 +58,11 @@ pub(crate) struct ChangeArgs {
     pub(super) allow_other_changes: bool,
     /// Write it also over an image that was built from a newer commit
     ///
-    /// Without this, a service whose image in the environment was built from a newer commit than
-    /// the one checked out here is left alone ("superseded", exit code 0). Which commit is newer the
-    /// source repository's history tells; where it does not have both, their times. Outside of a
-    /// repository nothing is superseded: somebody named the image himself.
+    /// Without this, a service whose image in the environment was built from a newer commit is left
+    /// alone ("superseded", exit code 0): than the commit on record for the image that is promoted, or,
+    /// for `set`, than the one checked out here. Which commit is newer the history of the checkout
+    /// tells; where it does not have both, their times. Of an image whose commit is not known (it is
+    /// not on record, or `set` runs outside of a repository) nothing is superseded.
     #[arg(long)]
     pub(super) allow_older: bool,
     /// How long to go on when others push to the branch first [default: 2m]

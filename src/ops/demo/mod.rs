@@ -224,6 +224,7 @@ impl<'a> Stage<'a> {
         let promotion = Promotion::read(from, vec![service], &options, emit).await?;
         let passage = Passage {
             from: Some(from),
+            now: options.time,
             health: BTreeMap::from([(service.name.clone(), Ok(proof(rollout)))]),
             overrides: Vec::new(),
             github: Err("the demo has none".to_owned()),

@@ -45,7 +45,7 @@ impl Asked<'_> {
             origins.extend(lineage.source.ok().map(|source| (service.name.clone(), source)));
         }
         let from = self.passage.from.map(|from| from.name.as_str());
-        let mut facts = Facts::new(self.options.time, from, services);
+        let mut facts = Facts::new(self.passage.now, from, services);
         if policy.gates.iter().any(|gate| matches!(gate, Gate::Approval(_))) {
             facts.reviews = self.reviews(changed).await;
         }

@@ -10,6 +10,8 @@ mod source;
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
+
 use super::set::{SameDigest, SetError, SetOptions, SetReport, set};
 use super::{Emit, Event, RolloutReport, RolloutVerdict, last_verified, stated_image};
 use crate::config::{Environment, Service, Via};
@@ -26,6 +28,8 @@ pub use source::SourceRepositories;
 pub struct Passage<'a> {
     /// The environment that the images come from, if they come from one.
     pub from: Option<&'a Environment>,
+    /// The time to judge at. To find out how the services do takes a while, and a gate may have opened.
+    pub now: Timestamp,
     /// How the services do there, by name.
     pub health: BTreeMap<String, Fact<Proof>>,
     /// The gates that are not to hold this time, and why.

@@ -62,7 +62,11 @@ impl SourceRepositories<'_> {
     /// Returns the address of the repository that the commit is in.
     pub(super) fn address<'s>(&self, source: &'s RecordedSource) -> Fact<&'s str> {
         let address = source.repository.as_deref().ok_or_else(|| {
-            format!("it is not on record which repository {} is in", source.commit)
+            let commit = &source.commit;
+            format!(
+                "it is not on record which repository {commit} is in: set the image from a checkout \
+                 that has a remote"
+            )
         })?;
         // Whoever can write a commit message could have the credentials sent to a server of theirs.
         let is_trusted = self.trusted.iter().any(|trusted| may_follow(address, trusted));

@@ -51,6 +51,7 @@ async fn push(options: &SetOptions<'_>, emit: Emit<'_>) -> Result<SetReport, Set
         } else if files.0.is_empty() {
             Outcome::Unchanged { tip }
         } else if options.dry_run {
+            hold::release_after(&options, &holds, &edits, emit).await;
             Outcome::DryRun
         } else {
             let message = message::whole(&options, &edits, &message::records(&options, &edits));

@@ -91,6 +91,7 @@ impl Effort<'_> {
         } else if files.0.is_empty() {
             Ok(Outcome::Unchanged { tip })
         } else if self.options.dry_run {
+            hold::release_after(&self.options, &holds, &edits, self.emit).await;
             Ok(Outcome::DryRun)
         } else {
             let change = pending(&self.options, tip, files, tree.paths(), &edits);

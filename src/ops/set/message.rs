@@ -94,6 +94,7 @@ pub(super) fn records(options: &SetOptions<'_>, edits: &[Edited]) -> Vec<Record>
         from: options.promoted_from.clone(),
         source: source(options, &service.name),
         unproven: options.unproven,
+        other_changes: options.allow_other_changes,
         overrides: overrides(&options.verdicts),
         run: options.run.clone(),
         rollback_of: taken_back(options, edits, &service.name),

@@ -47,6 +47,7 @@ pub(super) async fn land(options: &SetOptions<'_>, emit: Emit<'_>) -> Result<Set
                 Some(on) => on,
                 None if options.dry_run => {
                     emit(Event::Warning(unseen(&options)));
+                    hold::release_after(&options, &holds, &edits, emit).await;
                     let outcome = not_written(&files, tip);
                     return Ok(report(&options, edits, left_alone, outcome));
                 }
@@ -66,7 +67,7 @@ pub(super) async fn land(options: &SetOptions<'_>, emit: Emit<'_>) -> Result<Set
         };
         match landed {
             Some((edits, outcome)) => {
-                if matches!(outcome, Outcome::PullRequest { .. }) {
+                if matches!(outcome, Outcome::PullRequest { .. } | Outcome::DryRun) {
                     hold::release_after(&options, &holds, &edits, emit).await;
                 }
                 return Ok(report(&options, edits, left_alone, outcome));

@@ -239,7 +239,7 @@ async fn a_rollback_its_hold_and_what_tells_of_them_need_no_git() {
     assert_eq!(two["changes"].as_array().unwrap().len(), 4, "{two}");
 
     let released = market.world.ok(&["release-hold", "--env", "prod"]);
-    assert!(released.starts_with("released: ranking is held in prod since 20"), "{released}");
+    assert!(released.starts_with("released: ranking was held in prod since 20"), "{released}");
     assert_eq!(market.world.ok(&["release-hold", "--env", "prod"]), "nothing is held in prod\n");
     assert_eq!(pipeline().code, 0);
     let entries = market.git.git(&["log", "--format=%s", ledger]);

@@ -58,6 +58,10 @@ fn other_changes_are_refused_unless_they_are_allowed() {
     assert!(shop.overlay("prod").contains("newTag: \"1.4\""));
     shop.manifests.commit("main", &[(path, &text)]);
     shop.world.ok(&["promote", "--to", "prod", "--allow-other-changes"]);
+    let message = shop.manifests.git(&["log", "-1", "--format=%B", "main"]);
+    assert!(message.contains("\nDeployctl-Other-Changes: allowed\n"), "{message}");
+    let history = shop.world.ok(&["history", "ranking", "--env", "prod"]);
+    assert!(history.contains("    other changes were allowed\n"), "{history}");
     assert!(shop.overlay("prod").contains("newTag: \"1.4\""));
 }
 

@@ -1,12 +1,18 @@
 //! Gates: what keeps `set` and `promote` from changing an environment, and what lets them pass.
 
+use std::collections::BTreeMap;
 use std::process::Command;
 
 use camino::Utf8Path;
+use deployctl::config::Config;
+use deployctl::git::{Identity, Repository};
+use deployctl::ops::{Manifests, Passage, Promotion, SetOptions, SourceRepositories, promote};
+use deployctl::render::External;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::shop::{DIGEST, Shop};
-use crate::support::git_server::{GitServer, git};
+use crate::support::git_server::{GitServer, git, world as git_world};
 use crate::support::github::{GithubServer, TOKEN};
 use crate::support::{Ran, World, peer};
 
@@ -109,7 +115,7 @@ fn a_closed_gate_keeps_everything_as_it_is_and_an_override_goes_on_record() {
 
     let some = ["--override", "soak", "--reason", "the fix: can't wait"];
     let still = shop.promote(3, &some);
-    assert_eq!(still["reason"], "prod was not changed: gate `healthy` is closed");
+    assert_eq!(still["reason"], "prod was not changed: gate `healthy` can't be judged");
     let all = [&some[..], &["--override", "healthy", "--reason", "seen by eye"]].concat();
     let passed = shop.promote(0, &all);
     assert_eq!(passed["outcome"], "pushed");
@@ -139,6 +145,8 @@ fn people_see_every_verdict_and_what_would_change() {
         "+++ b/apps/ranking/overlays/prod/kustomization.yaml",
         "dry run: prod would state registry.example.com/shop/ranking:old@",
         "prod may not be changed yet: gate",
+        "  or pass with `--override ",
+        "--reason TEXT`, which goes on record\n",
     ] {
         assert!(ran.stdout.contains(text), "{text}: {}", ran.stdout);
     }
@@ -259,6 +267,42 @@ fn what_a_merge_brings_soaks_from_the_merge() {
     is(&said(&shop.promote(3, &[]), "soak"), "closed", "0s of 30m stated in dev");
 }
 
+#[tokio::test]
+async fn a_gate_that_opens_while_the_cluster_is_looked_at_is_open() {
+    let shop = shop("[soak: 30m]");
+    let home = World::new();
+    let environment = git_world(home.path().as_std_path(), &[]);
+    let config = Config::read(&shop.world.path().join("deployctl.yaml")).unwrap();
+    let (remote, branch) = (shop.manifests.path().into_string(), Some("main".to_owned()));
+    let repository = Repository::open(&remote, home.path(), &environment).await.unwrap();
+    let manifests = Manifests { repository, remote, branch, api: None };
+    let renderer = External::new(&environment);
+    let ada = Identity { name: "Ada".to_owned(), email: "ada@example.com".to_owned() };
+    let began: Timestamp =
+        shop.manifests.git(&["log", "-1", "--format=%cI", "main"]).trim().parse().unwrap();
+    let (from, to) = (&config.environments["dev"], &config.environments["prod"]);
+    for (minutes, closed) in [(0, vec!["soak"]), (31, vec![])] {
+        let options = SetOptions::new(&manifests, to, &renderer, ada.clone().into(), began);
+        let options = SetOptions { dry_run: true, ..options };
+        let services = vec![&config.services["ranking"]];
+        let promotion = Promotion::read(from, services, &options, &|_| ()).await.unwrap();
+        let passage = Passage {
+            from: Some(from),
+            now: began + SignedDuration::from_mins(minutes),
+            health: BTreeMap::new(),
+            overrides: Vec::new(),
+            github: Err("nobody is there".to_owned()),
+            sources: SourceRepositories {
+                caches: home.path(),
+                environment: &environment,
+                trusted: Vec::new(),
+            },
+        };
+        let report = promote(promotion, &passage, options, &|_| ()).await.unwrap();
+        assert_eq!(report.closed(), closed, "{report:#?}");
+    }
+}
+
 #[test]
 fn a_commit_that_is_not_on_the_branch_is_not_promoted() {
     let source = GitServer::bare(&[("README.md", "ranking\n")]);
@@ -275,6 +319,11 @@ fn a_commit_that_is_not_on_the_branch_is_not_promoted() {
     git(root, &["push", "-q", "origin", "feature"]);
     let unknown = said(&shop.promote(3, &[]), "branch");
     is(&unknown, "unknown", "dev has not on record which commit it was built from");
+    git(root, &["remote", "remove", "origin"]);
+    shop.world.ok(&["set", "--env", "dev", &format!("ranking=:3@{DIGEST}")]);
+    let unknown = said(&shop.promote(3, &[]), "branch");
+    is(&unknown, "unknown", "is in: set the image from a checkout that has a remote");
+    git(root, &["remote", "add", "origin", remote.as_str()]);
 
     shop.world.ok(&["set", "--env", "dev", &format!("ranking=:2@{DIGEST}")]);
     let closed = shop.promote(3, &[]);

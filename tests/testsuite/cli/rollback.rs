@@ -127,14 +127,20 @@ fn returns_to_what_was_verified_and_keeps_pipelines_out_until_released() {
     let history = shop.world.ok(&["history", "ranking", "--env", "prod"]);
     assert!(history.contains(&format!("    rolled back {}\n", image('c'))), "{history}");
     assert!(history.contains("    because it loses orders\n"), "{history}");
+    // What the rollback returned to was verified before it, and not yet since.
+    let verified: Vec<_> = history.match_indices("    verified 20").collect();
+    let back = history.find("Roll back").unwrap();
+    let next = back + history[back..].find("Deploy ranking").unwrap();
+    assert!(verified.len() == 2 && verified[0].0 > next, "{history}");
     let history = ["history", "ranking", "--env", "prod", "--output", "json"];
     let history = json(&shop.world.ok(&history));
     assert_eq!(history["changes"][0]["reason"], "it loses orders");
+    assert_eq!(history["changes"][2]["verifiedBy"], "Test", "{history}");
     // What is stated already may be set.
     assert_eq!(pipeline_sets(&shop, 'b').code, 0);
 
     let released = shop.world.ok(&["release-hold", "--env", "prod"]);
-    assert!(released.starts_with("released: ranking is held in prod since 20"), "{released}");
+    assert!(released.starts_with("released: ranking was held in prod since 20"), "{released}");
     assert!(released.contains("by Ada because it loses orders"), "{released}");
     assert_eq!(shop.world.ok(&["release-hold", "--env", "prod"]), "nothing is held in prod\n");
     assert_eq!(pipeline_sets(&shop, 'd').code, 0);
@@ -271,9 +277,14 @@ fn what_a_person_sets_releases_the_hold_and_says_so() {
     let shop = shop();
     shop.world.ok(&["rollback", "--env", "prod"]);
     let image = format!("ranking={}", image('d'));
-    let ran = shop.world.run(&["set", "--env", "prod", &image]);
-    assert_eq!(ran.code, 0, "{ran:#?}");
-    assert!(ran.stderr.contains("released the hold: ranking is held in prod since"), "{ran:#?}");
+    for (more, told) in [
+        (&["--dry-run"][..], "would release the hold: ranking is held in prod since"),
+        (&[], "released the hold: ranking was held in prod since"),
+    ] {
+        let ran = shop.world.run(&[&["set", "--env", "prod", &image], more].concat());
+        assert_eq!(ran.code, 0, "{ran:#?}");
+        assert!(ran.stderr.contains(told), "{ran:#?}");
+    }
     assert_eq!(pipeline_sets(&shop, 'e').code, 0);
 }
 
@@ -387,6 +398,20 @@ fn returns_to_a_revision() {
     let ran = shop.world.run(&["rollback", "--env", "prod", "--to", "nowhere"]);
     assert_eq!(ran.code, 1, "{ran:#?}");
     assert!(ran.stderr.contains("has no commit `nowhere`"), "{ran:#?}");
+}
+
+#[test]
+fn its_help_says_what_it_does_and_offers_nothing_that_it_does_not() {
+    let help = World::new().ok(&["rollback", "--help"]);
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    for text in ["that the environment stated with a digest", "was taken back included"] {
+        assert!(help.contains(text), "{text}: {help}");
+    }
+    assert!(!help.contains("--allow-older") && !help.contains("gates say"), "{help}");
+    let help = World::new().ok(&["promote", "--help"]);
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(help.contains("the commit on record for the image that is promoted"), "{help}");
+    assert!(help.contains("up to 30 seconds"), "{help}");
 }
 
 #[test]

@@ -66,6 +66,11 @@ struct Change {
     rollback_of: Option<String>,
     /// Why it was rolled back.
     reason: Option<String>,
+    /// RFC 3339; when `verify` last found the image healthy there since.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verified_at: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verified_by: Option<String>,
 }
 
 /// Returns how an image came there.
@@ -98,6 +103,8 @@ impl From<&ops::Change> for Change {
             overrides: record.map(overrides).unwrap_or_default(),
             rollback_of: record.and_then(|record| record.rollback_of.last().cloned()),
             reason: record.and_then(|record| record.reason.clone()),
+            verified_at: change.verified.as_ref().map(|verified| verified.time.to_string()),
+            verified_by: change.verified.as_ref().map(|verified| verified.by.clone()),
         }
     }
 }
