@@ -86,6 +86,7 @@ impl Context {
             WriteBy::Api => Repository::open_anyway(&remote, &cache, &environment).await?,
             WriteBy::Git => Repository::open(&remote, &cache, &environment).await?,
         };
+        let repository = repository.with_services_at(config.depth_of_services());
         let (remote, branch) = (repository.remote().to_owned(), config.manifests.branch.clone());
         let api = self.branches(config, &remote)?;
         Ok(Manifests { repository, remote, branch, api })

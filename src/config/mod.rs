@@ -206,6 +206,12 @@ impl Config {
         }
         names.iter().map(|name| self.service(name.as_ref())).collect()
     }
+
+    /// Returns how deep the folders lie at most that services have of their own in the manifests
+    /// repository; one in the root has the depth 1.
+    pub fn depth_of_services(&self) -> usize {
+        self.environments.values().map(Environment::depth_of_services).max().unwrap_or_default()
+    }
 }
 
 impl Environment {
@@ -222,6 +228,18 @@ impl Environment {
             digest: self.digest,
             place: self.place(service),
         }
+    }
+
+    /// Returns the depth of the first folder on the way to what states an image that is not all
+    /// services'.
+    fn depth_of_services(&self) -> usize {
+        let path = match &self.write {
+            Write::HelmValues { values, .. } => values,
+            Write::Kustomize | Write::ArgocdSource => &self.overlay,
+        };
+        let names = || Utf8Path::new(path).components();
+        let own = names().position(|name| name.as_str().contains("{service}"));
+        own.map_or(names().count(), |shared| shared + 1)
     }
 
     fn place(&self, service: &Service) -> Place {
@@ -253,5 +271,26 @@ impl Environment {
 
     fn fill(&self, template: &str, service: &Service) -> String {
         template.replace("{service}", &service.name).replace("{env}", &self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Config;
+
+    #[test]
+    fn the_folders_above_those_of_services_are_counted() {
+        let depth = |overlays: &[&str]| {
+            let mut text = "version: 1\nservices: {}\nenvironments:\n".to_owned();
+            for (number, overlay) in overlays.iter().enumerate() {
+                text.push_str(&format!("  e{number}: {{overlay: '{overlay}'}}\n"));
+            }
+            Config::parse("deployctl.yaml".into(), &text).unwrap().depth_of_services()
+        };
+        assert_eq!(depth(&["apps/{service}/overlays/{env}"]), 2);
+        assert_eq!(depth(&["{service}"]), 1);
+        assert_eq!(depth(&["clusters/{env}/apps/web-{service}/x"]), 4);
+        assert_eq!(depth(&["deploy/{env}"]), 2);
+        assert_eq!(depth(&["{service}/dev", "prod/{service}"]), 2);
     }
 }

@@ -45,8 +45,9 @@ const GLANCE: Duration = Duration::from_millis(2);
 /// How long to wait for another process that fetches.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-/// The file in the cache that says that its remote knows no filters.
+/// The files in the cache that say that its remote knows no filters, or sends all folders.
 const WHOLE: &str = "deployctl-whole";
+const FOLDERS: &str = "deployctl-folders";
 /// The file in the cache whose lock says that somebody works with it.
 const IN_USE: &str = "deployctl-in-use";
 
@@ -162,6 +163,13 @@ impl Cache {
         )
     }
 
+    /// Returns whether it has the root folder of what `reference`, one of its own, was last.
+    pub(super) fn has_root_of(&self, reference: &str) -> bool {
+        let Ok(repository) = self.open() else { return false };
+        let commit = repository.find_reference(reference).and_then(|found| found.peel_to_commit());
+        commit.is_ok_and(|commit| commit.tree().is_ok())
+    }
+
     /// Adds the references that match `pattern` to `found`, by their names at the remote.
     pub(super) fn references(
         &self,
@@ -222,22 +230,24 @@ impl Cache {
         unreachable!("the last attempt returns")
     }
 
-    /// Returns what to leave out of it, as far as the remote has not refused that.
-    pub(super) fn filter(&self) -> Filter {
-        match self.dir.join(WHOLE).exists() {
-            true => Filter::Nothing,
-            false => Filter::Files,
+    /// Returns what to leave out of it: `most`, or less where the remote has refused that.
+    pub(super) fn filter(&self, most: Filter) -> Filter {
+        let refuses = |name: &str| self.dir.join(name).exists();
+        match most {
+            _ if refuses(WHOLE) => Filter::Nothing,
+            Filter::Folders if refuses(FOLDERS) => Filter::Files,
+            most => most,
         }
     }
 
-    /// Remembers what the remote lets be left out.
+    /// Remembers that the remote lets no more be left out.
     pub(super) fn set_filter(&self, filter: Filter) -> Result<(), GitError> {
-        match filter {
-            Filter::Files => Ok(()),
-            Filter::Nothing => {
-                std::fs::write(self.dir.join(WHOLE), "").map_err(|error| self.failed(&error))
-            }
-        }
+        let name = match filter {
+            Filter::Folders | Filter::LargeFiles(_) => return Ok(()),
+            Filter::Files => FOLDERS,
+            Filter::Nothing => WHOLE,
+        };
+        std::fs::write(self.dir.join(name), "").map_err(|error| self.failed(&error))
     }
 
     /// Opens it for reading and writing objects.

@@ -7,6 +7,7 @@ use std::collections::{BinaryHeap, HashSet};
 use camino::Utf8Path;
 use git2::{Oid, Repository};
 
+use super::place::{Gap, Place};
 use super::{Commit, CommitId, GitError, Relation};
 use crate::promotion;
 
@@ -37,6 +38,18 @@ pub(super) enum Follow {
     First,
 }
 
+/// Which commits changed something, as far as that can be told.
+#[derive(Debug, Default)]
+pub(super) struct Log {
+    pub(super) found: Vec<Commit>,
+    /// Folders that the cache does not have, and that have to be compared. Where there are any, what
+    /// was found is not to be used.
+    pub(super) gaps: HashSet<Gap>,
+}
+
+/// So many gaps are looked for at a time.
+const MOST_GAPS: usize = 1024;
+
 /// Returns up to `limit` commits from `tip` backwards that changed something at or below `path`,
 /// newest first. As `git log -- PATH` does, it follows only the parent of a merge that has the
 /// same content there, if one has.
@@ -46,13 +59,14 @@ pub(super) fn log(
     path: &Utf8Path,
     limit: usize,
     follow: Follow,
-) -> Result<Walked<Vec<Commit>>, GitError> {
-    let mut log = Walked { found: Vec::new(), complete: true };
+) -> Result<Walked<Log>, GitError> {
+    let mut log = Walked { found: Log::default(), complete: true };
     let mut seen = HashSet::from([tip.oid()]);
     let tip = read(repository, tip.oid())?;
     let mut next = BinaryHeap::from([(tip.time().seconds(), Reverse(0), tip.id())]);
     while let Some((_, _, id)) = next.pop() {
-        if log.found.len() >= limit || seen.len() > MAX_COMMITS {
+        let Log { found, gaps } = &mut log.found;
+        if found.len() >= limit || gaps.len() >= MOST_GAPS || seen.len() > MAX_COMMITS {
             break;
         }
         let commit = read(repository, id)?;
@@ -61,14 +75,16 @@ pub(super) fn log(
             continue;
         };
         if step.changed {
-            log.found.push(Commit::read(&commit));
+            found.push(Commit::read(&commit));
         }
+        gaps.extend(step.gaps);
         for parent in step.follow {
             if seen.insert(parent.id()) {
                 next.push((parent.time().seconds(), Reverse(seen.len()), parent.id()));
             }
         }
     }
+    log.complete |= log.found.found.len() >= limit;
     Ok(log)
 }
 
@@ -91,6 +107,8 @@ pub(super) fn recent(
 /// What a commit means for the log of a path.
 struct Step<'a> {
     changed: bool,
+    /// What keeps that from being told.
+    gaps: Vec<Gap>,
     follow: Vec<git2::Commit<'a>>,
 }
 
@@ -102,7 +120,7 @@ fn step<'a>(
     path: &Utf8Path,
     which: Follow,
 ) -> Result<Option<Step<'a>>, GitError> {
-    let here = entry(commit, path)?;
+    let here = Place::find(repository, commit.tree_id(), path)?;
     let mut stated = parents(commit);
     if which == Follow::First {
         stated.truncate(1);
@@ -114,22 +132,22 @@ fn step<'a>(
         };
         follow.push(parent);
     }
+    let mut gaps = Vec::new();
     for parent in &follow {
-        if entry(parent, path)? == here {
-            return Ok(Some(Step { changed: false, follow: vec![parent.clone()] }));
+        let there = Place::find(repository, parent.tree_id(), path)?;
+        match here.is_same(&there) {
+            Some(true) if gaps.is_empty() => {
+                return Ok(Some(Step { changed: false, gaps, follow: vec![parent.clone()] }));
+            }
+            Some(_) => {}
+            None => gaps.extend([here, there].iter().filter_map(Place::gap)),
         }
     }
-    let changed = !follow.is_empty() || here.is_some();
-    Ok(Some(Step { changed, follow }))
-}
-
-/// Returns the object at `path` in `commit`, or `None` if there is nothing.
-fn entry(commit: &git2::Commit<'_>, path: &Utf8Path) -> Result<Option<Oid>, GitError> {
-    let tree = commit.tree().map_err(GitError::object("read the history"))?;
-    if path.as_str().is_empty() || path == "." {
-        return Ok(Some(tree.id()));
+    if follow.is_empty() {
+        gaps.extend(here.gap());
     }
-    Ok(tree.get_path(path.as_std_path()).ok().map(|entry| entry.id()))
+    let changed = gaps.is_empty() && (!follow.is_empty() || here != Place::Nothing);
+    Ok(Some(Step { changed, gaps, follow }))
 }
 
 /// Returns how `observed` stands to `expected`, both of which the cache has.

@@ -24,6 +24,7 @@ mod message;
 mod network;
 mod opened;
 mod partial;
+mod place;
 mod program;
 mod remote;
 mod repository;

@@ -10,7 +10,7 @@ use secrecy::ExposeSecret as _;
 
 use super::cache::Cache;
 use super::credentials::{Credentials, Settings, redact_tokens};
-use super::remote::Remote;
+use super::remote::{Remote, host_of};
 use super::{GitError, answer};
 use crate::image::Digest;
 use crate::system::{Command, CommandError, Environment, Output};
@@ -101,6 +101,13 @@ impl Program {
 
     pub(super) fn remote(&self) -> &str {
         self.remote.as_str()
+    }
+
+    /// Returns whether the remote is at GitHub, be it the one that a workflow runs at.
+    pub(super) fn is_at_github(&self) -> bool {
+        let server = self.environment.get("GITHUB_SERVER_URL").and_then(host_of);
+        let hosts = [Some("github.com"), server];
+        self.remote.host().is_some_and(|host| hosts.contains(&Some(host)))
     }
 
     /// Returns the same program with another cache.

@@ -89,6 +89,15 @@ impl Remote {
         }
     }
 
+    /// Returns the name of the host, if the remote is not on this machine.
+    pub(super) fn host(&self) -> Option<&str> {
+        if self.address.contains("://") {
+            return host_of(&self.address);
+        }
+        let place = self.is_ssh().then(|| self.address.split(':').next())??;
+        place.rsplit('@').next()
+    }
+
     pub(super) fn username(&self) -> Option<&str> {
         self.username.as_deref()
     }
@@ -121,6 +130,13 @@ impl Remote {
     }
 }
 
+/// Returns the name of the host in `url`.
+pub(super) fn host_of(url: &str) -> Option<&str> {
+    let (_, rest) = url.split_once("://")?;
+    let host = rest.split('/').next()?.rsplit('@').next()?;
+    host.split(':').next().filter(|host| !host.is_empty())
+}
+
 /// Returns `text` with the user part of every URL in it replaced, for messages.
 pub(super) fn shown(text: &str) -> String {
     let mut clean = String::with_capacity(text.len());
@@ -145,6 +161,23 @@ pub(super) fn shown(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn knows_the_host() {
+        let host = |text: &str| Remote::parse(text).unwrap().host().map(ToOwned::to_owned);
+        for text in [
+            "https://github.com/shop/manifests.git",
+            "https://token@github.com:443/shop/manifests.git",
+            "ssh://git@github.com:22/shop/manifests.git",
+            "git@github.com:shop/manifests.git",
+            "github.com:shop/manifests.git",
+        ] {
+            assert_eq!(host(text).as_deref(), Some("github.com"), "{text}");
+        }
+        for text in ["/srv/github.com:x/manifests.git", "file:///srv/manifests.git"] {
+            assert_eq!(host(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn tells_the_kinds_of_address_apart() {

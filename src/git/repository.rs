@@ -6,6 +6,7 @@ mod push;
 mod walks;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, OnceLock};
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -29,6 +30,8 @@ pub struct Repository {
     cache: Cache,
     /// What the remote has said that its default branch is.
     default_branch: Arc<OnceLock<String>>,
+    /// How many logs have had folders fetched to compare.
+    logs: Arc<AtomicU32>,
 }
 
 /// What a fetch found.
@@ -75,7 +78,14 @@ impl Repository {
         let folder = folder.and_then(|path| Utf8PathBuf::from_path_buf(path).ok());
         let cache = Cache::open_in(folder.unwrap_or_else(|| caches.join(remote.folder()))).await?;
         let transport = Transport::new(remote, &cache, environment).await?;
-        Ok(Self { transport, cache, default_branch: Arc::default() })
+        Ok(Self { transport, cache, default_branch: Arc::default(), logs: Arc::default() })
+    }
+
+    /// Returns the same repository, in which services' own folders are known to have this depth at
+    /// most: one in the root has the depth 1. No folder is fetched before something in it is read.
+    #[must_use]
+    pub fn with_services_at(self, depth: usize) -> Self {
+        Self { transport: self.transport.with_services_at(depth), ..self }
     }
 
     /// Returns the remote's address without credentials, for people.
@@ -149,7 +159,7 @@ impl Repository {
     ///
     /// Fails if the cache does not have the commit.
     pub fn tree(&self, commit: &CommitId) -> Result<CommitTree, GitError> {
-        CommitTree::new(&self.cache, commit, Lazy::new(self.transport.clone()))
+        CommitTree::new(&self.cache, commit, self.lazy())
     }
 
     /// Returns the commit that `revision` (id, abbreviated id, or name of a branch or tag) stands
@@ -264,8 +274,11 @@ impl Repository {
             None => cache.find_reference(&local).and_then(|found| found.peel_to_commit()),
         };
         let commit = commit.map_err(read())?;
-        commit.tree().map_err(read())?;
-        Ok(commit.id().into())
+        match commit.tree() {
+            // It comes when something in it is read.
+            Err(error) if !partial::is_missing(&error) => Err(read()(error)),
+            _ => Ok(commit.id().into()),
+        }
     }
 
     /// Returns whether the cache has `commit`, without asking the remote.
@@ -276,6 +289,11 @@ impl Repository {
     /// Returns whether references besides the branch cost no round trip of their own.
     pub(super) fn brings_along(&self) -> bool {
         self.transport.has_program()
+    }
+
+    /// Returns the remote as the source of what the cache was spared.
+    fn lazy(&self) -> Lazy {
+        Lazy::new(self.transport.clone())
     }
 
     /// Returns the cache's objects.

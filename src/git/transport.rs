@@ -20,6 +20,8 @@ pub(super) struct Transport {
     program: Program,
     /// Does the work where there is no `git` program.
     library: Option<Library>,
+    /// How many folders are above the folders of services, as far as that is known.
+    services_at: Option<usize>,
 }
 
 /// What to fetch.
@@ -85,7 +87,7 @@ impl Transport {
             None => Some(Library::find(&remote, credentials.as_ref(), environment)),
         };
         let program = Program::new(path, remote, credentials, cache, environment).await?;
-        Ok(Self { program, library })
+        Ok(Self { program, library, services_at: None })
     }
 
     /// Fails if there is no way to the remote.
@@ -99,6 +101,19 @@ impl Transport {
 
     pub(super) fn remote(&self) -> &str {
         self.program.remote()
+    }
+
+    /// Returns the same remote, in which services' own folders have this depth.
+    pub(super) fn with_services_at(self, depth: usize) -> Self {
+        // A round trip to GitHub costs more than the folders of a few thousand services, and its API
+        // writes without any (`manifests.write: api`).
+        let depth = Some(depth).filter(|depth| *depth > 0 && !self.program.is_at_github());
+        Self { services_at: depth, ..self }
+    }
+
+    /// Returns whether a folder with so many others above it is known to be all services'.
+    pub(super) fn is_above_services(&self, depth: usize) -> bool {
+        self.services_at.is_some_and(|services| depth < services)
     }
 
     /// Returns whether the `git` program does the work.
@@ -117,8 +132,9 @@ impl Transport {
         if let Some(library) = &self.library {
             return library.fetch(self.cache().dir(), fetch).await;
         }
+        let most = self.most_to_leave_out(fetch);
         loop {
-            let filter = self.cache().filter();
+            let filter = self.cache().filter(most);
             match self.fetch_filtered(fetch, filter).await {
                 Err(error) if filter != Filter::Nothing && answer::is_about_a_filter(&error) => {
                     tracing::debug!(remote = self.remote(), %error, "fetching more instead");
@@ -129,6 +145,20 @@ impl Transport {
         }
     }
 
+    /// Returns what the cache can do without.
+    fn most_to_leave_out(&self, fetch: &Fetch<'_>) -> Filter {
+        let known = |refspec: &String| {
+            refspec.split_once(':').is_some_and(|(_, local)| self.cache().has_root_of(local))
+        };
+        match (self.services_at, fetch.depth) {
+            (None, _) => Filter::Files,
+            // Who has the folders of an earlier tip gets those that have changed, and no more.
+            (Some(_), Depth::Recent) if fetch.refspecs.first().is_some_and(known) => Filter::Files,
+            // Most who walk back ask for commits alone; who asks for more fills the gaps.
+            (Some(_), _) => Filter::Folders,
+        }
+    }
+
     async fn fetch_filtered(&self, fetch: &Fetch<'_>, filter: Filter) -> Result<(), GitError> {
         let depth = match (fetch.depth, filter) {
             (Depth::Recent, Filter::Nothing) => "--depth=1".to_owned(),
@@ -136,7 +166,7 @@ impl Transport {
             (Depth::Deepen(commits), _) => format!("--deepen={commits}"),
         };
         tracing::debug!(remote = self.remote(), %depth, ?filter, "git fetch");
-        let mut command = self.fetching(filter.spec(), &[]).args(["--update-shallow", &depth]);
+        let mut command = self.fetching(filter, &[]).args(["--update-shallow", &depth]);
         if fetch.prune {
             command = command.arg("--prune");
         }
@@ -148,41 +178,58 @@ impl Transport {
         Ok(())
     }
 
-    /// Fetches objects that an earlier fetch left out, in one round trip. Files of more than `limit`
-    /// bytes are left out again where they are wanted by their folder.
-    pub(super) async fn fetch_objects(&self, wants: &[Want], limit: u64) -> Result<(), GitError> {
+    /// Fetches objects that an earlier fetch left out, in one round trip. What is wanted by its folder
+    /// is left out again as `filter` says.
+    pub(super) async fn fetch_objects(
+        &self,
+        wants: &[Want],
+        filter: Filter,
+    ) -> Result<(), GitError> {
         if self.library.is_some() {
             return Ok(());
         }
-        tracing::debug!(remote = self.remote(), wants = wants.len(), "git fetch of objects");
-        let filter = format!("blob:limit={limit}");
+        tracing::debug!(
+            remote = self.remote(),
+            wants = wants.len(),
+            ?filter,
+            "git fetch of objects"
+        );
+        match self.try_fetch_objects(wants, filter).await {
+            // It has come to refuse what it allowed when the cache was made.
+            Err(error) if filter < Filter::Files && answer::is_about_a_filter(&error) => {
+                self.try_fetch_objects(wants, filter.weaker()).await
+            }
+            result => result,
+        }
+    }
+
+    async fn try_fetch_objects(&self, wants: &[Want], filter: Filter) -> Result<(), GitError> {
         let wanted = |id: fn(&Want) -> Vec<git2::Oid>| {
             let ids = wants.iter().flat_map(id);
             ids.map(|id| format!("{id}\n")).collect::<String>()
         };
         // A folder that the cache has is not sent again for its files' sake unless it is told to
         // (git 2.36).
-        let command = self.fetching(Some(&filter), OBJECTS).args(["--refetch", "--stdin", "--"]);
+        let command = self.fetching(filter, OBJECTS).args(["--refetch", "--stdin", "--"]);
         match self.program.run("fetch", command.arg(NAME).input(wanted(Want::folder))).await {
             Err(error) if answer::is_unknown_option(&error) => {
-                let command = self.fetching(Some(&filter), OBJECTS).args(["--stdin", "--"]);
-                self.program
-                    .run("fetch", command.arg(NAME).input(wanted(Want::files)))
-                    .await
-                    .map(drop)
+                let command = self.fetching(filter, OBJECTS).args(["--stdin", "--"]);
+                let command = command.arg(NAME).input(wanted(Want::files));
+                self.program.run("fetch", command).await.map(drop)
             }
             result => result.map(drop),
         }
     }
 
     /// Returns a `git fetch` from the remote, under its name in these settings.
-    fn fetching(&self, filter: Option<&str>, settings: &[(&str, &str)]) -> Command {
+    fn fetching(&self, filter: Filter, settings: &[(&str, &str)]) -> Command {
         let mut all = vec![(format!("remote.{NAME}.url"), self.remote().to_owned())];
         all.extend(settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
-        if let Some(filter) = filter {
+        let filter = filter.spec();
+        if let Some(filter) = &filter {
             // Said by settings, it does not turn the cache into what libgit2 can't open.
             all.push((format!("remote.{NAME}.promisor"), "true".to_owned()));
-            all.push((format!("remote.{NAME}.partialCloneFilter"), filter.to_owned()));
+            all.push((format!("remote.{NAME}.partialCloneFilter"), filter.clone()));
         }
         let command = self.program.command(&all).args([
             "fetch",
@@ -310,10 +357,11 @@ impl Transport {
         Ok(moves.iter().map(told).collect())
     }
 
-    /// Returns the same remote with another bare repository to fetch into and push from.
+    /// Returns the same remote with another bare repository to fetch into and push from, in which
+    /// there are no services.
     pub(super) fn with_cache(&self, cache: Cache) -> Self {
         let library = self.library.clone();
-        Self { program: self.program.with_cache(cache), library }
+        Self { program: self.program.with_cache(cache), library, services_at: None }
     }
 }
 

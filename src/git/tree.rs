@@ -1,5 +1,6 @@
 //! The files of a commit, read without a checkout.
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -8,7 +9,7 @@ use git2::{ObjectType, Oid};
 
 use super::cache::Cache;
 use super::opened::Opened;
-use super::partial::{self, LARGE, Lazy, Missing, Want};
+use super::partial::{self, Ask, LARGE, Lazy, Missing};
 use super::{CommitId, GitError};
 use crate::kustomize::{FileTree, TreeError};
 
@@ -66,6 +67,18 @@ enum Stop {
     Refused(TreeError),
 }
 
+impl Stop {
+    /// Returns the same, found out while all folders in `listed` are gone through.
+    fn in_list(self, listed: Oid) -> Self {
+        match self {
+            Self::Missing(missing) if missing.kind == ObjectType::Tree => {
+                Self::Missing(Missing { listed: Some(listed), ..missing })
+            }
+            stop => stop,
+        }
+    }
+}
+
 impl CommitTree {
     /// Returns the files of `commit`, which `cache` has; `lazy` has what the cache has not.
     pub(super) fn new(cache: &Cache, commit: &CommitId, lazy: Lazy) -> Result<Self, GitError> {
@@ -85,31 +98,29 @@ impl CommitTree {
     /// Fails if the remote is out of reach. What is not there, or can't be read, is told by reading
     /// it.
     pub async fn prefetch(&self, paths: &[Utf8PathBuf]) -> Result<(), GitError> {
-        let mut before: Vec<Want> = Vec::new();
+        let mut asked = HashSet::new();
         loop {
-            let mut wants: Vec<Want> = Vec::new();
-            let mut bound = 0;
-            for (want, limit) in paths.iter().filter_map(|path| self.wanted(path)) {
-                if !wants.contains(&want) {
-                    wants.push(want);
-                }
-                bound = limit.max(bound);
-            }
-            // What did not come for its size is not asked for again.
-            if wants.is_empty() || wants == before {
+            let wanted = paths.iter().filter_map(|path| self.wanted(path));
+            // What did not come, for its size, is not asked for again.
+            let wanted = wanted.filter(|(object, _)| asked.insert(*object));
+            let asks: HashSet<Ask> = wanted.map(|(_, ask)| ask).collect();
+            if asks.is_empty() {
                 return Ok(());
             }
-            self.inner.lazy.bring(&wants, bound).await?;
-            before = wants;
+            self.inner.lazy.bring(asks).await?;
         }
     }
 
-    /// Returns what to ask for so that the file at `path`, or a file in the folder `path`, is there.
-    fn wanted(&self, path: &Utf8Path) -> Option<(Want, u64)> {
+    /// Returns what the cache misses first of the file at `path`, or of a folder there that has not
+    /// been read yet, and what to ask for so that it is there.
+    fn wanted(&self, path: &Utf8Path) -> Option<(Oid, Ask)> {
         let repository = self.repository();
         let walk = Walk { repository: &repository, root: self.inner.root, path };
         match walk.first_missing(path) {
-            Err(Stop::Missing(missing)) => self.inner.lazy.plan(&repository, &missing, 0).ok(),
+            Err(Stop::Missing(missing)) => {
+                let ask = self.inner.lazy.plan(&repository, &missing, 0).ok()?;
+                Some((missing.object, ask))
+            }
             _ => None,
         }
     }
@@ -134,8 +145,8 @@ impl CommitTree {
                     before = Some(missing.object);
                     let plan = lazy.plan(&repository, &missing, attempts);
                     drop(repository);
-                    let (want, limit) = plan.map_err(failed)?;
-                    match partial::wait(lazy.bring(&[want], limit)) {
+                    let ask = plan.map_err(failed)?;
+                    match partial::wait(lazy.bring([ask])) {
                         // `git` stumbles over what is damaged, too.
                         Err(GitError::Damaged { .. }) if !renewed => {
                             renewed = true;
@@ -177,7 +188,9 @@ impl FileTree for CommitTree {
         let mut files = self.look(dir, |walk| {
             let mut files = Vec::new();
             if let Found::Folder(folders) = walk.find(dir)? {
-                walk.collect(last(&folders), &plain(dir), 0, &mut files)?;
+                let listed = last(&folders);
+                walk.collect(listed, &plain(dir), 0, &mut files)
+                    .map_err(|stop| stop.in_list(listed))?;
             }
             Ok(files)
         })?;
@@ -263,8 +276,8 @@ impl Walk<'_> {
         Ok(steps.rev().map(ToOwned::to_owned).collect())
     }
 
-    /// Fails with [`Stop::Missing`] for the file at `path`, or the first one in the folder there, that
-    /// the cache does not have.
+    /// Fails with [`Stop::Missing`] for the file at `path`, or the first one in the folder there, if
+    /// the cache does not have it, nor another one in the folder.
     fn first_missing(&self, path: &Utf8Path) -> Result<(), Stop> {
         let place = match self.find(path)? {
             Found::File(place) => place,
@@ -272,8 +285,12 @@ impl Walk<'_> {
                 let entries = self.tree(last(&folders), &folders)?;
                 let blobs = entries.iter().filter(|entry| entry.kind() == Some(ObjectType::Blob));
                 let odb = self.odb()?;
-                let absent = blobs.map(|entry| entry.id()).find(|id| !odb.exists(*id));
-                let Some(blob) = absent else { return Ok(()) };
+                let blobs: Vec<Oid> = blobs.map(|entry| entry.id()).collect();
+                let Some(&blob) = blobs.first() else { return Ok(()) };
+                // Who has read one of them was given the others, or they are large.
+                if blobs.iter().any(|id| odb.exists(*id)) {
+                    return Ok(());
+                }
                 Place { blob, folders }
             }
             Found::Nothing => return Ok(()),

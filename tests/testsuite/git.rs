@@ -12,6 +12,7 @@ mod partial;
 mod race;
 mod signing;
 mod source;
+mod spared;
 mod tree;
 
 use camino::{Utf8Path, Utf8PathBuf};

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::staged::{MAX_FILES, Staged};
+use crate::git::place::Place;
 use crate::git::{CommitId, GitError};
 use crate::kustomize::MemoryTree;
 
@@ -23,7 +24,7 @@ pub(super) fn fitting(
     for change in changes {
         let fits = joined.agrees(change)
             && has_blobs(repository, change)
-            && is_unmoved(repository, change, tip, &at_tip);
+            && is_unmoved(repository, change, tip, at_tip);
         if fits {
             joined.add(change);
         }
@@ -66,15 +67,20 @@ fn is_unmoved(
     repository: &git2::Repository,
     change: &Staged,
     tip: &CommitId,
-    at_tip: &git2::Tree<'_>,
+    at_tip: git2::Oid,
 ) -> bool {
     if change.base == *tip {
         return true;
     }
     // Another process may have thrown the cache away meanwhile.
     let Some(at_base) = root(repository, &change.base) else { return false };
+    // What can't be told counts as moved: whoever makes the change anew reads it.
+    let is_same = |path: &Utf8PathBuf| {
+        let places = [at_base, at_tip].map(|root| Place::find(repository, root, path));
+        matches!(&places, [Ok(base), Ok(tip)] if base.is_same(tip) == Some(true))
+    };
     let mut paths = change.files.keys().chain(&change.reads);
-    at_base.id() == at_tip.id() || paths.all(|path| entry(&at_base, path) == entry(at_tip, path))
+    at_base == at_tip || paths.all(is_same)
 }
 
 /// Returns the files of all of `changes`.
@@ -122,17 +128,8 @@ fn has_blobs(repository: &git2::Repository, change: &Staged) -> bool {
     odb.is_ok_and(|odb| change.files.values().all(|blob| odb.exists(*blob)))
 }
 
-fn root<'a>(repository: &'a git2::Repository, commit: &CommitId) -> Option<git2::Tree<'a>> {
-    repository.find_commit(commit.oid()).and_then(|commit| commit.tree()).ok()
-}
-
-/// Returns what is at `path`: the object and its mode.
-fn entry(tree: &git2::Tree<'_>, path: &Utf8Path) -> Option<(git2::Oid, i32)> {
-    if path.as_str().is_empty() {
-        return Some((tree.id(), 0));
-    }
-    let entry = tree.get_path(path.as_std_path()).ok()?;
-    Some((entry.id(), entry.filemode()))
+fn root(repository: &git2::Repository, commit: &CommitId) -> Option<git2::Oid> {
+    repository.find_commit(commit.oid()).ok().map(|commit| commit.tree_id())
 }
 
 fn missing() -> git2::Error {

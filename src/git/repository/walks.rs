@@ -1,21 +1,27 @@
 //! Walks over the history, which is deepened as far as they need.
 //!
 //! A cache has the last commits only. A walk that came to their end is walked again over more of them,
-//! up to a bound. The walks themselves are in [`history`].
+//! up to a bound; and so is one that has to compare folders which the cache was spared, after they
+//! have been fetched. The walks themselves are in [`history`].
 
+use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use camino::Utf8Path;
 use jiff::Timestamp;
 
 use super::Repository;
-use crate::git::history::{self, Follow};
+use crate::git::history::{self, Follow, Log};
 use crate::git::transport::{Depth, Fetch};
 use crate::git::{Commit, CommitId, GitError, Relation};
 
 /// So many commits more are fetched each time a walk comes to the end of a shallow cache.
 /// Each brings folders along, so that the last is what a large repository can bear.
 const DEEPEN: &[u32] = &[64, 512, 4096];
+
+/// Whoever has had folders fetched for so many logs is given those of all services with the next.
+const FEW_LOGS: u32 = 2;
 
 impl Repository {
     /// Returns up to `limit` commits from `tip` backwards, newest first, following first parents: as
@@ -150,13 +156,29 @@ impl Repository {
         limit: usize,
         follow: Follow,
     ) -> Result<Vec<Commit>, GitError> {
-        let (walked_tip, path) = (tip.clone(), path.to_owned());
-        let walk = move |cache: &git2::Repository| {
-            let log = history::log(cache, &walked_tip, &path, limit, follow)?;
-            let complete = log.complete || log.found.len() >= limit;
-            Ok(history::Walked { found: log.found, complete })
-        };
-        self.deepen_until_complete(std::slice::from_ref(tip), walk).await
+        let mut deepenings = DEEPEN.iter();
+        let (mut filled, mut number) = (HashSet::new(), None);
+        loop {
+            let (from, path) = (tip.clone(), path.to_owned());
+            let walk = move |cache: &git2::Repository| {
+                let log = history::log(cache, &from, &path, limit, follow)?;
+                let complete = log.complete || !log.found.gaps.is_empty();
+                Ok(history::Walked { found: log.found, complete })
+            };
+            let tips = std::slice::from_ref(tip);
+            let Log { found, gaps } = self.deepen_as_needed(tips, &mut deepenings, walk).await?;
+            if gaps.is_empty() {
+                return Ok(found);
+            }
+            let folders: HashSet<git2::Oid> = gaps.iter().map(|gap| gap.folder).collect();
+            if let Some(folder) = folders.intersection(&filled).next() {
+                let gone = git2::Error::from_str("the remote does not have it");
+                return Err(GitError::object(format!("read the folder `{folder}`"))(gone));
+            }
+            filled.extend(folders);
+            let number = *number.get_or_insert_with(|| self.logs.fetch_add(1, Ordering::Relaxed));
+            self.lazy().fill(&gaps, number >= FEW_LOGS).await?;
+        }
     }
 
     /// Runs `walk` over the cache, which is deepened from `tips` until the walk is complete or the
@@ -166,14 +188,27 @@ impl Repository {
         tips: &[CommitId],
         walk: impl Fn(&git2::Repository) -> Result<history::Walked<T>, GitError> + Send + Sync + 'static,
     ) -> Result<T, GitError> {
+        self.deepen_as_needed(tips, &mut DEEPEN.iter(), walk).await
+    }
+
+    /// As [`Repository::deepen_until_complete`], with those `deepenings` that are left.
+    async fn deepen_as_needed<T: Send + 'static>(
+        &self,
+        tips: &[CommitId],
+        deepenings: &mut std::slice::Iter<'_, u32>,
+        walk: impl Fn(&git2::Repository) -> Result<history::Walked<T>, GitError> + Send + Sync + 'static,
+    ) -> Result<T, GitError> {
         let walk = Arc::new(walk);
-        for commits in DEEPEN {
+        loop {
             let walked = self.walk(&walk).await?;
-            if walked.complete || !self.deepen(tips, *commits).await? {
+            if walked.complete {
                 return Ok(walked.found);
             }
+            match deepenings.next() {
+                Some(commits) if self.deepen(tips, *commits).await? => {}
+                _ => return Ok(walked.found),
+            }
         }
-        Ok(self.walk(&walk).await?.found)
     }
 
     async fn walk<T: Send + 'static, W>(

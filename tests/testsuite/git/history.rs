@@ -9,7 +9,7 @@ use crate::support::git_server::{GitServer, git};
 
 /// Returns a repository with 150 commits on `main`, each fifth of which changes `apps/web`, and a
 /// merge of a branch that changed it as well.
-fn with_history() -> GitServer {
+pub(super) fn with_history() -> GitServer {
     let server = GitServer::bare(&[("apps/web/a", "0\n")]);
     let mut stream = String::new();
     let mut commit = |branch: &str, number: usize, path: &str, extra: &str| {

@@ -32,18 +32,18 @@ pub(super) fn partial(services: usize) -> GitServer {
 }
 
 /// A client that notes each command it has `git` run, and the remote's part too.
-struct Watched {
-    client: Client,
+pub(super) struct Watched {
+    pub(super) client: Client,
     trace: Utf8PathBuf,
     _dir: TempDir,
 }
 
 impl Watched {
-    async fn of(remote: impl AsRef<str>) -> Self {
+    pub(super) async fn of(remote: impl AsRef<str>) -> Self {
         Self::with(remote, &[]).await
     }
 
-    async fn with(remote: impl AsRef<str>, variables: &[(&str, &str)]) -> Self {
+    pub(super) async fn with(remote: impl AsRef<str>, variables: &[(&str, &str)]) -> Self {
         let dir = TempDir::new().unwrap();
         let trace = Utf8Path::from_path(dir.path()).unwrap().join("trace");
         let own = [("GIT_TRACE", trace.as_str())];
@@ -53,32 +53,46 @@ impl Watched {
     }
 
     /// Returns how often `git ACTION` was run since the last time one asked.
-    fn runs(&self, action: &str) -> usize {
+    pub(super) fn runs(&self, action: &str) -> usize {
         let trace = std::fs::read_to_string(&self.trace).unwrap_or_default();
         let _ = std::fs::remove_file(&self.trace);
         let run = format!("trace: built-in: git {action} ");
         trace.lines().filter(|line| line.contains(&run)).count()
     }
 
-    async fn tree(&self) -> (CommitId, CommitTree) {
+    pub(super) async fn tree(&self) -> (CommitId, CommitTree) {
         let tip = self.client.repository.fetch(Some("main")).await.unwrap();
         let tree = self.client.repository.tree(&tip).unwrap();
         (tip, tree)
     }
 
+    /// Returns the commands since the last time that one asked how many there were.
+    pub(super) fn trace(&self) -> String {
+        std::fs::read_to_string(&self.trace).unwrap_or_default()
+    }
+
     /// Returns how many files the cache has.
-    fn files(&self) -> usize {
+    pub(super) fn files(&self) -> usize {
+        self.count(|kind| kind == git2::ObjectType::Blob)
+    }
+
+    /// Returns how many objects the cache has.
+    pub(super) fn objects(&self) -> usize {
+        self.count(|_| true)
+    }
+
+    fn count(&self, counts: impl Fn(git2::ObjectType) -> bool) -> usize {
         let cache = git2::Repository::open_bare(self.client.cache()).unwrap();
         let odb = cache.odb().unwrap();
-        let mut files = BTreeSet::new();
+        let mut objects = BTreeSet::new();
         odb.foreach(|id| {
-            if odb.read_header(*id).unwrap().1 == git2::ObjectType::Blob {
-                files.insert(*id);
+            if counts(odb.read_header(*id).unwrap().1) {
+                objects.insert(*id);
             }
             true
         })
         .unwrap();
-        files.len()
+        objects.len()
     }
 }
 
