@@ -11,7 +11,7 @@ use super::cache::Cache;
 use super::opened::Opened;
 use super::partial::{self, Ask, LARGE, Lazy, Missing};
 use super::{CommitId, GitError};
-use crate::kustomize::{FileTree, TreeError};
+use crate::kustomize::{self, FileTree, TreeError};
 
 /// The files of a commit.
 ///
@@ -276,21 +276,23 @@ impl Walk<'_> {
         Ok(steps.rev().map(ToOwned::to_owned).collect())
     }
 
-    /// Fails with [`Stop::Missing`] for the file at `path`, or the first one in the folder there, if
-    /// the cache does not have it, nor another one in the folder.
+    /// Fails with [`Stop::Missing`] for the file at `path` that the cache does not have; in a folder, for
+    /// its kustomization, or for any file if the cache has none of them.
     fn first_missing(&self, path: &Utf8Path) -> Result<(), Stop> {
         let place = match self.find(path)? {
             Found::File(place) => place,
             Found::Folder(folders) => {
                 let entries = self.tree(last(&folders), &folders)?;
-                let blobs = entries.iter().filter(|entry| entry.kind() == Some(ObjectType::Blob));
+                let blobs = || entries.iter().filter(|it| it.kind() == Some(ObjectType::Blob));
                 let odb = self.odb()?;
-                let blobs: Vec<Oid> = blobs.map(|entry| entry.id()).collect();
-                let Some(&blob) = blobs.first() else { return Ok(()) };
-                // Who has read one of them was given the others, or they are large.
-                if blobs.iter().any(|id| odb.exists(*id)) {
-                    return Ok(());
-                }
+                let is_own = |it: &git2::TreeEntry<'_>| {
+                    it.name().is_ok_and(|name| kustomize::FILE_NAMES.contains(&name))
+                };
+                let own = blobs().filter(is_own).map(|it| it.id()).find(|id| !odb.exists(*id));
+                // Who has read another one was given all of them, or they are large.
+                let unread = || !blobs().any(|it| odb.exists(it.id()));
+                let first = || blobs().next().map(|it| it.id()).filter(|_| unread());
+                let Some(blob) = own.or_else(first) else { return Ok(()) };
                 Place { blob, folders }
             }
             Found::Nothing => return Ok(()),
