@@ -65,6 +65,8 @@ pub async fn diff_environments(
 ) -> Result<DiffReport, DiffError> {
     // Rendering everything takes more files than one asks GitHub's API for.
     let (_, tree) = manifests.by_git().tree(emit).await?;
+    let both = |service: &&Service| [from, to].map(|it| it.target(service).path().to_owned());
+    tree.prefetch(&services.iter().flat_map(both).collect::<Vec<_>>()).await?;
     let mut differences = Vec::new();
     for service in services {
         let (old, new) = tokio::try_join!(
@@ -100,6 +102,11 @@ pub async fn diff_revisions(
     let store = manifests.store();
     let ids = [store.resolve(old).await?, store.resolve(new).await?];
     let trees = [store.tree(&ids[0])?, store.tree(&ids[1])?];
+    let paths = overlays.iter().map(|(it, service)| it.target(service).path().to_owned());
+    let paths: Vec<Utf8PathBuf> = paths.collect();
+    for tree in &trees {
+        tree.prefetch(&paths).await?;
+    }
     let mut differences = Vec::new();
     for (environment, service) in overlays {
         let (old, new) = tokio::try_join!(

@@ -54,8 +54,9 @@ impl<'a> Promotion<'a> {
         emit: Emit<'_>,
     ) -> Result<Self, PromoteError> {
         let (tip, tree) = options.manifests.tree(emit).await?;
-        let target = |service: &&'a Service| from.target(service).path().to_owned();
-        tree.prefetch(&services.iter().map(target).collect::<Vec<_>>()).await?;
+        let both = [from, options.environment];
+        let paths = |service: &&'a Service| both.map(|it| it.target(service).path().to_owned());
+        tree.prefetch(&services.iter().flat_map(paths).collect::<Vec<_>>()).await?;
         let tree = &*tree;
         let read = |service: &'a Service| {
             let stated = stated_image(tree, from, service).and_then(|image| image.pinned());

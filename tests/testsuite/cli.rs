@@ -10,6 +10,7 @@ mod gates;
 mod hostile;
 mod interrupt;
 mod killed;
+mod many;
 mod market;
 mod pipelines;
 mod pull_requests;

@@ -70,7 +70,13 @@ impl Effort<'_> {
                 (look.tip, look.holds)
             }
         };
-        let tree = Reads::of(manifests.repository.tree(&tip)?);
+        let tree = manifests.repository.tree(&tip)?;
+        let paths = self.options.paths();
+        if paths.len() > 1 {
+            // Else each would cost a round trip; one alone comes when it is read.
+            tree.prefetch(&paths).await?;
+        }
+        let tree = Reads::of(tree);
         // Read with the tip or after it: a tip that has a rollback has its hold, too.
         let came = holds.as_ref().map(|references| hold::Came { tip: &tip, references });
         let holds = async { Ok(hold::of_change(&self.options, came).await?) };
