@@ -15,6 +15,10 @@ use crate::kustomize::{Below, ImageEntry, Incoming, Kustomization, Trace, swallo
 pub struct Facts {
     /// The overlays to look at.
     pub overlays: Vec<Overlay>,
+    /// The overlays whose kustomization can't be read.
+    pub broken: Vec<BrokenOverlay>,
+    /// The overlays that the configuration has and the repository does not.
+    pub absent: Vec<AbsentOverlay>,
     /// The Applications among the repository's files.
     pub applications: Vec<FoundApplication>,
     /// Whether something among them makes further Applications, such as an ApplicationSet.
@@ -57,6 +61,31 @@ pub struct Overlay {
     pub incoming: Option<Incoming>,
     /// What registries know of its entries, by `name:tag` and `name@digest`.
     pub registry: BTreeMap<String, Known>,
+}
+
+/// An overlay whose kustomization can't be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BrokenOverlay {
+    /// Its kustomization file.
+    pub file: Utf8PathBuf,
+    /// The line that is wrong, or the first.
+    pub line: usize,
+    /// What is wrong.
+    pub reason: String,
+}
+
+/// An overlay that the configuration has and the repository does not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AbsentOverlay {
+    /// Its folder.
+    pub dir: Utf8PathBuf,
+    /// The environment.
+    pub environment: String,
+    /// The service.
+    pub service: String,
+    /// Whether the environment has overlays of other services, and the service overlays in other
+    /// environments, where those are looked at: a service need not be everywhere.
+    pub is_only_here: bool,
 }
 
 /// An environment that an overlay is for.
@@ -119,6 +148,13 @@ pub struct ExpectedApplication {
     pub overlay: Utf8PathBuf,
 }
 
+impl Facts {
+    /// Returns whether there is nothing to look at.
+    pub fn is_empty(&self) -> bool {
+        self.overlays.is_empty() && self.broken.is_empty() && self.absent.is_empty()
+    }
+}
+
 impl Overlay {
     /// Returns whether images are promoted to one of its environments, or need a digest there.
     pub fn is_guarded(&self) -> bool {
@@ -146,9 +182,28 @@ impl Overlay {
         images.map(|image| (image.clone(), line(&image).unwrap_or(self.images_line()))).collect()
     }
 
-    /// Returns the line of the first entry of `images`, or the first of the file.
+    /// Returns the line of the first entry of `images`, or of the first key.
     pub fn images_line(&self) -> usize {
-        self.kustomization.images().first().map_or(1, |entry| self.kustomization.line(entry))
+        let entry = self.kustomization.images().first();
+        entry.map_or_else(|| self.line_of(""), |entry| self.kustomization.line(entry))
+    }
+
+    /// Returns the line of the kustomization's `key`, or of its first key: not of a comment above.
+    pub fn line_of(&self, key: &str) -> usize {
+        let document = self.kustomization.document();
+        let entry = document.root().get(key).or(document.root().entries().first());
+        entry.map_or(1, |entry| document.position(entry.key.span.start).line)
+    }
+
+    /// Returns the line of the text that `reason`, a renderer's words, is about: the longest of the
+    /// kustomization's paths in it; else of the first key.
+    pub fn line_about(&self, reason: &str) -> usize {
+        let document = self.kustomization.document();
+        let texts = document.root().walk().filter_map(|node| Some((node.as_str()?, node.start())));
+        let is_path = |text: &str| text.len() > 2 && text.contains(['/', '.']);
+        let told = texts.filter(|(text, _)| is_path(text) && reason.contains(text));
+        let longest = told.max_by_key(|(text, _)| text.len());
+        longest.map_or_else(|| self.line_of(""), |(_, start)| document.position(start).line)
     }
 
     /// Returns what `rule` found at an entry.

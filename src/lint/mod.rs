@@ -8,7 +8,8 @@ mod finding;
 mod rules;
 
 pub use facts::{
-    Branch, ExpectedApplication, Facts, FoundApplication, Known, Overlay, Rendering, Stage,
+    AbsentOverlay, Branch, BrokenOverlay, ExpectedApplication, Facts, FoundApplication, Known,
+    Overlay, Rendering, Stage,
 };
 pub use finding::{Finding, Severity};
 pub use rules::{RULES, Rule};

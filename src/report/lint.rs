@@ -2,7 +2,7 @@
 
 use std::io;
 
-use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Level, Origin, Renderer, Snippet};
 use serde_json::Value;
 
 use super::{Report, json};
@@ -53,6 +53,12 @@ fn group<'a>(finding: &'a Finding, text: &'a str) -> annotate_snippets::Group<'a
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
     };
+    let group = level.primary_title(&finding.message).id(finding.rule);
+    if text.is_empty() {
+        // The file is what is missing.
+        let group = group.element(Origin::path(finding.file.as_str()));
+        return helped(group, finding);
+    }
     let start: usize = text.split_inclusive('\n').take(finding.line - 1).map(str::len).sum();
     let line = text[start..].lines().next().unwrap_or_default();
     let words = line.trim();
@@ -60,7 +66,13 @@ fn group<'a>(finding: &'a Finding, text: &'a str) -> annotate_snippets::Group<'a
     let annotation = AnnotationKind::Primary.span(start..start + words.len());
     let snippet =
         Snippet::source(text).path(finding.file.as_str()).line_start(1).annotation(annotation);
-    let group = level.primary_title(&finding.message).id(finding.rule).element(snippet);
+    helped(group.element(snippet), finding)
+}
+
+fn helped<'a>(
+    group: annotate_snippets::Group<'a>,
+    finding: &'a Finding,
+) -> annotate_snippets::Group<'a> {
     match &finding.hint {
         Some(hint) => group.element(Level::HELP.message(hint)),
         None => group,

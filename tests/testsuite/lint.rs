@@ -29,6 +29,8 @@ struct Case {
     application: Option<String>,
     /// `environments.prod.gates`
     gates: Option<serde_json::Value>,
+    /// The environments that are looked at; those with files if left out.
+    environments: Option<Vec<String>>,
     /// `environments.prod.write`
     write: Option<String>,
     /// Digests by reference; not asked if there are none.
@@ -38,6 +40,13 @@ struct Case {
 }
 
 impl Case {
+    fn looks_at(&self, environment: &str) -> bool {
+        match &self.environments {
+            Some(names) => names.iter().any(|name| name == environment),
+            None => self.files.keys().any(|file| file.starts_with(environment)),
+        }
+    }
+
     fn config(&self) -> Config {
         let application = self.application.as_ref();
         let application = application.map(|name| format!("    application: '{name}'\n"));
@@ -110,7 +119,14 @@ async fn report(case: &Case, renderer: &External) -> LintReport {
             name: "main".to_owned(),
         }),
         manifests: None,
-        overlays: Some(config.environments.values().map(|it| (it, service)).collect()),
+        overlays: Some(
+            config
+                .environments
+                .values()
+                .filter(|environment| case.looks_at(&environment.name))
+                .map(|environment| (environment, service))
+                .collect(),
+        ),
         renderer,
         registry: registry.as_ref().map(|registry| registry as &dyn Registry),
     };
@@ -242,6 +258,39 @@ fn a_folder_is_looked_at_without_a_configuration() {
     std::fs::write(&overlay, text).unwrap();
     let ran = world.run(&["lint", "--offline", "-C", "m"]);
     assert_eq!((ran.code, ran.stdout.as_str()), (0, "nothing found in 1 overlay\n"), "{ran:#?}");
+}
+
+#[test]
+fn a_kustomization_that_can_not_be_read_does_not_hide_what_is_found_elsewhere() {
+    let world = World::new();
+    world.write("m/dev/kustomization.yaml", "resources: [x\n");
+    world.write("m/prod/kustomization.yaml", "images: [{name: a}, {name: a}]\n");
+    let ran = world.run(&["lint", "--offline", "-C", "m", "--sarif", "s", "--output", "json"]);
+    assert_eq!(ran.code, 1, "{ran:#?}");
+    let json: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    let rules = json["findings"].as_array().unwrap().iter().map(|found| found["rule"].clone());
+    let rules: Vec<_> = rules.collect();
+    assert!(rules.contains(&"broken-overlay".into()) && rules.contains(&"duplicate-name".into()));
+    assert!(world.read("s").contains("m/dev/kustomization.yaml"));
+}
+
+#[test]
+fn a_folder_that_is_not_there_is_told() {
+    let ran = World::new().run(&["lint", "--offline", "-C", "nowhere"]);
+    assert_eq!(ran.code, 2, "{ran:#?}");
+    assert!(ran.stderr.contains("there is no folder `nowhere`"), "{ran:#?}");
+}
+
+#[test]
+fn a_misspelt_overlay_is_an_error_and_is_shown() {
+    let shop = Shop::new();
+    let config = shop.world.read("deployctl.yaml").replace("overlays/dev\n", "overlays/dve\n");
+    shop.world.write("deployctl.yaml", &config);
+    let ran = shop.world.run(&["lint", "--offline", "-q"]);
+    assert_eq!(ran.code, 1, "{ran:#?}");
+    let said = "error[missing-overlay]: `ranking` has no overlay in `dev`: no kustomization in `apps/ranking/overlays/dve`";
+    assert!(ran.stdout.contains(said), "{ran:#?}");
+    assert!(ran.stdout.contains("apps/ranking/overlays/dve/kustomization.yaml"), "{ran:#?}");
 }
 
 #[test]

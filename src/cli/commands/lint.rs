@@ -77,6 +77,11 @@ async fn lint(args: &LintArgs, context: &Context, ui: &Ui) -> Result<LintReport,
     let registry = if args.offline { None } else { Some(context.registry()?) };
     let job = Job { args, registry: registry.as_ref(), context, ui };
     match (&config, &args.directory) {
+        (_, Some(dir)) if !dir.is_dir() => {
+            let hint =
+                "name the folder with the manifests with -C, or leave that out for the branch";
+            Err(CommandError::usage(format!("there is no folder `{dir}`"), hint))
+        }
         (config, Some(dir)) => job.folder(dir, config.as_ref()).await,
         (None, None) => job.folder(&context.current_dir()?, None).await,
         (Some(config), None) => {

@@ -30,7 +30,7 @@ fn find(facts: &Facts) -> Vec<Finding> {
 
 fn missing(overlay: &Overlay, expected: &ExpectedApplication) -> Finding {
     let ExpectedApplication { name, environment, service, .. } = expected;
-    overlay.on(RULE.id, Severity::Warning, 1).saying(
+    overlay.on(RULE.id, Severity::Warning, overlay.line_of("")).saying(
         format!("no Application `{}` is in the repository; `{service}` in `{environment}` is to be synced by it", name.name),
         "add it, or correct the environment's `application` in deployctl.yaml",
     )

@@ -38,7 +38,7 @@ fn in_overlay(facts: &Facts, overlay: &Overlay) -> Option<Finding> {
             Some(object.namespace()).filter(|n| !n.is_empty()).or(destination).unwrap_or_default()
         })
         .collect();
-    let found = overlay.on(RULE.id, Severity::Warning, 1);
+    let found = overlay.on(RULE.id, Severity::Warning, overlay.line_of("namespace"));
     if named.contains("") {
         return Some(found.saying(
             "neither the overlay nor an Application says which namespace it goes to",

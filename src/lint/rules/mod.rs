@@ -7,6 +7,7 @@ mod broken_overlay;
 mod duplicate_name;
 mod latest_tag;
 mod missing_namespace;
+mod missing_overlay;
 mod no_effect;
 mod pattern_name;
 mod registry_disagrees;
@@ -30,6 +31,7 @@ pub struct Rule {
 /// All rules.
 pub const RULES: &[Rule] = &[
     broken_overlay::RULE,
+    missing_overlay::RULE,
     duplicate_name::RULE,
     no_effect::RULE,
     shadowed::RULE,

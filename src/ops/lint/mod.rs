@@ -12,7 +12,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{Emit, Manifests};
 use crate::config::{Environment, Service};
-use crate::kustomize::{FileTree, FindError, TreeError};
+use crate::kustomize::{FileTree, TreeError};
 use crate::lint::{Branch, ExpectedApplication, Facts, Finding, Severity, lint as apply_rules};
 use crate::registry::Registry;
 use crate::render::Renderer;
@@ -53,9 +53,6 @@ pub enum LintError {
     /// A file can't be read.
     #[error("{0}")]
     Tree(#[from] TreeError),
-    /// An overlay's kustomization can't be found.
-    #[error("{0}")]
-    Find(#[from] FindError),
     /// There is nothing to look at.
     #[error("there is no overlay to look at")]
     NoOverlays,
@@ -87,13 +84,10 @@ impl LintReport {
 /// Fails if the repository can't be read, or has no overlays.
 pub async fn lint(options: &LintOptions<'_>, emit: Emit<'_>) -> Result<LintReport, LintError> {
     let mut unchecked = Vec::new();
-    let mut facts = Facts {
-        overlays: overlays::gather(options, &mut unchecked).await?,
-        expected: expected(options),
-        branch: options.branch.clone(),
-        ..Facts::default()
-    };
-    if facts.overlays.is_empty() {
+    let mut facts =
+        Facts { expected: expected(options), branch: options.branch.clone(), ..Facts::default() };
+    overlays::gather(options, &mut facts, &mut unchecked).await?;
+    if facts.is_empty() {
         return Err(LintError::NoOverlays);
     }
     applications::gather(options, &mut facts).await?;
@@ -105,7 +99,7 @@ pub async fn lint(options: &LintOptions<'_>, emit: Emit<'_>) -> Result<LintRepor
     let mut texts = BTreeMap::new();
     for finding in &findings {
         if !texts.contains_key(&finding.file)
-            && let Some(bytes) = options.tree.read(&finding.file)?
+            && let Ok(Some(bytes)) = options.tree.read(&finding.file)
         {
             texts.insert(finding.file.clone(), String::from_utf8_lossy(&bytes).into_owned());
         }

@@ -9,10 +9,10 @@ use super::{LintError, LintOptions};
 use crate::config::{Environment, Service};
 use crate::k8s::Object;
 use crate::kustomize::{
-    ChangedTree, FILE_NAMES, FileTree, FindError, Incoming, Kustomization, MemoryTree, TreeError,
-    below, find_kustomization, inside, without_images,
+    ChangedTree, FILE_NAMES, FileTree, FindError, Incoming, Kustomization, MemoryTree, below,
+    find_kustomization, inside, without_images,
 };
-use crate::lint::{Overlay, Rendering, Stage};
+use crate::lint::{AbsentOverlay, BrokenOverlay, Facts, Overlay, Rendering, Stage};
 use crate::promotion::Gate;
 use crate::render::{RenderError, Rendered};
 
@@ -26,29 +26,28 @@ struct Writers {
     managed: BTreeSet<String>,
 }
 
-/// Returns the overlays in the order of their folders; says in `unchecked` which are not there.
+/// Adds the overlays in the order of their folders, and those that are broken or not there.
 pub(super) async fn gather(
     options: &LintOptions<'_>,
+    facts: &mut Facts,
     unchecked: &mut Vec<String>,
-) -> Result<Vec<Overlay>, LintError> {
+) -> Result<(), LintError> {
     let folders = match &options.overlays {
         Some(overlays) => configured(overlays),
         None => roots(options)?.into_iter().map(|folder| (folder, Writers::default())).collect(),
     };
-    let mut overlays = Vec::new();
+    let mut missing = BTreeSet::new();
     for (dir, writers) in folders {
         match read(options, &dir, writers) {
-            Ok(overlay) => overlays.push(overlay),
-            // A service need not be in every environment.
-            Err(FindError::Missing { .. }) => {
-                unchecked.push(format!("no overlay in `{dir}`, so nothing is checked there"));
-            }
-            Err(error) => return Err(error.into()),
+            Ok(overlay) => facts.overlays.push(overlay),
+            Err(Unread::Missing) => drop(missing.insert(dir)),
+            Err(Unread::Broken(broken)) => facts.broken.push(broken),
         }
     }
+    facts.absent = absent(options.overlays.as_deref().unwrap_or_default(), &missing);
     let changes = effective(options);
     let tree = ChangedTree { base: options.tree, changes: &changes };
-    for some in overlays.chunks_mut(AT_A_TIME) {
+    for some in facts.overlays.chunks_mut(AT_A_TIME) {
         let rendered = some.iter().map(async |overlay| render(options, &tree, overlay).await);
         let rendered = join_all(rendered).await;
         for (overlay, (rendering, incoming, reason)) in some.iter_mut().zip(rendered) {
@@ -56,7 +55,37 @@ pub(super) async fn gather(
             unchecked.extend(reason.filter(|reason| !unchecked.contains(reason)));
         }
     }
-    Ok(overlays)
+    Ok(())
+}
+
+/// Returns which of `overlays` are in no folder that is there.
+fn absent(
+    overlays: &[(&Environment, &Service)],
+    missing: &BTreeSet<Utf8PathBuf>,
+) -> Vec<AbsentOverlay> {
+    let is_missing = |environment: &Environment, service: &Service| {
+        let target = environment.target(service);
+        target.overlay().is_some_and(|overlay| missing.contains(overlay))
+    };
+    let mut found = Vec::new();
+    for (environment, service) in overlays {
+        if !is_missing(environment, service) {
+            continue;
+        }
+        let mut beside = overlays.iter().filter(|(other, _)| other.name == environment.name);
+        let mut elsewhere = overlays
+            .iter()
+            .filter(|(other, of)| other.name != environment.name && of.name == service.name);
+        let is_elsewhere = elsewhere.clone().any(|(other, of)| !is_missing(other, of));
+        found.push(AbsentOverlay {
+            dir: environment.overlay(service),
+            environment: environment.name.clone(),
+            service: service.name.clone(),
+            is_only_here: beside.any(|(other, of)| !is_missing(other, of))
+                && (is_elsewhere || elsewhere.next().is_none()),
+        });
+    }
+    found
 }
 
 /// Returns the kustomizations that Argo CD builds with other images than they say. A source file that
@@ -74,7 +103,10 @@ fn effective(options: &LintOptions<'_>) -> MemoryTree {
 fn configured(overlays: &[(&Environment, &Service)]) -> BTreeMap<Utf8PathBuf, Writers> {
     let mut folders: BTreeMap<Utf8PathBuf, Writers> = BTreeMap::new();
     for (environment, service) in overlays {
-        let writers = folders.entry(environment.overlay(service)).or_default();
+        // The folder of a chart has no kustomization.
+        let target = environment.target(service);
+        let Some(overlay) = target.overlay() else { continue };
+        let writers = folders.entry(overlay.to_owned()).or_default();
         let stage = Stage {
             name: environment.name.clone(),
             is_promoted: environment.from.is_some(),
@@ -99,8 +131,8 @@ fn roots(options: &LintOptions<'_>) -> Result<Vec<Utf8PathBuf>, LintError> {
         if !file.file_name().is_some_and(|name| FILE_NAMES.contains(&name)) {
             continue;
         }
-        let Some(bytes) = options.tree.read(&file)? else { continue };
-        if let Ok(kustomization) = Kustomization::parse(&bytes) {
+        let read = options.tree.read(&file).ok().flatten();
+        if let Some(Ok(kustomization)) = read.map(|bytes| Kustomization::parse(&bytes)) {
             let lists =
                 [kustomization.resources(), kustomization.bases(), kustomization.components()];
             used.extend(lists.concat().into_iter().filter_map(|path| inside(&dir.join(path))));
@@ -113,11 +145,36 @@ fn roots(options: &LintOptions<'_>) -> Result<Vec<Utf8PathBuf>, LintError> {
     Ok(folders.into_iter().filter(|folder| !used.contains(folder)).collect())
 }
 
-fn read(options: &LintOptions<'_>, dir: &Utf8Path, writers: Writers) -> Result<Overlay, FindError> {
+/// Why an overlay can't be looked at.
+enum Unread {
+    Missing,
+    Broken(BrokenOverlay),
+}
+
+impl Unread {
+    fn broken(file: Utf8PathBuf, line: usize, reason: String) -> Self {
+        Self::Broken(BrokenOverlay { file, line, reason })
+    }
+}
+
+impl From<FindError> for Unread {
+    fn from(error: FindError) -> Self {
+        match error {
+            FindError::Missing { .. } => Self::Missing,
+            FindError::Several { ref dir, second, .. } => {
+                Self::broken(dir.join(second), 1, error.to_string())
+            }
+            FindError::Tree(error) => Self::broken(error.path, 1, error.reason),
+        }
+    }
+}
+
+fn read(options: &LintOptions<'_>, dir: &Utf8Path, writers: Writers) -> Result<Overlay, Unread> {
     let (file, bytes) = find_kustomization(options.tree, dir)?;
-    let broken =
-        |error: &dyn std::fmt::Display| TreeError { path: file.clone(), reason: error.to_string() };
-    let kustomization = Kustomization::parse(&bytes).map_err(|error| broken(&error))?;
+    let kustomization = Kustomization::parse(&bytes).map_err(|error| {
+        let line = error.line().unwrap_or(1);
+        Unread::broken(file.clone(), line, error.to_string())
+    })?;
     Ok(Overlay {
         dir: dir.to_owned(),
         below: below(options.tree, dir, &kustomization),
