@@ -2,9 +2,9 @@
 
 use jiff::SignedDuration;
 
-use super::Via;
 use super::file::{FileApproval, FileFreeze, FileGate, FileWindow};
 use super::read::Flaw;
+use super::{Via, Write};
 use crate::pipeline::duration;
 use crate::promotion::{
     Approval, Branch, Checks, Freeze, Gate, Healthy, Policy, Soak, Window, time_zone,
@@ -14,7 +14,12 @@ use crate::promotion::{
 const MOST_HOURS: i64 = 366 * 24;
 
 /// Returns the gates of `environment`.
-pub(super) fn policy(environment: &str, via: Via, file: Vec<FileGate>) -> Result<Policy, Flaw> {
+pub(super) fn policy(
+    environment: &str,
+    via: Via,
+    write: &Write,
+    file: Vec<FileGate>,
+) -> Result<Policy, Flaw> {
     let mut gates: Vec<Gate> = Vec::new();
     for (index, file) in file.into_iter().enumerate() {
         let place = Place { environment, index: &index.to_string() };
@@ -24,6 +29,10 @@ pub(super) fn policy(environment: &str, via: Via, file: Vec<FileGate>) -> Result
         }
         if matches!(gate, Gate::Approval(_)) && via != Via::PullRequest {
             let message = "`approval` is given on pull requests; it needs `via: pull-request`";
+            return Err(place.flaw(&[], message));
+        }
+        if matches!((&gate, write), (Gate::DigestPinned, Write::HelmValues { .. })) {
+            let message = "`digest-pinned` looks at what an overlay renders to, which with `write: helm-values` nobody can tell; it would never open";
             return Err(place.flaw(&[], message));
         }
         gates.push(gate);
@@ -186,6 +195,9 @@ mod tests {
             let error = read(&format!("    gates:\n    - {gate}\n")).unwrap_err();
             assert!(error.contains(expected), "{gate}: {error}");
         }
+        let chart = "    write: helm-values\n    values: v.yaml\n    helm: {image: a}\n";
+        let error = read(&format!("{chart}    gates: [soak: 1h, digest-pinned]\n")).unwrap_err();
+        assert!(error.contains("9:23: `digest-pinned` looks at what an overlay"), "{error}");
         let pull = |gate: &str| read(&format!("    via: pull-request\n    gates: [{gate}]\n"));
         for (gate, expected) in [
             ("approval: {by: []}", "`by` names nobody"),

@@ -146,7 +146,7 @@ fn environment(name: &str, file: FileEnvironment) -> Result<Environment, Flaw> {
             FileDigest::TagAndDigest => DigestPolicy::TagAndDigest,
             FileDigest::Digest => DigestPolicy::Digest,
         },
-        gates: super::gates::policy(name, via, file.gates)?,
+        gates: super::gates::policy(name, via, &write, file.gates)?,
         write,
     })
 }

@@ -210,7 +210,11 @@ fn command_line(run: FileRun) -> Result<CommandLine, String> {
 ///
 /// Fails with a sentence if it says none.
 pub fn duration(text: &str) -> Result<Duration, String> {
-    let expected = || format!("`{text}` is not a time; expected for example `90s` or `10m`");
+    let expected = || {
+        format!(
+            "`{text}` is not a time; expected hours, minutes and seconds, for example `90s`, `10m` or `1h 30m`"
+        )
+    };
     let span: jiff::SignedDuration = text.parse().map_err(|_| expected())?;
     Duration::try_from(span).map_err(|_| expected())
 }
