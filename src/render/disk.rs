@@ -63,9 +63,18 @@ impl DiskTree {
             return Err(error(dir, "its folders are nested too deeply"));
         }
         let fails = |cause: std::io::Error| error(dir, &cause.to_string());
-        for entry in self.root.join(dir).read_dir_utf8().map_err(fails)? {
+        let entries = match self.root.join(dir).read_dir_utf8() {
+            // Somebody removed it since its parent was read.
+            Err(cause) if depth > 0 && is_nothing(&cause) => return Ok(()),
+            entries => entries.map_err(fails)?,
+        };
+        for entry in entries {
             let entry = entry.map_err(fails)?;
-            let (path, kind) = (dir.join(entry.file_name()), entry.file_type().map_err(fails)?);
+            let kind = match entry.file_type() {
+                Err(cause) if is_nothing(&cause) => continue,
+                kind => kind.map_err(fails)?,
+            };
+            let path = dir.join(entry.file_name());
             if kind.is_dir() && entry.file_name() != ".git" {
                 self.collect(&path, depth + 1, files)?;
             } else if kind.is_file() || (kind.is_symlink() && self.is_linked_file(&path)) {
@@ -126,6 +135,15 @@ mod tests {
     use std::os::unix::fs::symlink;
 
     use super::*;
+
+    #[test]
+    fn a_folder_that_vanishes_meanwhile_is_empty() {
+        let folder = tempfile::tempdir().unwrap();
+        let tree = DiskTree::new(Utf8Path::from_path(folder.path()).unwrap());
+        let mut files = Vec::new();
+        tree.collect("gone".into(), 1, &mut files).unwrap();
+        assert!(files.is_empty());
+    }
 
     #[test]
     fn reads_and_lists_what_is_inside() {
