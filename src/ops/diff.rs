@@ -23,8 +23,16 @@ pub struct DiffReport {
 /// What differs between two renderings of an overlay, or two values files.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Difference {
-    /// What is compared.
+    /// What is compared, for people.
     pub title: String,
+    /// The service.
+    pub service: String,
+    /// The environment whose revisions are compared; `None` where environments are.
+    pub environment: Option<String>,
+    /// The first environment, or the first revision's commit.
+    pub from: String,
+    /// The other one.
+    pub to: String,
     /// A unified diff; empty where nothing differs.
     pub diff: String,
 }
@@ -76,7 +84,14 @@ pub async fn diff_environments(
         let title = format!("{}: {} → {}", service.name, from.name, to.name);
         let names = [from, to].map(|environment| environment.target(service).path().to_string());
         match old.texts(&new) {
-            Some(texts) => differences.push(difference(title, &names, &texts)),
+            Some((old, new)) => differences.push(Difference {
+                title,
+                service: service.name.clone(),
+                environment: None,
+                from: from.name.clone(),
+                to: to.name.clone(),
+                diff: between(&names[0], &old, &names[1], &new),
+            }),
             None => emit(Event::Warning(format!("not compared, as only one is a chart: {title}"))),
         }
         tell_of_charts(&old, emit);
@@ -119,7 +134,14 @@ pub async fn diff_revisions(
         let (service, environment) = (&service.name, &environment.name);
         let title = format!("{service} in {environment}: {} → {}", short[0], short[1]);
         let texts = old.texts(&new).expect("both are of one environment, so of one kind");
-        differences.push(difference(title, &names, &texts));
+        differences.push(Difference {
+            title,
+            service: service.clone(),
+            environment: Some(environment.clone()),
+            from: ids[0].to_string(),
+            to: ids[1].to_string(),
+            diff: between(&names[0], &texts.0, &names[1], &texts.1),
+        });
         tell_of_charts(&old, emit);
     }
     Ok(DiffReport { differences })
@@ -190,10 +212,6 @@ fn tell_of_charts(side: &Side, emit: Emit<'_>) {
         let text = "charts are not rendered; their values files are compared";
         emit(Event::Warning(text.to_owned()));
     }
-}
-
-fn difference(title: String, names: &[String; 2], (old, new): &(String, String)) -> Difference {
-    Difference { title, diff: between(&names[0], old, &names[1], new) }
 }
 
 /// Returns the unified diff from `old` to `new` under their names, empty if they are the same.

@@ -4,9 +4,13 @@ use std::io;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::kustomize::{EditError, FindError, ImageEntry, Rules, find_kustomization, set_image};
+use super::diff::between;
+use crate::kustomize::{
+    EditError, FindError, ImageEntry, Kustomization, Rules, find_kustomization, set_image,
+};
 use crate::render::DiskTree;
 use crate::system;
+use crate::yaml::nearest;
 
 /// What an edit came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +21,19 @@ pub struct EditReport {
     pub changed: bool,
     /// The entries of `images:` afterwards.
     pub images: Vec<ImageEntry>,
+    /// Those that were not there before.
+    pub added: Vec<AddedEntry>,
+    /// What a dry run would change, as a unified diff; `None` if this was none.
+    pub dry_run: Option<String>,
+}
+
+/// An entry that was not there before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AddedEntry {
+    /// Its name.
+    pub name: String,
+    /// The entry that may have been meant.
+    pub near: Option<String>,
 }
 
 /// Why a kustomization was not edited.
@@ -67,7 +84,24 @@ pub fn edit_images(
         let failed = |source| EditFileError::Write { file: file.clone(), source };
         system::replace_file(&file, &edit.bytes).map_err(failed)?;
     }
-    Ok(EditReport { file, changed: edit.changed, images: edit.images })
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let diff = || between(file.as_str(), &text(&bytes), file.as_str(), &text(&edit.bytes));
+    let dry_run = dry_run.then(diff);
+    let added = added(&bytes, &edit.images);
+    Ok(EditReport { file, changed: edit.changed, images: edit.images, added, dry_run })
+}
+
+/// Returns which of `entries` the kustomization `before` has not.
+fn added(before: &[u8], entries: &[ImageEntry]) -> Vec<AddedEntry> {
+    let before = Kustomization::parse(before).ok();
+    let before = before.iter().flat_map(Kustomization::images);
+    let before: Vec<&str> = before.map(|entry| entry.name.as_str()).collect();
+    let is_new = |entry: &&ImageEntry| !before.contains(&entry.name.as_str());
+    let added = entries.iter().filter(is_new).map(|entry| AddedEntry {
+        name: entry.name.clone(),
+        near: nearest(&entry.name, &before).map(str::to_owned),
+    });
+    added.collect()
 }
 
 /// Returns the error with the folder as the user knows it, not as the tree does.

@@ -29,7 +29,7 @@ pub use build::{BuildError, BuildOptions, BuildReport, Built, Destination, build
 pub use demo::{DemoError, DemoOptions, DemoReport, Scene, demo};
 pub use deployments::{Progress, SourceReports, report_sources};
 pub use diff::{DiffError, DiffReport, Difference, between, diff_environments, diff_revisions};
-pub use edit::{EditFileError, EditReport, edit_images};
+pub use edit::{AddedEntry, EditFileError, EditReport, edit_images};
 pub use gates::{
     GatedError, GatedReport, Passage, SourceRepositories, check_overrides, pass, proof,
 };

@@ -18,7 +18,7 @@ impl Report for StatusReport {
         for row in &self.rows {
             let (image, digest) = match &row.image {
                 Ok(image) => shortened(image),
-                Err(error) => (format!("none: {error}"), String::new()),
+                Err(_) => ("none".to_owned(), String::new()),
             };
             let change = row.change.as_ref();
             let since = change.map(|change| change.time.strftime("%Y-%m-%d %H:%M UTC").to_string());
@@ -32,6 +32,11 @@ impl Report for StatusReport {
         }
         for line in table.lines() {
             writeln!(out, "{}", line.trim_end())?;
+        }
+        for row in &self.rows {
+            if let Err(error) = &row.image {
+                writeln!(out, "{} in {}: {error}", row.service, row.environment)?;
+            }
         }
         let mut holds = self.rows.iter().filter_map(|row| row.hold.as_ref());
         holds.try_for_each(|hold| writeln!(out, "{}", hold.sentence()))

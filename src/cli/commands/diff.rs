@@ -8,16 +8,19 @@ use crate::config::Config;
 use crate::ops::{self, DiffReport};
 
 /// Show how two environments, or two revisions of the manifests, differ once rendered
+///
+/// Either `--from ENV --to ENV`, or `REV..REV`. A revision is a branch, a tag or a commit id of the
+/// manifests repository; git's `~` and `^` are not read.
 #[derive(Debug, clap::Args)]
 pub(crate) struct DiffArgs {
     /// Two revisions of the manifests repository, `REV..REV`
-    #[arg(value_name = "REV..REV", conflicts_with_all = ["from", "to"], required_unless_present_all = ["from", "to"])]
+    #[arg(value_name = "REV..REV", conflicts_with_all = ["from", "to"])]
     revisions: Option<String>,
     /// The environment to compare
-    #[arg(long, value_name = "ENV", requires = "to")]
+    #[arg(long, value_name = "ENV")]
     from: Option<String>,
     /// The environment to compare it with
-    #[arg(long, value_name = "ENV", requires = "from")]
+    #[arg(long, value_name = "ENV")]
     to: Option<String>,
     /// Only this service; may be given several times
     #[arg(long = "service", value_name = "SERVICE")]
@@ -29,10 +32,23 @@ pub(crate) async fn run(args: &DiffArgs, context: &Context, ui: &Ui) -> Result<E
     let report = match (&args.from, &args.to, &args.revisions) {
         (Some(from), Some(to), _) => environments(args, (from, to), &config, context, ui).await?,
         (_, _, Some(revisions)) => self::revisions(args, revisions, &config, context, ui).await?,
-        _ => return Err(CommandError::bug("clap requires revisions or two environments")),
+        (from, to, _) => return Err(incomplete(from.as_deref(), to.as_deref())),
     };
     ui.report(&report)?;
     Ok(Exit::Done)
+}
+
+/// Returns the error for less than two environments and no revisions.
+fn incomplete(from: Option<&str>, to: Option<&str>) -> CommandError {
+    let (message, from, to) = match (from, to) {
+        (Some(from), _) => ("there is no environment to compare it with", from, "ENV"),
+        (_, Some(to)) => ("there is no environment to compare with it", "ENV", to),
+        _ => ("there is nothing to compare", "dev", "prod"),
+    };
+    let hint = format!(
+        "write `--from {from} --to {to}` for environments, or two revisions, for example `3f2a91c..main`"
+    );
+    CommandError::usage(message, hint)
 }
 
 async fn environments(

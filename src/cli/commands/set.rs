@@ -15,7 +15,8 @@ use crate::git::Source;
 use crate::github::{self, GithubError};
 use crate::image::{Digest, ImageReference, PinnedImage};
 use crate::ops::{
-    self, AskedBy, GatedReport, Manifests, PullRequests, SameDigest, SetOptions, SourceCommit,
+    self, AskedBy, Event, GatedReport, Manifests, PullRequests, SameDigest, SetOptions,
+    SourceCommit,
 };
 use crate::pipeline::duration;
 use crate::promotion::Override;
@@ -88,6 +89,13 @@ pub(crate) async fn run(args: &SetArgs, context: &Context, ui: &Ui) -> Result<Ex
     let mut images = Vec::new();
     for argument in &args.images {
         let (service, image) = image(argument, &config, context).await?;
+        if image.name != service.image {
+            let (name, own) = (&service.name, &service.image);
+            ui.event(&Event::Warning(format!(
+                "`{name}` is given `{}`, another image than its own, `{own}`",
+                image.name
+            )));
+        }
         if images.iter().any(|(other, _): &(&Service, _)| other.name == service.name) {
             let message = format!("`{}` is given two images", service.name);
             return Err(CommandError::usage(message, "name every service once"));
@@ -139,6 +147,15 @@ pub(super) async fn with_options<T>(
     context: &Context,
     work: impl AsyncFnOnce(SetOptions<'_>) -> Result<T, CommandError>,
 ) -> Result<T, CommandError> {
+    if change.auto_merge && environment.via != Via::PullRequest {
+        return Err(CommandError::usage(
+            format!(
+                "`{}` is changed by pushes, so --auto-merge has nothing to merge",
+                environment.name
+            ),
+            "leave it out, or write `via: pull-request` in the environment",
+        ));
+    }
     let manifests = context.manifests(config).await?;
     let renderer = context.renderer();
     let github = OnGithub::of(environment, &manifests, config, context, change.dry_run)?;
@@ -231,6 +248,13 @@ async fn image<'a>(
     let reference: ImageReference = text.parse().map_err(|error| {
         CommandError::usage(format!("`{text}`: {error}"), "write it as name:tag@sha256:…")
     })?;
+    let is_word = !text.contains(['/', ':', '@']);
+    if is_word && reference.name != service.image {
+        return Err(CommandError::usage(
+            format!("`{text}` would be the image `{}`", reference.name),
+            format!("for a tag of `{name}`'s image write `{name}=:{text}`"),
+        ));
+    }
     Ok((service, pin(reference, context).await?))
 }
 

@@ -37,6 +37,13 @@ pub(super) fn hint_for(error: &(dyn Error + 'static)) -> Option<String> {
     if let Some(SetError::Unused { unused, .. }) = found::<SetError>(error) {
         return unused.instead();
     }
+    if let Some(GitError::NoCommit { revision, .. }) = found(error)
+        && revision.contains(['~', '^'])
+    {
+        let hint = "git's `~` and `^` are not read here; name the commit by its id, which \
+                    `deployctl history` lists";
+        return Some(hint.to_owned());
+    }
     let hint = None
         .or_else(|| found::<ConfigError>(error).and_then(config))
         .or_else(|| found::<GitError>(error).and_then(GitError::advice))

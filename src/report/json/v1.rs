@@ -67,7 +67,15 @@ pub fn build(report: &ops::BuildReport) -> Value {
 /// Returns `deployctl.dev/diff/v1`.
 pub fn diff(report: &ops::DiffReport) -> Value {
     let differences = report.differences.iter().map(|difference| {
-        json!({ "title": difference.title, "changed": !difference.diff.is_empty(), "diff": difference.diff })
+        json!({
+            "title": difference.title,
+            "service": difference.service,
+            "environment": difference.environment,
+            "from": difference.from,
+            "to": difference.to,
+            "changed": !difference.diff.is_empty(),
+            "diff": difference.diff,
+        })
     });
     document("diff", &json!({ "differences": differences.collect::<Vec<_>>() }))
 }

@@ -67,7 +67,7 @@ fn an_overlay_that_is_not_there_or_there_twice() {
     let ran = shop.world.run(&["promote", "--to", "prod"]);
     refused(&ran, 1, "can't promote `ranking` from `dev`", "`overlay` in deployctl.yaml");
     // What the other environment states is worth knowing all the same.
-    assert!(shop.world.ok(&["status"]).contains("none: no kustomization in"));
+    assert!(shop.world.ok(&["status"]).contains("ranking in dev: no kustomization in"));
 }
 
 #[test]
@@ -322,6 +322,44 @@ fn an_error_leaves_standard_output_alone_for_programs_too() {
 }
 
 #[test]
+fn a_word_that_would_be_an_image_of_docker_hub() {
+    let shop = Shop::new();
+    let ran = shop.world.run(&["set", "--env", "dev", "ranking=1.5"]);
+    refused(&ran, 2, "`1.5` would be the image `docker.io/library/1.5`", "`ranking=:1.5`");
+}
+
+#[test]
+fn auto_merge_where_nothing_is_merged() {
+    let shop = Shop::new();
+    let ran = shop.world.run(&["set", "--env", "dev", "--auto-merge", &image()]);
+    refused(&ran, 2, "--auto-merge has nothing to merge", "via: pull-request");
+}
+
+#[test]
+fn a_service_that_is_there_twice_in_the_configuration() {
+    let shop = Shop::new();
+    let config = shop.world.read("deployctl.yaml");
+    shop.world.write("deployctl.yaml", &format!("{config}  ranking: {{image: other}}\n"));
+    let ran = shop.world.run(&["status"]);
+    assert_eq!(ran.code, 2, "{ran:#?}");
+    assert!(ran.stderr.contains("key `ranking` is there already, in line "), "{ran:#?}");
+}
+
+#[test]
+fn less_than_two_things_to_compare() {
+    let shop = Shop::new();
+    for (arguments, message) in [
+        (&["diff", "--from", "dev"][..], "no environment to compare it with"),
+        (&["diff", "--to", "dev"], "no environment to compare with it"),
+        (&["diff"], "there is nothing to compare"),
+    ] {
+        refused(&shop.world.run(arguments), 2, message, "--from ");
+    }
+    let ran = shop.world.run(&["diff", "main~1..main"]);
+    refused(&ran, 1, "has no commit `main~1`", "`~` and `^` are not read");
+}
+
+#[test]
 fn two_images_for_one_service() {
     let shop = Shop::new();
     let ran = shop.world.run(&["set", "--env", "dev", &image(), &image()]);
@@ -333,6 +371,9 @@ fn files_that_are_not_there_or_can_not_be_written() {
     let shop = Shop::new();
     let edit = ["edit", "set-image", "-C", "nowhere", "a=b:1"];
     refused(&shop.world.run(&edit), 1, "no kustomization in `nowhere`", "check the path");
+    shop.world.write("k/kustomization.yaml", "");
+    let edit = ["edit", "set-image", "-C", "k/kustomization.yaml", "a=b:1"];
+    refused(&shop.world.run(&edit), 2, "`k/kustomization.yaml` is a file", "`-C k`");
     refused(
         &shop.world.run(&["status", "--config", "no.yaml"]),
         2,

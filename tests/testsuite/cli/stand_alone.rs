@@ -39,6 +39,20 @@ fn edit_set_image_writes_only_what_changes() {
 }
 
 #[test]
+fn edit_set_image_tells_a_new_entry_and_shows_what_a_dry_run_would_change() {
+    let world = World::new();
+    let text = "images:\n- name: ranking\n  newTag: a\n";
+    world.write("k/kustomization.yaml", text);
+    let ran = world.run(&["edit", "set-image", "-C", "k", "rankin:b", "--dry-run"]);
+    assert_eq!(ran.code, 0, "{ran:#?}");
+    assert!(ran.stdout.starts_with("dry run: k/kustomization.yaml would change\n"), "{ran:#?}");
+    assert!(ran.stdout.contains("\n+- name: rankin\n"), "{ran:#?}");
+    assert!(ran.stdout.contains("  rankin: rankin:b (new entry)\n"), "{ran:#?}");
+    assert!(ran.stderr.contains("`rankin` had no entry; did you mean `ranking`?"), "{ran:#?}");
+    assert_eq!(world.read("k/kustomization.yaml"), text);
+}
+
+#[test]
 fn health_judges_objects_in_order() {
     let world = World::new();
     let service =
