@@ -124,6 +124,9 @@ const KINDS: &[(&str, Kind)] = &[
     // fetch-pack.c: the connection ended where a pack was to begin.
     ("bad pack header", Kind::Unreachable),
     ("hung up unexpectedly", Kind::Unreachable),
+    ("hung up upon initial contact", Kind::Unreachable),
+    ("unexpected disconnect", Kind::Unreachable),
+    ("expected flush after", Kind::Unreachable),
     ("unable to access '", Kind::Unreachable),
     ("unable to connect to", Kind::Unreachable),
     ("unable to look up", Kind::Unreachable),

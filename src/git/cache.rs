@@ -141,7 +141,7 @@ impl Cache {
 
     /// Removes the packs that are only half there and that nobody has written to for `age`: another
     /// process may be at it.
-    pub(super) fn sweep(&self, age: Duration) {
+    fn sweep(&self, age: Duration) {
         let Ok(entries) = self.dir.join("objects/pack").read_dir_utf8() else { return };
         for entry in entries.flatten().filter(|entry| entry.file_name().starts_with("tmp_")) {
             let written = entry.metadata().and_then(|file| file.modified());

@@ -4,8 +4,6 @@
 //! what would make the result depend on it (hooks, tidying up, language, traces) is fixed here. What
 //! is fetched, listed and pushed is the transport's.
 
-use std::time::Duration;
-
 use secrecy::ExposeSecret as _;
 
 use super::cache::Cache;
@@ -142,11 +140,7 @@ impl Program {
         let output = self.start(command).await?;
         match (output.status.success(), answer::no_room(&output.stderr)) {
             (true, _) => Ok(output),
-            (false, Some(reason)) => {
-                // Whoever else writes a pack there has no room either.
-                self.cache.sweep(Duration::ZERO);
-                Err(self.cache.full(reason))
-            }
+            (false, Some(reason)) => Err(self.cache.full(reason)),
             (false, None) => Err(self
                 .damage(&output)
                 .unwrap_or_else(|| answer::failure(action, self.remote.as_str(), &output.stderr))),

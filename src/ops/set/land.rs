@@ -71,11 +71,9 @@ impl Effort<'_> {
             }
         };
         let tree = manifests.repository.tree(&tip)?;
-        let paths = self.options.paths();
-        if paths.len() > 1 {
-            // Else each would cost a round trip; one alone comes when it is read.
-            tree.prefetch(&paths).await?;
-        }
+        // Together, or each would cost round trips; and what goes wrong is told as what it is, while
+        // who reads a file learns only that it can't be read.
+        tree.prefetch(&self.options.paths()).await?;
         let tree = Reads::of(tree);
         // Read with the tip or after it: a tip that has a rollback has its hold, too.
         let came = holds.as_ref().map(|references| hold::Came { tip: &tip, references });

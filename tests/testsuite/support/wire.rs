@@ -12,7 +12,7 @@ pub(crate) struct Wire {
 }
 
 struct State {
-    /// So many bytes of an answer pass before its connection breaks.
+    /// So many bytes of answers pass before all connections break.
     limit: AtomicUsize,
     is_cut: AtomicBool,
     /// How many bytes of answers have passed.
@@ -45,9 +45,9 @@ impl Wire {
         self.port
     }
 
-    /// Has each connection break after so many bytes of the answer.
+    /// Has the connections break, and those that come later, after so many bytes of answers more.
     pub(crate) fn break_after(&self, bytes: usize) {
-        self.state.limit.store(bytes, Ordering::SeqCst);
+        self.state.limit.store(self.carried().saturating_add(bytes), Ordering::SeqCst);
     }
 
     /// Returns how many bytes of answers it has carried so far.
@@ -87,14 +87,16 @@ fn connect(client: TcpStream, port: u16, state: &Arc<State>) {
 }
 
 fn answer(mut server: TcpStream, mut client: TcpStream, state: &State) {
-    let mut left = state.limit.load(Ordering::SeqCst);
+    let left = || {
+        let carried = state.carried.load(Ordering::SeqCst);
+        state.limit.load(Ordering::SeqCst).saturating_sub(carried)
+    };
     let mut buffer = [0; 1024];
-    while let Ok(read @ 1..) = server.read(&mut buffer[..left.min(1024)]) {
+    while let Ok(read @ 1..) = server.read(&mut buffer[..left().min(1024)]) {
         if client.write_all(&buffer[..read]).is_err() {
             break;
         }
         state.carried.fetch_add(read, Ordering::SeqCst);
-        left -= read;
     }
     let _ = (server.shutdown(Shutdown::Both), client.shutdown(Shutdown::Both));
 }
