@@ -11,10 +11,10 @@
 //! |---|---|
 //! | [`cli`] | arguments, exit codes, hints; builds real backends from configuration and environment |
 //! | [`report`] | what ops return and emit, as bytes: terminal, JSON, GitHub Actions |
-//! | [`ops`] | what a command does: options in, report out; loops, waits and retries live here |
+//! | [`ops`] | what a command does: options in, report out; loops, waits and retries live here, and the seam `Store`, by git or by GitHub's API |
 //! | [`registry`] | OCI distribution: remote registry, OCI layout directory, strict memory registry |
 //! | [`git`] | the manifests repository: read and edit trees without a checkout, commit, push |
-//! | [`github`] | pull requests, and what GitHub Actions tells a step |
+//! | [`github`] | commits, pull requests, checks and deployments by its API; what Actions tells a step |
 //! | [`build`] | image builders: native, docker, buildah; build context and ignore file |
 //! | [`cluster`] | what runs: the live Kubernetes API, or a recording of it |
 //! | [`render`] | an overlay to Kubernetes objects, through `kustomize` or `kubectl` |
