@@ -80,8 +80,11 @@ async fn proven(store: &dyn Store, ledger: &str) -> Result<Vec<Verified>, StoreE
 /// Puts an entry beside the change that had put the image there when it was made. What is put there a
 /// second time has to be verified a second time.
 fn attach(entry: Verified, changes: &mut [Change]) {
-    let mut of_image = changes.iter_mut().filter(|it| it.image.as_ref() == Some(&entry.image));
-    if let Some(change) = of_image.find(|change| change.time <= entry.time) {
+    // The commit that was verified says it better than times, which are full seconds of two clocks.
+    let at = changes.iter().position(|change| change.commit == entry.commit);
+    let before = changes[at.unwrap_or(0)..].iter_mut();
+    let mut of_image = before.filter(|it| it.image.as_ref() == Some(&entry.image));
+    if let Some(change) = of_image.find(|change| at.is_some() || change.time <= entry.time) {
         change.verified.get_or_insert(entry);
     }
 }

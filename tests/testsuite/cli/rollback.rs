@@ -32,7 +32,7 @@ fn verified(server: &GitServer, environment: &str, service: &str, image: &str) {
     let message = format!(
         "{service} is healthy in {environment}\n\nDeployctl-Service: {service}\n\
          Deployctl-Environment: {environment}\nDeployctl-Image: {image}\nDeployctl-Verified: {}",
-        "c".repeat(40)
+        server.git(&["rev-parse", "main"]).trim()
     );
     append(server, &ledger, &message);
 }
