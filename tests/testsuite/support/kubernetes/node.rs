@@ -138,8 +138,10 @@ fn write_configuration(home: &Path, registry: &str, number: u16) {
     );
     fs::write(hosts.join("hosts.toml"), host).unwrap();
     let (bridge, folder) = (bridge(number), home.display());
-    // Each node has a subnet of its own: a route of a node that is just going would hide this one's.
-    let subnet = format!("10.244.{}.0/24", number % 250);
+    // Each node has a subnet of its own, as it has a port: the route of another, which is just going or
+    // was killed with its test, would hide this one's.
+    let [second, third] = [100 + number / 512, number / 2 % 256];
+    let subnet = format!("10.{second}.{third}.{}/25", number % 2 * 128);
     let network = format!(
         "{{\"cniVersion\":\"0.4.0\",\"name\":\"{bridge}\",\"plugins\":[{{\"type\":\"bridge\",\"bridge\":\"{bridge}\",\"isGateway\":true,\"ipMasq\":false,\
          \"ipam\":{{\"type\":\"host-local\",\"dataDir\":\"{folder}/ipam\",\"ranges\":[[{{\"subnet\":\"{subnet}\"}}]]}}}}]}}"
