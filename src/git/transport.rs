@@ -105,8 +105,8 @@ impl Transport {
 
     /// Returns the same remote, in which services' own folders have this depth.
     pub(super) fn with_services_at(self, depth: usize) -> Self {
-        // A round trip to GitHub costs more than the folders of a few thousand services, and its API
-        // writes without any (`manifests.write: api`).
+        // A round trip to GitHub is taken to cost more than the folders of a few thousand services
+        // (not measured), and its API writes without any (`manifests.write: api`).
         let depth = Some(depth).filter(|depth| *depth > 0 && !self.program.is_at_github());
         Self { services_at: depth, ..self }
     }
