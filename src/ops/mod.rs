@@ -53,8 +53,8 @@ pub use status::{StatusReport, StatusRow, status};
 pub use store::{Files, Made, Put, Store, StoreError, Visit};
 pub use verified::{Witness, last_verified, record_verified};
 pub use verify::{
-    Ancestry, ObjectReport, PodReport, RolloutReport, RolloutVerdict, VerifyError, VerifyEvent,
-    VerifyOptions, verify,
+    Ancestry, Moment, ObjectReport, PodReport, RolloutReport, RolloutVerdict, VerifyError,
+    VerifyEvent, VerifyOptions, verify,
 };
 
 use crate::promotion::Hold;
@@ -112,8 +112,8 @@ pub enum Event {
     Verify {
         /// The service.
         service: String,
-        /// What.
-        event: VerifyEvent,
+        /// What, and when.
+        moment: Moment,
     },
     /// A pipeline's step begins.
     Step {

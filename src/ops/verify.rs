@@ -8,6 +8,7 @@
 mod patience;
 mod report;
 mod standing;
+mod timeline;
 
 use std::time::Duration;
 
@@ -16,13 +17,15 @@ use jiff::Timestamp;
 use tokio::time::timeout;
 
 pub use self::report::{ObjectReport, PodReport, RolloutReport, RolloutVerdict};
+pub use self::timeline::Moment;
 
 use self::patience::Patience;
 use self::standing::{Judge, Standing};
+use self::timeline::Timeline;
 use crate::argocd::{ApplicationName, Relation};
 use crate::cluster::{Cluster, ClusterError, Scope};
 use crate::image::PinnedImage;
-use crate::rollout::{self, CauseKind, Progress, RootCause, Snapshot, diagnose};
+use crate::rollout::{self, CauseKind, Overview, Progress, RootCause, Snapshot, diagnose};
 
 /// What to verify, and how long to wait.
 #[derive(Clone)]
@@ -64,8 +67,10 @@ pub trait Ancestry: Send + Sync {
 }
 
 /// What a verification is doing, as it does it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum VerifyEvent {
+    /// What there is to see has changed; every other event is a part of it in words.
+    Seen(Overview),
     /// Argo CD was asked to compare the Application with git again.
     Refreshed(ApplicationName),
     /// Something about the rollout changed.
@@ -114,6 +119,17 @@ pub enum VerifyError {
 pub async fn verify(
     cluster: &dyn Cluster,
     options: &VerifyOptions<'_>,
+    emit: &(dyn Fn(Moment) + Send + Sync),
+) -> Result<RolloutReport, VerifyError> {
+    let timeline = Timeline::default();
+    let told = |event| emit(timeline.add(cluster.now(), event));
+    let report = wait(cluster, options, &told).await?;
+    Ok(RolloutReport { timeline: timeline.into_moments(), ..report })
+}
+
+async fn wait(
+    cluster: &dyn Cluster,
+    options: &VerifyOptions<'_>,
     emit: &(dyn Fn(VerifyEvent) + Send + Sync),
 ) -> Result<RolloutReport, VerifyError> {
     let start = cluster.now();
@@ -128,6 +144,7 @@ pub async fn verify(
         emit,
         judge: Judge::new(options, cluster.now()),
         progress: Progress::default(),
+        seen: Overview::default(),
         patience: Patience::new(start, options.timeout, options.settle),
         waiting_for: String::new(),
         cause: None,
@@ -182,6 +199,7 @@ struct Watch<'a> {
     emit: &'a (dyn Fn(VerifyEvent) + Send + Sync),
     judge: Judge<'a>,
     progress: Progress,
+    seen: Overview,
     patience: Patience,
     waiting_for: String,
     cause: Option<(CauseKind, crate::k8s::ObjectId)>,
@@ -190,6 +208,7 @@ struct Watch<'a> {
 
 impl Watch<'_> {
     async fn look(&mut self, snapshot: &Snapshot, now: Timestamp) -> Option<End> {
+        self.show(snapshot);
         for event in self.progress.observe(snapshot, now) {
             (self.emit)(VerifyEvent::Rollout(event));
         }
@@ -203,6 +222,14 @@ impl Watch<'_> {
         let restarts = self.progress.restarts();
         let (verdict, reason) = self.patience.decide(&standing, cause.as_ref(), restarts, now)?;
         Some(End { verdict, reason, cause })
+    }
+
+    fn show(&mut self, snapshot: &Snapshot) {
+        let seen = Overview::of(snapshot);
+        if seen != self.seen {
+            (self.emit)(VerifyEvent::Seen(seen.clone()));
+            self.seen = seen;
+        }
     }
 
     fn tell(&mut self, standing: &Standing, cause: Option<&RootCause>) {

@@ -28,8 +28,8 @@ pub fn line(event: &Event, verbose: u8) -> Option<String> {
             format!("released the hold: {}", hold.past_sentence())
         }
         Event::Warning(text) => format!("warning: {text}"),
-        Event::Verify { service, event } => {
-            return super::rollout::event_line(service, event, verbose);
+        Event::Verify { service, moment } => {
+            return super::rollout::event_line(service, &moment.event, verbose);
         }
         Event::Step { number, of, name } => format!("step {number}/{of}: {name}"),
     })

@@ -106,7 +106,7 @@ pub(super) fn event_line(service: &str, event: &VerifyEvent, verbose: u8) -> Opt
         VerifyEvent::Refreshed(name) if verbose > 0 => {
             format!("{service}: asked Argo CD to compare {name} with git")
         }
-        VerifyEvent::Refreshed(_) => return None,
+        VerifyEvent::Refreshed(_) | VerifyEvent::Seen(_) => return None,
         VerifyEvent::Rollout(event) => format!("{service}: {}", change_line(&event.change)),
         VerifyEvent::Waiting { reason } => format!("{service}: waiting: {reason}"),
         VerifyEvent::Cause(cause) => format!("{service}: {}", cause.summary),

@@ -5,12 +5,14 @@
 
 mod cause;
 mod container;
+mod overview;
 mod progress;
 mod snapshot;
 mod workload;
 
 pub use cause::{CauseKind, Evidence, Gravity, RootCause, diagnose};
 pub use container::{Container, Terminated};
+pub use overview::{ApplicationOverview, ContainerOverview, Overview, WorkloadOverview};
 pub use progress::{Change, Event, Progress};
 pub use snapshot::Snapshot;
 pub use workload::{Counts, Workload};

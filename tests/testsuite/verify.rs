@@ -14,7 +14,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use deployctl::argocd::{ApplicationName, Relation};
 use deployctl::cluster::{Cluster, Live, Recorder, Recording, Scope};
 use deployctl::k8s::Object;
-use deployctl::ops::{Ancestry, RolloutReport, RolloutVerdict, VerifyEvent, VerifyOptions, verify};
+use deployctl::ops::{Ancestry, RolloutReport, RolloutVerdict, VerifyOptions, verify};
 use deployctl::rollout::{CauseKind, Progress};
 use serde_json::Value;
 
@@ -395,7 +395,7 @@ async fn what_the_demo_plays_back_ends_as_it_was_recorded() {
             texts.map(|(name, text)| deployctl::cluster::Substitution { name, text });
         let recording = Recording::open(&folder.join(name), &substitutions).unwrap();
         let told = Mutex::new(Vec::new());
-        let tell = |event: VerifyEvent| told.lock().unwrap().push(event);
+        let tell = |moment| told.lock().unwrap().push(moment);
         let history = History(COMMITS[1]);
         let application =
             application(name.replace("healthy", "ranking").trim_start_matches("broken-"));

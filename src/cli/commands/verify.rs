@@ -196,7 +196,7 @@ impl Expected<'_> {
             interval: Duration::from_secs(1),
             settle: self.args.settle,
         };
-        let emit = |event| ui.event(&Event::Verify { service: service.name.clone(), event });
+        let emit = |moment| ui.event(&Event::Verify { service: service.name.clone(), moment });
         Ok(ops::verify(cluster, &options, &emit).await?)
     }
 

@@ -266,7 +266,7 @@ impl<'a> Stage<'a> {
             settle: std::time::Duration::from_secs(5),
         };
         let service = service.name.clone();
-        let emit = |event| emit(super::Event::Verify { service: service.clone(), event });
+        let emit = |moment| emit(super::Event::Verify { service: service.clone(), moment });
         Ok(verify(&recording, &options, &emit).await?)
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{End, VerifyOptions};
+use super::{End, Moment, VerifyOptions};
 use crate::health::{self, Health, HealthStatus};
 use crate::image::PinnedImage;
 use crate::k8s::{Object, ObjectId};
@@ -38,8 +38,12 @@ pub struct RolloutReport {
     pub pods: Vec<PodReport>,
     /// What could not be read, one sentence each.
     pub unread: Vec<String>,
+    /// When it began.
+    pub started: Timestamp,
     /// How long it took.
     pub duration: Duration,
+    /// What happened when, oldest first.
+    pub timeline: Vec<Moment>,
 }
 
 /// How a rollout ended.
@@ -129,6 +133,8 @@ pub(super) fn write(
         objects: objects(options, snapshot),
         pods: pods.map(|container| pod(&container)).collect(),
         unread: snapshot.unread.clone(),
+        started: start,
+        timeline: Vec::new(),
         duration: Duration::try_from(now.duration_since(start)).unwrap_or_default(),
     }
 }

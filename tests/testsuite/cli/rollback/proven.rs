@@ -41,7 +41,9 @@ fn rollout(image: &str, verdict: RolloutVerdict, pods: usize) -> RolloutReport {
         objects: Vec::new(),
         pods: vec![pod; pods],
         unread: Vec::new(),
+        started: jiff::Timestamp::UNIX_EPOCH,
         duration: Duration::ZERO,
+        timeline: Vec::new(),
     }
 }
 
