@@ -23,7 +23,7 @@ pub struct Managed<'a> {
 /// Only the resources themselves count, never the pods that they own. Hooks, ignored resources,
 /// kinds without a rule and a single missing resource do not count; `application` is the
 /// application itself, which never decides about its own health. `assess` judges one live object
-/// and is usually [`crate::health::assess()`].
+/// and is usually [`crate::health::Rules::assess`].
 pub fn aggregate<'a>(
     application: Option<&ObjectId>,
     resources: impl IntoIterator<Item = Managed<'a>>,

@@ -1,19 +1,22 @@
 //! Health as Argo CD decides it, from the object alone.
 //!
-//! [`assess()`] judges one live object, [`aggregate()`] all objects of an application. Status and
+//! [`Rules::assess`] judges one live object, [`aggregate()`] all objects of an application. Status and
 //! message are Argo CD's to the letter. Watching a cluster is left to [`crate::cluster`], the
 //! meaning for a rollout to [`crate::rollout`].
 
 use std::fmt;
 
 mod aggregate;
-mod assess;
+mod assessment;
 mod builtin;
 mod hook;
+pub mod native;
+mod rules;
 mod suite;
 
 pub use aggregate::{Managed, aggregate};
-pub use assess::{Assessment, DecidedBy, assess, assess_by_kind};
+pub use assessment::{Assessment, DecidedBy};
+pub use rules::Rules;
 pub use suite::{Outcome, SuiteCase, SuiteError, read_suite, run_case};
 
 /// A verdict on one object.

@@ -67,7 +67,7 @@ pub fn read_suite(yaml: &str) -> Result<Vec<SuiteCase>, SuiteError> {
 }
 
 /// Returns what becomes of a case whose input file holds `input`, judged by `assess`. Argo CD tests
-/// the rules of kinds alone, as in [`crate::health::assess_by_kind`].
+/// the rules of kinds alone, as in [`crate::health::Rules::assess_by_kind`].
 pub fn run_case(
     case: &SuiteCase,
     input: &str,
@@ -100,7 +100,7 @@ fn field<'a>(value: &'a Value, name: &str) -> Option<&'a Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::health::assess_by_kind;
+    use crate::health::Rules;
 
     const SUITE: &str = "
 tests:
@@ -130,7 +130,9 @@ tests:
     #[test]
     fn judges_the_first_document_and_not_its_deletion() {
         let case = &read_suite(SUITE).unwrap()[1];
-        let run = |input: &str| run_case(case, input, |object| assess_by_kind(object).health);
+        let run = |input: &str| {
+            run_case(case, input, |object| Rules::default().assess_by_kind(object).health)
+        };
         let pod = "apiVersion: v1\nkind: Pod\nmetadata: {deletionTimestamp: '2026-01-01T00:00:00Z'}\nstatus: {phase: Failed, message: gone}\n";
         assert_eq!(run(&format!("{pod}---\nno object\n")), Outcome::Passed);
         assert!(matches!(run("apiVersion: v1\nkind: A\n"), Outcome::Failed { actual: None }));

@@ -5,7 +5,7 @@ use std::io;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::health::{Health, Outcome, SuiteCase, SuiteError, assess_by_kind, read_suite, run_case};
+use crate::health::{Health, Outcome, Rules, SuiteCase, SuiteError, read_suite, run_case};
 
 /// What became of all the cases below a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,12 +53,12 @@ pub enum HealthTestError {
 /// The name of a suite's file, as Argo CD has it.
 const SUITE: &str = "health_test.yaml";
 
-/// Runs every case of every suite below `dir`, as Argo CD's own test does.
+/// Runs every case of every suite below `dir` by `rules`, as Argo CD's own test does.
 ///
 /// # Errors
 ///
 /// Fails if a folder or a suite can't be read; an input that can't be read is a failed case.
-pub fn health_test(dir: &Utf8Path) -> Result<HealthTestReport, HealthTestError> {
+pub fn health_test(dir: &Utf8Path, rules: &Rules) -> Result<HealthTestReport, HealthTestError> {
     let mut suites = Vec::new();
     find_suites(dir, &mut suites)?;
     suites.sort();
@@ -67,7 +67,7 @@ pub fn health_test(dir: &Utf8Path) -> Result<HealthTestReport, HealthTestError> 
         let text = read(&path)?;
         let unread = |source| HealthTestError::Suite { path: path.clone(), source };
         for case in read_suite(&text).map_err(unread)? {
-            run(&path, case, &mut report);
+            run(&path, case, rules, &mut report);
         }
     }
     Ok(report)
@@ -93,10 +93,10 @@ fn read(path: &Utf8Path) -> Result<String, HealthTestError> {
         .map_err(|source| HealthTestError::Read { path: path.to_owned(), source })
 }
 
-fn run(suite: &Utf8Path, case: SuiteCase, report: &mut HealthTestReport) {
+fn run(suite: &Utf8Path, case: SuiteCase, rules: &Rules, report: &mut HealthTestReport) {
     let input = suite.with_file_name(&case.input_path);
     let outcome = match fs::read_to_string(&input) {
-        Ok(text) => run_case(&case, &text, |object| assess_by_kind(object).health),
+        Ok(text) => run_case(&case, &text, |object| rules.assess_by_kind(object).health),
         Err(error) => Outcome::Unreadable { reason: error.to_string() },
     };
     let actual = match outcome {

@@ -24,6 +24,7 @@ use self::standing::{Judge, Standing};
 use self::timeline::Timeline;
 use crate::argocd::{ApplicationName, Relation};
 use crate::cluster::{Cluster, ClusterError, Scope};
+use crate::health::Rules;
 use crate::image::PinnedImage;
 use crate::rollout::{self, CauseKind, Overview, Progress, RootCause, Snapshot, diagnose};
 
@@ -50,6 +51,8 @@ pub struct VerifyOptions<'a> {
     pub branch: Option<&'a str>,
     /// How a commit that Argo CD names relates to `revision`.
     pub ancestry: &'a dyn Ancestry,
+    /// What the health of objects is judged by.
+    pub rules: Rules,
     /// How long to wait in all.
     pub timeout: Duration,
     /// How long to wait between two looks.

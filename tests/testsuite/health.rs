@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use deployctl::health::assess;
+use deployctl::health::Rules;
 use deployctl::k8s::Object;
 use serde_json::{Value, json};
 
@@ -33,6 +33,7 @@ fn any_value_in_the_place_of_another_is_judged_without_a_panic() {
         json!([7]),
         json!({}),
     ];
+    let rules = Rules::default();
     for path in collection("health") {
         let object = Object::read_first(&std::fs::read_to_string(&path).unwrap()).unwrap();
         for pointer in pointers(object.value(), "") {
@@ -40,7 +41,7 @@ fn any_value_in_the_place_of_another_is_judged_without_a_panic() {
                 let mut value = object.value().clone();
                 *value.pointer_mut(&pointer).unwrap() = stranger.clone();
                 if let Some(object) = Object::new(value) {
-                    assess(&object);
+                    rules.assess(&object);
                 }
             }
         }
@@ -64,7 +65,7 @@ fn check(path: &Path) -> (String, String) {
     let (status, _) = path.file_stem().unwrap().to_str().unwrap().split_once('_').unwrap();
     let says = yaml.lines().next().and_then(|line| line.strip_prefix("# says: "));
     let object = Object::read_first(&yaml).unwrap();
-    let actual = match assess(&object).health {
+    let actual = match Rules::default().assess(&object).health {
         Some(health) => {
             format!("{} {}", health.status.as_str().to_lowercase(), health.message)
         }

@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use camino::{Utf8Path, Utf8PathBuf};
 use deployctl::argocd::{ApplicationName, Relation};
 use deployctl::cluster::{Cluster, Live, Recorder, Recording, Scope};
+use deployctl::health::Rules;
 use deployctl::k8s::Object;
 use deployctl::ops::{Ancestry, RolloutReport, RolloutVerdict, VerifyOptions, verify};
 use deployctl::rollout::{CauseKind, Progress};
@@ -55,6 +56,7 @@ fn options<'a>(scope: Scope, image: &str, expected: &'a History) -> VerifyOption
         path: None,
         branch: Some("main"),
         ancestry: expected,
+        rules: Rules::default(),
         timeout: Duration::from_secs(120),
         interval: Duration::from_millis(300),
         settle: Duration::from_secs(1),

@@ -7,7 +7,7 @@ use camino::Utf8PathBuf;
 use crate::cli::error::CommandError;
 use crate::cli::exit::Exit;
 use crate::cli::ui::Ui;
-use crate::health::{HealthStatus, Managed, aggregate, assess};
+use crate::health::{HealthStatus, Managed, Rules, aggregate};
 use crate::k8s::Object;
 use crate::ops;
 use crate::report::{AssessedObject, HealthReport};
@@ -42,8 +42,9 @@ enum HealthCommand {
 }
 
 pub(crate) fn run(args: &HealthArgs, ui: &Ui) -> Result<Exit, CommandError> {
+    let rules = Rules::default();
     if let Some(HealthCommand::Test { directory }) = &args.command {
-        let report = ops::health_test(directory)?;
+        let report = ops::health_test(directory, &rules)?;
         ui.report(&report)?;
         return Ok(if report.failed.is_empty() { Exit::Done } else { Exit::Failed });
     }
@@ -58,7 +59,7 @@ pub(crate) fn run(args: &HealthArgs, ui: &Ui) -> Result<Exit, CommandError> {
             error.context(format!("can't read objects from `{file}`"))
         })?);
     }
-    let report = report(&objects, args.app);
+    let report = report(&objects, &rules, args.app);
     ui.report(&report)?;
     let failed = report.statuses().any(|status| args.fail_on.contains(&status));
     Ok(if failed { Exit::Failed } else { Exit::Done })
@@ -73,13 +74,13 @@ fn text(file: &Utf8PathBuf) -> io::Result<String> {
     Ok(text)
 }
 
-fn report(objects: &[Object], app: bool) -> HealthReport {
+fn report(objects: &[Object], rules: &Rules, app: bool) -> HealthReport {
     let resources = objects.iter().map(|object| {
         let api_version = object.api_version().to_owned();
-        AssessedObject { api_version, id: object.id(), assessment: assess(object) }
+        AssessedObject { api_version, id: object.id(), assessment: rules.assess(object) }
     });
     let managed = objects.iter().map(|live| Managed { target: None, live: Some(live) });
-    let app = app.then(|| aggregate(None, managed, |object| assess(object).health));
+    let app = app.then(|| aggregate(None, managed, |object| rules.assess(object).health));
     HealthReport { resources: resources.collect(), app }
 }
 

@@ -12,6 +12,7 @@ use crate::cli::ui::Ui;
 use crate::cluster::{Cluster, Recorder, Scope};
 use crate::config::{Config, Environment, Service};
 use crate::git::CommitId;
+use crate::health::Rules;
 use crate::kustomize::FileTree;
 use crate::ops::{
     self, CommitAncestry, Event, Manifests, Progress, RolloutReport, RolloutVerdict, VerifyOptions,
@@ -192,6 +193,7 @@ impl Expected<'_> {
             path: Some(overlay.as_str()),
             branch: self.manifests.branch.as_deref(),
             ancestry: &ancestry,
+            rules: Rules::default(),
             timeout: self.args.timeout,
             interval: Duration::from_secs(1),
             settle: self.args.settle,

@@ -20,6 +20,7 @@ use super::{
 use crate::cluster::{ClusterError, Scope};
 use crate::config::{Config, ConfigError, Service};
 use crate::git::{self, CommitId, GitError, Identity, Repository};
+use crate::health::Rules;
 use crate::image::{PinnedImage, SourceFacts};
 use crate::registry::Layout;
 use crate::render::Renderer;
@@ -261,6 +262,7 @@ impl<'a> Stage<'a> {
             path: Some(overlay.as_str()),
             branch: self.manifests.branch.as_deref(),
             ancestry: &ancestry as &dyn Ancestry,
+            rules: Rules::default(),
             timeout: std::time::Duration::from_secs(600),
             interval: std::time::Duration::from_secs(1),
             settle: std::time::Duration::from_secs(5),

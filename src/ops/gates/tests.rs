@@ -8,6 +8,7 @@ use camino::Utf8Path;
 use super::*;
 use crate::argocd::Relation;
 use crate::cluster::{Recording, Scope};
+use crate::health::Rules;
 use crate::k8s::Object;
 use crate::ops::{Ancestry, VerifyOptions, verify};
 use crate::promotion::{Facts, ServiceFacts, Standing};
@@ -61,6 +62,7 @@ async fn said(cluster: &Recording, stated: &str, promoted: &str) -> (Standing, S
         path: None,
         branch: None,
         ancestry: &Nothing,
+        rules: Rules::default(),
         timeout: Duration::from_secs(30),
         interval: Duration::from_secs(1),
         settle: Duration::ZERO,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{End, Moment, VerifyOptions};
-use crate::health::{self, Health, HealthStatus};
+use crate::health::{Health, HealthStatus};
 use crate::image::PinnedImage;
 use crate::k8s::{Object, ObjectId};
 use crate::rollout::{Container, Evidence, RootCause, Snapshot};
@@ -151,8 +151,10 @@ fn pod(container: &Container<'_>) -> PodReport {
 }
 
 fn objects(options: &VerifyOptions<'_>, snapshot: &Snapshot) -> Vec<ObjectReport> {
-    let live =
-        |object: &Object| ObjectReport { id: object.id(), health: health::assess(object).health };
+    let live = |object: &Object| ObjectReport {
+        id: object.id(),
+        health: options.rules.assess(object).health,
+    };
     let mut objects: Vec<_> = snapshot.objects.iter().map(live).collect();
     let missing = super::standing::missing(&options.scope, snapshot);
     let missing = missing.map(|object| ObjectReport {

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::VerifyOptions;
 use crate::argocd::{self, Application, Expected, Finality, Relation, Verdict};
 use crate::cluster::Scope;
-use crate::health::{self, Health, HealthStatus};
+use crate::health::{Health, HealthStatus, Rules};
 use crate::image::{ImageReference, PinnedImage};
 use crate::k8s::Object;
 use crate::rollout::{Snapshot, Workload};
@@ -195,14 +195,14 @@ fn objects(options: &VerifyOptions<'_>, snapshot: &Snapshot) -> Standing {
     if let (false, Some(image)) = (runs_image, &options.image) {
         return waiting(format!("no workload runs an image `{}`", image.name));
     }
-    let unhealthy = snapshot.objects.iter().find_map(health_of);
+    let unhealthy = snapshot.objects.iter().find_map(|object| health_of(object, &options.rules));
     let behind =
         || snapshot.workloads().find_map(|workload| is_behind(&workload, options.image.as_ref()));
     unhealthy.or_else(|| behind().map(waiting)).unwrap_or(Standing::Good)
 }
 
-fn health_of(object: &Object) -> Option<Standing> {
-    let Health { status, message } = health::assess(object).health?;
+fn health_of(object: &Object, rules: &Rules) -> Option<Standing> {
+    let Health { status, message } = rules.assess(object).health?;
     let why = if message.is_empty() { String::new() } else { format!(": {message}") };
     let reason = format!("{} is {status}{why}", named(object));
     match status {

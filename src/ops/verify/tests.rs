@@ -4,6 +4,7 @@ use camino::Utf8PathBuf;
 
 use super::*;
 use crate::cluster::Recording;
+use crate::health::Rules;
 use crate::k8s::Object;
 
 const OLD: &str = "registry.example.com/shop/ranking:1@sha256:1111111111111111111111111111111111111111111111111111111111111111";
@@ -82,6 +83,7 @@ fn options(with_application: bool) -> VerifyOptions<'static> {
         path: None,
         branch: None,
         ancestry: &Commits,
+        rules: Rules::default(),
         timeout: Duration::from_secs(60),
         interval: Duration::from_secs(1),
         settle: Duration::from_secs(3),

@@ -14,7 +14,7 @@ fn builtin_kinds_have_the_health_that_argo_cd_gives_them() {
     let mut tally = Tally::default();
     for case in read_json(&folder.join("cases.json")).as_array().unwrap() {
         let file = case["file"].as_str().unwrap();
-        let health = health::assess(&first_object(&folder.join(file))).health;
+        let health = health::Rules::default().assess(&first_object(&folder.join(file))).health;
         let status = health.as_ref().map(|health| health.status.as_str());
         tally.check(file, &status, &case["expectedStatus"].as_str());
         if let Some(message) = case.get("expectedMessage") {
@@ -68,7 +68,7 @@ fn aggregate_case(folder: &Path, resources: &[Value]) -> Health {
             resources.iter().find(|r| r.get("inline").is_some() && object.kind() == "Application");
         match overridden.and_then(|resource| resource["overrideHealth"].as_str()) {
             Some(status) => HealthStatus::parse(status).map(Health::from),
-            None => health::assess(object).health,
+            None => health::Rules::default().assess(object).health,
         }
     })
 }

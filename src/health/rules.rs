@@ -1,0 +1,93 @@
+//! The order in which Argo CD asks its rules about one live object.
+
+use super::assessment::{Assessment, DecidedBy, group_and_kind};
+use crate::health::{Health, HealthStatus, builtin, native};
+use crate::k8s::Object;
+
+/// Argo CD sets this finalizer on hooks, whose deletion is part of the sync and not of the health.
+const HOOK_FINALIZER: &str = "argocd.argoproj.io/hook-finalizer";
+
+/// The rules that objects are judged by.
+///
+/// [`Rules::default`] holds what Argo CD knows by itself in its newest version.
+#[derive(Debug, Clone, Default)]
+pub struct Rules {
+    /// Rows for kinds of custom resources; they stand where Argo CD has the scripts that it brings.
+    pub native: native::Table,
+}
+
+impl Rules {
+    /// Returns the health of a live object. The first rule that knows the object decides:
+    ///
+    /// 1. its deletion is pending,
+    /// 2. the native table's row of its group and kind,
+    /// 3. the built-in check of its group and kind,
+    /// 4. none, so it has no health.
+    pub fn assess(&self, object: &Object) -> Assessment {
+        if is_pending_deletion(object) {
+            let health = HealthStatus::Progressing.because("Pending deletion");
+            return Assessment { health: Some(health), decided_by: Some(DecidedBy::Deletion) };
+        }
+        self.assess_by_kind(object)
+    }
+
+    /// Returns the health of a live object by the rule of its kind, whether or not its deletion is
+    /// pending.
+    pub fn assess_by_kind(&self, object: &Object) -> Assessment {
+        // Argo CD asks its scripts before its built-in checks.
+        let native = || by(self.native.assess(object), DecidedBy::Native, object);
+        let builtin = || by(builtin::assess(object), DecidedBy::Builtin, object);
+        let none = Assessment { health: None, decided_by: None };
+        native().or_else(builtin).unwrap_or(none)
+    }
+}
+
+fn by(
+    health: Option<Health>,
+    rule: fn(String) -> DecidedBy,
+    object: &Object,
+) -> Option<Assessment> {
+    health.map(|health| Assessment {
+        health: Some(health),
+        decided_by: Some(rule(group_and_kind(object))),
+    })
+}
+
+fn is_pending_deletion(object: &Object) -> bool {
+    // Argo CD takes a time that it cannot read for no time.
+    let deleted = object
+        .text("/metadata/deletionTimestamp")
+        .is_some_and(|time| time.parse::<jiff::Timestamp>().is_ok());
+    deleted && !object.list("/metadata/finalizers").iter().any(|name| name == HOOK_FINALIZER)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decided(yaml: &str) -> (Option<HealthStatus>, String) {
+        let object = Object::read_all(yaml).unwrap().remove(0);
+        let Assessment { health, decided_by } = Rules::default().assess(&object);
+        let rule = decided_by.map(|rule| rule.to_string()).unwrap_or_default();
+        (health.map(|health| health.status), rule)
+    }
+
+    #[test]
+    fn names_the_rule_that_decided() {
+        let pod = "{apiVersion: v1, kind: Pod}";
+        assert_eq!(decided(pod), (Some(HealthStatus::Unknown), "builtin:Pod".to_owned()));
+        let daemon_set = "{apiVersion: apps/v1, kind: DaemonSet}";
+        let rule = "builtin:apps/DaemonSet".to_owned();
+        assert_eq!(decided(daemon_set), (Some(HealthStatus::Healthy), rule));
+        let pending =
+            "{apiVersion: v1, kind: Any, metadata: {deletionTimestamp: '2026-01-01T00:00:00Z'}}";
+        assert_eq!(decided(pending), (Some(HealthStatus::Progressing), "deletion".to_owned()));
+    }
+
+    #[test]
+    fn has_no_health_for_a_kind_without_a_rule() {
+        for kind in ["v1, kind: ConfigMap", "extensions/v1beta1, kind: Deployment"] {
+            assert_eq!(decided(&format!("{{apiVersion: {kind}}}")), (None, String::new()));
+        }
+    }
+}
