@@ -109,7 +109,7 @@ async fn a_refresh_sets_the_annotation_and_nothing_else() {
     assert_eq!(live.observe(&scope).await.unwrap().application, None);
     assert!(live.refresh(&name).await.is_err());
     control_plane.write_application(
-        "{apiVersion: argoproj.io/v1alpha1, kind: Application, metadata: {name: web, namespace: refresh}, spec: {project: default}}",
+        "{apiVersion: argoproj.io/v1alpha1, kind: Application, metadata: {name: web, namespace: refresh}, spec: {project: default, destination: {}}}",
     );
     let before = live.observe(&scope).await.unwrap().application.unwrap();
     live.refresh(&name).await.unwrap();

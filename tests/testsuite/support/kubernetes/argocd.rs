@@ -24,12 +24,15 @@ pub(crate) struct PlayedArgoCd {
 impl PlayedArgoCd {
     /// Writes the Application as a person would, without a status.
     pub(crate) fn create(&self) {
-        self.write(&json!({
-            "apiVersion": "argoproj.io/v1alpha1",
-            "kind": "Application",
-            "metadata": {"name": self.name, "namespace": "argocd"},
-            "spec": self.spec(),
-        }));
+        self.control_plane.write_application(
+            &json!({
+                "apiVersion": "argoproj.io/v1alpha1",
+                "kind": "Application",
+                "metadata": {"name": self.name, "namespace": "argocd"},
+                "spec": self.spec(),
+            })
+            .to_string(),
+        );
     }
 
     /// Applies `rendered` and says that `revision` is synced.
@@ -37,9 +40,12 @@ impl PlayedArgoCd {
         self.control_plane.apply(rendered);
         let objects = Object::read_all(rendered).unwrap();
         let resources: Vec<Value> = objects.iter().map(resource).collect();
-        let mut application = self.read();
+        self.change(|application| application["status"] = self.synced(revision, &resources));
+    }
+
+    fn synced(&self, revision: &str, resources: &[Value]) -> Value {
         let (now, source) = (now(), &self.spec()["source"]);
-        application["status"] = json!({
+        json!({
             "sync": {
                 "status": "Synced",
                 "revision": revision,
@@ -57,8 +63,7 @@ impl PlayedArgoCd {
                 "operation": {"initiatedBy": {"automated": true}, "sync": {"revision": revision}},
                 "syncResult": {"revision": revision, "source": source},
             },
-        });
-        self.write(&application);
+        })
     }
 
     /// Compares once more, as the controller does after a change of a live object or when asked:
@@ -68,18 +73,7 @@ impl PlayedArgoCd {
         let list: Value = serde_json::from_str(&self.control_plane.kubectl(&list)).unwrap();
         let all_ready = list["items"].as_array().unwrap().iter().all(is_rolled_out);
         let health = if all_ready { "Healthy" } else { "Progressing" };
-        let mut application = self.read();
-        if let Some(annotations) = application["metadata"]["annotations"].as_object_mut() {
-            annotations.shift_remove("argocd.argoproj.io/refresh");
-        }
-        if application["status"].is_object() {
-            application["status"]["reconciledAt"] = json!(now());
-            if application["status"]["health"]["status"] != health {
-                application["status"]["health"] =
-                    json!({"status": health, "lastTransitionTime": now()});
-            }
-        }
-        self.write(&application);
+        self.change(|application| compare(application, health));
     }
 
     /// Keeps reconciling until the returned value is dropped.
@@ -105,12 +99,28 @@ impl PlayedArgoCd {
         })
     }
 
-    fn read(&self) -> Value {
-        self.control_plane.application("argocd", &self.name).unwrap()
+    // Somebody else may write at the same time: deployctl asks for a refresh.
+    fn change(&self, change: impl Fn(&mut Value)) {
+        loop {
+            let mut application = self.control_plane.application("argocd", &self.name).unwrap();
+            change(&mut application);
+            if self.control_plane.replace_application(&application) {
+                return;
+            }
+        }
     }
+}
 
-    fn write(&self, application: &Value) {
-        self.control_plane.write_application(&application.to_string());
+fn compare(application: &mut Value, health: &str) {
+    if let Some(annotations) = application["metadata"]["annotations"].as_object_mut() {
+        annotations.shift_remove("argocd.argoproj.io/refresh");
+    }
+    if application["status"].is_object() {
+        application["status"]["reconciledAt"] = json!(now());
+        if application["status"]["health"]["status"] != health {
+            application["status"]["health"] =
+                json!({"status": health, "lastTransitionTime": now()});
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU16, Ordering};
 
-use super::applications::{Applications, registration};
+use super::applications::definitions;
 use super::certificates;
 use super::keeper::{Kept, bound, keep};
 use crate::support::{peer, wait_until};
@@ -20,7 +20,6 @@ pub(crate) struct ControlPlane(&'static Shared);
 struct Shared {
     home: PathBuf,
     kubectl: PathBuf,
-    applications: Applications,
     _servers: Vec<Kept>,
 }
 
@@ -64,17 +63,6 @@ impl ControlPlane {
         wait_until("the default service account", || self.0.kubectl(&account, "").is_ok());
     }
 
-    /// Writes an Application whole, its status too, as Argo CD does: the resource has no status
-    /// subresource.
-    pub(crate) fn write_application(&self, yaml: &str) {
-        self.0.applications.put(serde_yaml::from_str(yaml).unwrap());
-    }
-
-    /// Returns the Application as it is now.
-    pub(crate) fn application(&self, namespace: &str, name: &str) -> Option<serde_json::Value> {
-        self.0.applications.get(namespace, name)
-    }
-
     /// Says of every pod of `namespace` that it is ready, as the kubelet of a node would.
     pub(crate) fn play_kubelet(&self, namespace: &str) {
         let pods = self.kubectl(&["-n", namespace, "get", "pods", "-o", "json"]);
@@ -106,8 +94,8 @@ impl ControlPlane {
         &self.0.home
     }
 
-    pub(super) fn try_kubectl(&self, args: &[&str]) -> Result<String, String> {
-        self.0.kubectl(args, "")
+    pub(super) fn try_kubectl(&self, args: &[&str], input: &str) -> Result<String, String> {
+        self.0.kubectl(args, input)
     }
 }
 
@@ -147,18 +135,20 @@ impl Shared {
         let mut servers = vec![start_etcd(&etcd, &home, store)];
         wait_until("etcd", || TcpStream::connect((Ipv4Addr::LOCALHOST, store)).is_ok());
         servers.push(start_api(&api, &home, port, store));
-        let mut shared =
-            Self { home, kubectl, applications: Applications::default(), _servers: servers };
+        let mut shared = Self { home, kubectl, _servers: servers };
         wait_until("kube-apiserver", || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok());
         let ready = ["get", "--raw", "/readyz"];
         wait_until("kube-apiserver", || shared.kubectl(&ready, "").is_ok_and(|text| text == "ok"));
         shared._servers.push(start_controllers(&controllers, &shared.home));
         shared._servers.push(start_scheduler(&scheduler, &shared.home));
-        let registration = registration(shared.applications.serve());
-        shared.kubectl(&["apply", "-f", "-"], &registration).unwrap();
-        let api = "apiservice/v1alpha1.argoproj.io";
-        let available = ["wait", "--for=condition=Available", "--timeout=30s", api];
-        shared.kubectl(&available, "").unwrap();
+        for file in definitions(&shared.home) {
+            // Argo CD's are too large for the annotation that a client-side apply writes.
+            let file = file.to_str().unwrap();
+            shared.kubectl(&["apply", "--server-side", "-f", file], "").unwrap();
+        }
+        let established = ["wait", "--for=condition=Established", "--timeout=30s", "crd", "--all"];
+        wait_until("the definitions", || shared.kubectl(&established, "").is_ok());
+        shared.kubectl(&["create", "namespace", "argocd"], "").unwrap();
         Some(shared)
     }
 
@@ -173,7 +163,8 @@ impl Shared {
             .spawn()
             .unwrap();
         // kubectl takes a text that begins with a brace for JSON.
-        let input = if input.starts_with('{') { format!("---\n{input}") } else { input.to_owned() };
+        let is_flow = input.starts_with('{') && !input.starts_with("{\"");
+        let input = if is_flow { format!("---\n{input}") } else { input.to_owned() };
         let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
         let output = child.wait_with_output().unwrap();
         match output.status.success() {

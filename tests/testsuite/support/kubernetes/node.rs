@@ -61,7 +61,7 @@ impl Node {
 
     fn is_ready(&self) -> bool {
         let format = "jsonpath={.status.conditions[?(@.type==\"Ready\")].status}{.spec.taints}";
-        let state = self.control_plane.try_kubectl(&["get", "node", &self.name, "-o", format]);
+        let state = self.control_plane.try_kubectl(&["get", "node", &self.name, "-o", format], "");
         state.is_ok_and(|state| state == "True")
     }
 
@@ -114,7 +114,7 @@ impl Drop for Node {
             run("ip", &["netns", "delete", &namespace]);
         }
         run("ip", &["link", "delete", &self.bridge]);
-        let _ = self.control_plane.try_kubectl(&["delete", "node", &self.name, "--wait=false"]);
+        let _ = self.control_plane.try_kubectl(&["delete", "node", &self.name, "--wait=false"], "");
     }
 }
 
