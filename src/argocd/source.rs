@@ -56,9 +56,12 @@ impl<'a> Source<'a> {
 
     /// Returns whether this source is in the git repository at `url`.
     pub fn is_in(self, url: &str) -> bool {
-        self.chart().is_empty()
-            && !self.repo_url().starts_with("oci://")
-            && normalise_repo_url(self.repo_url()) == normalise_repo_url(url)
+        self.is_in_git() && normalise_repo_url(self.repo_url()) == normalise_repo_url(url)
+    }
+
+    /// Returns whether it is a folder of a git repository, and neither a chart nor an OCI artifact.
+    pub fn is_in_git(self) -> bool {
+        self.chart().is_empty() && !self.repo_url().starts_with("oci://")
     }
 
     /// Returns whether both state the same, fields without a value left aside.

@@ -8,6 +8,7 @@ mod commands;
 mod context;
 mod error;
 mod exit;
+mod objects;
 mod panic;
 mod passage;
 mod place;

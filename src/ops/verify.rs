@@ -43,12 +43,14 @@ pub struct VerifyOptions<'a> {
     pub image: Option<PinnedImage>,
     /// The commit of the manifests repository that must be live; `None`: what Argo CD compares to.
     pub revision: Option<String>,
-    /// URL of the manifests repository, in any spelling.
-    pub repo_url: &'a str,
+    /// URL of the manifests repository, in any spelling; `None` takes any.
+    pub repo_url: Option<&'a str>,
     /// The overlay's folder in it; `None` takes any.
     pub path: Option<&'a str>,
     /// The branch; `None` takes any.
     pub branch: Option<&'a str>,
+    /// Whether a hook of the Application's own sync asks, for which that sync waits.
+    pub within_sync: bool,
     /// How a commit that Argo CD names relates to `revision`.
     pub ancestry: &'a dyn Ancestry,
     /// What the health of objects is judged by.
@@ -180,6 +182,9 @@ async fn first_look(
     };
     if cluster.observe(scope).await?.application.is_none() {
         return Err(VerifyError::NoApplication { name: name.clone() });
+    }
+    if options.within_sync {
+        return Ok(cluster.observe(scope).await?);
     }
     match cluster.refresh(name).await {
         Ok(()) => emit(VerifyEvent::Refreshed(name.clone())),

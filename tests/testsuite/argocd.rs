@@ -70,11 +70,16 @@ fn stated(case: &Value) -> Verdict {
 
 fn judged(case: &Value, application: Value) -> Option<Verdict> {
     let expected = Expected {
-        repo_url: case["repoUrl"].as_str().unwrap_or("https://git.example.com/shop/manifests"),
+        repo_url: match &case["repoUrl"] {
+            Value::String(url) if url == "any" => None,
+            Value::String(url) => Some(url),
+            _ => Some("https://git.example.com/shop/manifests"),
+        },
         path: case["path"].as_str(),
         branch: case["branch"].as_str(),
         revision: case["revision"].as_str(),
         asked_at: case["askedAt"].as_str().map(|time| time.parse().unwrap()),
+        within_sync: case["withinSync"] == true,
         relation: &|revision| match revision.as_bytes().first().copied().unwrap_or_default() {
             b'1' => Relation::Older,
             b'2' => Relation::Same,

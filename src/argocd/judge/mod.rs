@@ -12,12 +12,13 @@ mod comparison;
 mod conditions;
 mod operation;
 mod spec;
+mod within_sync;
 
 /// What an Application is asked about.
 #[derive(Clone, Copy)]
 pub struct Expected<'a> {
-    /// URL of the manifests repository, in any spelling.
-    pub repo_url: &'a str,
+    /// URL of the manifests repository, in any spelling; `None` takes any git repository.
+    pub repo_url: Option<&'a str>,
     /// The folder of the repository that the change is in; `None` takes any.
     pub path: Option<&'a str>,
     /// The branch that the change is on; `None` takes any.
@@ -27,6 +28,9 @@ pub struct Expected<'a> {
     /// Since when Argo CD should know better: the push or the request for a refresh. An error that
     /// is older may be about the state before.
     pub asked_at: Option<Timestamp>,
+    /// Whether the question comes from within the sync: from a hook that this very sync runs and
+    /// waits for. Then the sync counts by what it has applied, and not by its end.
+    pub within_sync: bool,
     /// How a commit that Argo CD names relates to `revision`.
     pub relation: &'a dyn Fn(&str) -> Relation,
 }
@@ -104,10 +108,22 @@ const QUESTIONS: &[Question] = &[
     comparison::is_not_healthy,
 ];
 
+/// Those that have an answer while the sync that asks is still running. Argo CD compares and assesses
+/// anew when it has ended.
+const QUESTIONS_WITHIN_SYNC: &[Question] = &[
+    spec::is_being_deleted,
+    spec::tracks_another_repository,
+    spec::tracks_another_path,
+    within_sync::is_no_sync,
+    within_sync::is_about_another_revision,
+    within_sync::could_not_apply,
+];
+
 /// Returns whether `expected` is rolled out by `application`.
 pub fn judge(application: Application<'_>, expected: &Expected<'_>) -> Verdict {
     let case = Case { application, expected };
-    let decided = QUESTIONS.iter().find_map(|question| question(&case));
+    let questions = if expected.within_sync { QUESTIONS_WITHIN_SYNC } else { QUESTIONS };
+    let decided = questions.iter().find_map(|question| question(&case));
     decided.unwrap_or_else(|| Verdict::RolledOut { revision: case.live_revision().to_owned() })
 }
 
@@ -124,8 +140,10 @@ impl<'a> Case<'a> {
             Some(hydrator) => vec![hydrator.dry_source],
             None => self.application.sources(),
         };
-        let in_repository =
-            |(_, source): &(usize, Source<'_>)| source.is_in(self.expected.repo_url);
+        let in_repository = |(_, source): &(usize, Source<'_>)| match self.expected.repo_url {
+            Some(url) => source.is_in(url),
+            None => source.is_in_git(),
+        };
         sources.into_iter().enumerate().filter(in_repository).collect()
     }
 
@@ -155,7 +173,10 @@ impl<'a> Case<'a> {
     }
 
     fn live_revision(&self) -> &'a str {
-        let revisions = self.application.sync().revisions;
+        let revisions = match self.application.operation_state() {
+            Some(sync) if self.expected.within_sync => sync.revisions(),
+            _ => self.application.sync().revisions,
+        };
         self.tracked_among(&revisions).first().copied().unwrap_or_default()
     }
 

@@ -54,16 +54,24 @@ pub(super) fn has_failed(case: &Case<'_>) -> Option<Verdict> {
 
 /// What the objects say that failed, else what the operation says.
 fn cause(state: OperationState<'_>) -> String {
+    failed_objects(state).unwrap_or_else(|| {
+        let phase = format!("{:?}", state.phase().unwrap_or(Phase::Failed));
+        Some(state.message()).filter(|m| !m.is_empty()).map_or(phase, str::to_owned)
+    })
+}
+
+/// Returns the objects that the operation could not apply, and what the cluster said; `None` if there
+/// are none.
+pub(super) fn failed_objects(state: OperationState<'_>) -> Option<String> {
     let results = state.sync_result().into_iter().flat_map(SyncResult::resources);
     let failures: Vec<_> = results.filter(ResourceResult::is_failure).collect();
     if failures.is_empty() {
-        let phase = format!("{:?}", state.phase().unwrap_or(Phase::Failed));
-        return Some(state.message()).filter(|m| !m.is_empty()).map_or(phase, str::to_owned);
+        return None;
     }
     let named = failures.iter().take(NAMED_OBJECTS);
     let mut text = named.map(|f| format!("{} {}", f.id, f.message)).collect::<Vec<_>>().join("; ");
     if failures.len() > NAMED_OBJECTS {
         text.push_str(&format!("; and {} more", failures.len() - NAMED_OBJECTS));
     }
-    text
+    Some(text)
 }

@@ -24,7 +24,8 @@ pub(super) fn tracks_another_repository(case: &Case<'_>) -> Option<Verdict> {
     if !case.sources_of_the_repository().is_empty() {
         return None;
     }
-    let repository = normalise_repo_url(case.expected.repo_url);
+    let repository = case.expected.repo_url.map(normalise_repo_url);
+    let repository = repository.unwrap_or_else(|| "a git repository".to_owned());
     let name = case.application.name();
     let sources = case.application.sources();
     let hydrated = case.application.hydrator().map(|hydrator| hydrator.dry_source);

@@ -1,11 +1,10 @@
 //! `deployctl health`.
 
-use std::io::{self, Read as _};
-
 use camino::Utf8PathBuf;
 
 use crate::cli::error::CommandError;
 use crate::cli::exit::Exit;
+use crate::cli::objects;
 use crate::cli::ui::Ui;
 use crate::health::{HealthStatus, Managed, Rules, aggregate};
 use crate::k8s::Object;
@@ -48,30 +47,13 @@ pub(crate) fn run(args: &HealthArgs, ui: &Ui) -> Result<Exit, CommandError> {
         ui.report(&report)?;
         return Ok(if report.failed.is_empty() { Exit::Done } else { Exit::Failed });
     }
-    let mut objects = Vec::new();
     let stdin = [Utf8PathBuf::from("-")];
     let files = if args.files.is_empty() { stdin.as_slice() } else { &args.files };
-    for file in files {
-        let read = |error| io::Error::other(format!("can't read `{file}`: {error}"));
-        let text = text(file).map_err(read)?;
-        objects.extend(Object::read_all(&text).map_err(|error| {
-            let error = CommandError::from(error).exit(Exit::Usage);
-            error.context(format!("can't read objects from `{file}`"))
-        })?);
-    }
+    let objects = objects::read(files)?;
     let report = report(&objects, &rules, args.app);
     ui.report(&report)?;
     let failed = report.statuses().any(|status| args.fail_on.contains(&status));
     Ok(if failed { Exit::Failed } else { Exit::Done })
-}
-
-fn text(file: &Utf8PathBuf) -> io::Result<String> {
-    if file != "-" {
-        return std::fs::read_to_string(file);
-    }
-    let mut text = String::new();
-    io::stdin().read_to_string(&mut text)?;
-    Ok(text)
 }
 
 fn report(objects: &[Object], rules: &Rules, app: bool) -> HealthReport {

@@ -1,10 +1,13 @@
 //! `deployctl verify`.
 
+mod alone;
+
 use std::time::Duration;
 
 use camino::Utf8PathBuf;
 use futures_util::future::try_join_all;
 
+use crate::argocd::ApplicationName;
 use crate::cli::context::Context;
 use crate::cli::error::CommandError;
 use crate::cli::exit::Exit;
@@ -13,6 +16,7 @@ use crate::cluster::{Cluster, Recorder, Scope};
 use crate::config::{Config, Environment, Service};
 use crate::git::CommitId;
 use crate::health::Rules;
+use crate::image::PinnedImage;
 use crate::kustomize::FileTree;
 use crate::ops::{
     self, CommitAncestry, Event, Manifests, Progress, RolloutReport, RolloutVerdict, VerifyOptions,
@@ -35,11 +39,28 @@ pub(crate) struct VerifyArgs {
     /// Services to verify [default: all]
     services: Vec<String>,
     /// The environment
-    #[arg(long, value_name = "ENV")]
-    env: String,
+    #[arg(long, value_name = "ENV", required_unless_present_any = ["application", "files"])]
+    env: Option<String>,
     /// Commit of the manifests repository [default: the last one that changed the overlay]
     #[arg(long, value_name = "SHA")]
     revision: Option<String>,
+    /// Verify this Application without a configuration, as NAME (in `argocd`) or NAMESPACE/NAME
+    #[arg(long, value_name = "NAME", value_parser = application_name, conflicts_with_all = ["env", "services"])]
+    application: Option<ApplicationName>,
+    /// Verify the objects that FILE states without a configuration; `-` is standard input
+    #[arg(short, long = "file", value_name = "FILE", conflicts_with_all = ["env", "services"])]
+    files: Vec<Utf8PathBuf>,
+    /// The image, NAME[:TAG]@DIGEST, that `--application` or `--file` must run [default: what is stated]
+    #[arg(long, value_name = "IMAGE", conflicts_with = "env")]
+    image: Option<PinnedImage>,
+    /// Context of the kubeconfig for `--application` and `--file` [default: the current one, or the
+    /// service account of the pod that this runs in]
+    #[arg(long, value_name = "CONTEXT", conflicts_with = "env")]
+    context: Option<String>,
+    /// Run as a hook of the Application's own sync: judge what that sync has applied, and do not wait
+    /// for it to end
+    #[arg(long, requires = "application")]
+    within_sync: bool,
     /// How long to wait
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration)]
     timeout: Duration,
@@ -65,9 +86,21 @@ impl VerifyArgs {
         revision: Option<String>,
         timeout: Duration,
     ) -> Self {
-        let env = environment.to_owned();
-        let (settle, record) = (Duration::from_secs(10), None);
-        Self { services, env, revision, timeout, settle, record, no_record: false, tells: true }
+        Self {
+            services,
+            env: Some(environment.to_owned()),
+            revision,
+            application: None,
+            files: Vec::new(),
+            image: None,
+            context: None,
+            within_sync: false,
+            timeout,
+            settle: Duration::from_secs(10),
+            record: None,
+            no_record: false,
+            tells: true,
+        }
     }
 
     /// Returns the arguments that ask whether all is well now.
@@ -89,8 +122,10 @@ pub(crate) async fn run(
     context: &Context,
     ui: &Ui,
 ) -> Result<Exit, CommandError> {
-    let config = context.config()?;
-    let report = verify(args, &config, context, ui).await?;
+    let report = match &args.env {
+        Some(_) => verify(args, &context.config()?, context, ui).await?,
+        None => alone::verify(args, context, ui).await?,
+    };
     ui.report(&report)?;
     Ok(match report.verdict() {
         RolloutVerdict::Healthy => Exit::Done,
@@ -106,7 +141,8 @@ pub(super) async fn verify(
     context: &Context,
     ui: &Ui,
 ) -> Result<VerifyReport, CommandError> {
-    let environment = config.environment(&args.env)?;
+    let name = args.env.as_deref().expect("without an environment it goes another way");
+    let environment = config.environment(name)?;
     let services = config.services(&args.services)?;
     let cluster = context.cluster(environment).await?;
     let manifests = context.manifests(config).await?;
@@ -189,7 +225,8 @@ impl Expected<'_> {
             scope,
             image: stated.pinned().ok(),
             revision: Some(revision.to_string()),
-            repo_url: &self.manifests.remote,
+            repo_url: Some(&self.manifests.remote),
+            within_sync: false,
             path: Some(overlay.as_str()),
             branch: self.manifests.branch.as_deref(),
             ancestry: &ancestry,
@@ -259,4 +296,12 @@ impl Expected<'_> {
         };
         Ok(Scope { application, objects })
     }
+}
+
+fn application_name(text: &str) -> Result<ApplicationName, String> {
+    let (namespace, name) = text.split_once('/').unwrap_or(("argocd", text));
+    let is_name = |part: &str| !part.is_empty() && !part.contains(['/', ' ']);
+    let name = ApplicationName { namespace: namespace.to_owned(), name: name.to_owned() };
+    let valid = is_name(&name.namespace) && is_name(&name.name);
+    valid.then_some(name).ok_or_else(|| "expected NAME or NAMESPACE/NAME".to_owned())
 }

@@ -97,6 +97,9 @@ impl<'a> Judge<'a> {
     // While a sync with waves runs the Application as a whole is out of sync, so each object counts
     // by itself.
     fn has_brought(&self, application: Application<'_>, object: &Object) -> bool {
+        if self.options.within_sync {
+            return true;
+        }
         let known = |revision: &&str| {
             let relation = self.relations.get(*revision);
             self.options.revision.is_none()
@@ -154,6 +157,7 @@ impl<'a> Judge<'a> {
             branch: self.options.branch,
             revision: self.options.revision.as_deref(),
             asked_at: Some(self.asked_at),
+            within_sync: self.options.within_sync,
             relation: &relation,
         };
         let verdict = argocd::judge(Application::new(object)?, &expected);

@@ -1,0 +1,77 @@
+//! `deployctl verify` without a configuration and without a manifests repository: of an Application, or
+//! of objects that somebody rendered. So it runs in a cluster, as a hook or as a job.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::VerifyArgs;
+use crate::argocd::Relation;
+use crate::cli::context::Context;
+use crate::cli::error::CommandError;
+use crate::cli::objects;
+use crate::cli::ui::Ui;
+use crate::cluster::{Cluster, Live, Recorder, Scope};
+use crate::health::Rules;
+use crate::ops::{self, Ancestry, Event, VerifyOptions};
+use crate::report::VerifyReport;
+
+/// Nobody knows how commits relate, so that only the very revision that was asked for counts.
+struct NoHistory;
+
+#[async_trait]
+impl Ancestry for NoHistory {
+    async fn relation(&self, _: &str) -> Relation {
+        Relation::Unknown
+    }
+}
+
+/// Verifies what the arguments name and returns how the rollout ended.
+pub(super) async fn verify(
+    args: &VerifyArgs,
+    context: &Context,
+    ui: &Ui,
+) -> Result<VerifyReport, CommandError> {
+    let scope =
+        Scope { application: args.application.clone(), objects: objects::read(&args.files)? };
+    let live = Live::connect(&context.environment, args.context.as_deref()).await?;
+    let service = name(args);
+    let recorder = match &args.record {
+        Some(dir) => Some(Recorder::new(&live, &dir.join(&service))?),
+        None => None,
+    };
+    let cluster: &dyn Cluster = recorder.as_ref().map_or(&live, |recorder| recorder);
+    let environment = args.context.clone().unwrap_or_else(|| "the cluster".to_owned());
+    let options = VerifyOptions {
+        environment: &environment,
+        service: &service,
+        scope,
+        image: args.image.clone(),
+        // A template fills in an empty text where nobody names a revision.
+        revision: args.revision.clone().filter(|revision| !revision.is_empty()),
+        repo_url: None,
+        path: None,
+        branch: None,
+        within_sync: args.within_sync,
+        ancestry: &NoHistory,
+        rules: Rules::default(),
+        timeout: args.timeout,
+        interval: Duration::from_secs(1),
+        settle: args.settle,
+    };
+    let emit = |moment| ui.event(&Event::Verify { service: service.clone(), moment });
+    let rollout = ops::verify(cluster, &options, &emit).await?;
+    Ok(VerifyReport { environment: environment.clone(), rollouts: vec![rollout] })
+}
+
+/// What people call it: the Application, else the files.
+fn name(args: &VerifyArgs) -> String {
+    if let Some(application) = &args.application {
+        return application.name.clone();
+    }
+    let stem = |file: &camino::Utf8PathBuf| match file.as_str() {
+        "-" => "standard-input".to_owned(),
+        _ => file.file_stem().unwrap_or("objects").to_owned(),
+    };
+    args.files.iter().map(stem).collect::<Vec<_>>().join(",")
+}

@@ -1,0 +1,32 @@
+//! Objects that a user names by their files.
+
+use std::io::{self, Read as _};
+
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::cli::error::CommandError;
+use crate::cli::exit::Exit;
+use crate::k8s::Object;
+
+/// Returns the objects of `files` in order; `-` is standard input.
+pub(super) fn read(files: &[Utf8PathBuf]) -> Result<Vec<Object>, CommandError> {
+    let mut objects = Vec::new();
+    for file in files {
+        let text = text(file)
+            .map_err(|error| io::Error::other(format!("can't read `{file}`: {error}")))?;
+        objects.extend(Object::read_all(&text).map_err(|error| {
+            let error = CommandError::from(error).exit(Exit::Usage);
+            error.context(format!("can't read objects from `{file}`"))
+        })?);
+    }
+    Ok(objects)
+}
+
+fn text(file: &Utf8Path) -> io::Result<String> {
+    if file != "-" {
+        return std::fs::read_to_string(file);
+    }
+    let mut text = String::new();
+    io::stdin().read_to_string(&mut text)?;
+    Ok(text)
+}
