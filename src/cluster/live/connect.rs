@@ -8,6 +8,8 @@ use std::time::Duration;
 use camino::Utf8PathBuf;
 use kube::Config;
 use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
 
 use crate::cluster::ClusterError;
 use crate::system::Environment;
@@ -95,10 +97,20 @@ fn in_cluster(environment: &Environment, context: Option<&str>) -> Result<Config
     let mut config = Config::new(parsed);
     let namespace = std::fs::read_to_string(format!("{SERVICE_ACCOUNT}/namespace"));
     config.default_namespace = namespace.unwrap_or_else(|_| "default".to_owned());
-    config.root_cert_file = Some(format!("{SERVICE_ACCOUNT}/ca.crt").into());
+    // The file is read again when the authority changes. That alone is not enough: without an authority
+    // to begin with, kube asks for the system's, and an image may have none.
+    let authority = format!("{SERVICE_ACCOUNT}/ca.crt");
+    config.root_cert = Some(certificates(&authority)?);
+    config.root_cert_file = Some(authority.into());
     let token_file = Some(format!("{SERVICE_ACCOUNT}/token"));
     config.auth_info = AuthInfo { token_file, ..Default::default() };
     Ok(config)
+}
+
+fn certificates(path: &str) -> Result<Vec<Vec<u8>>, ClusterError> {
+    let unreadable = |error| no_cluster_error(format!("`{path}` has no certificates: {error}"));
+    let read = CertificateDer::pem_file_iter(path).map_err(unreadable)?;
+    read.map(|certificate| Ok(certificate.map_err(unreadable)?.to_vec())).collect()
 }
 
 fn no_cluster<T>(reason: String) -> Result<T, ClusterError> {
