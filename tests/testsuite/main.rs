@@ -17,6 +17,7 @@ mod git;
 mod git_local;
 mod github;
 mod health;
+mod in_cluster;
 mod kustomize;
 mod lint;
 mod readme;

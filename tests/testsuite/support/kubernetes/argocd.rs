@@ -43,6 +43,23 @@ impl PlayedArgoCd {
         self.change(|application| application["status"] = self.synced(revision, &resources));
     }
 
+    /// Applies `rendered` and says that the sync to `revision` is running its hooks.
+    pub(crate) fn begin_sync(&self, revision: &str, rendered: &str) {
+        self.control_plane.apply(rendered);
+        let objects = Object::read_all(rendered).unwrap();
+        let resources: Vec<Value> = objects.iter().map(resource).collect();
+        self.change(|application| {
+            let mut status = self.synced(revision, &resources);
+            // What led to the sync is compared anew when it has ended.
+            status["sync"]["status"] = json!("OutOfSync");
+            status["operationState"]["phase"] = json!("Running");
+            status["operationState"]["message"] =
+                json!("waiting for completion of hook batch/Job/verify");
+            status["operationState"].as_object_mut().unwrap().shift_remove("finishedAt");
+            application["status"] = status;
+        });
+    }
+
     fn synced(&self, revision: &str, resources: &[Value]) -> Value {
         let (now, source) = (now(), &self.spec()["source"]);
         json!({

@@ -94,7 +94,7 @@ impl ControlPlane {
         &self.0.home
     }
 
-    pub(super) fn try_kubectl(&self, args: &[&str], input: &str) -> Result<String, String> {
+    pub(crate) fn try_kubectl(&self, args: &[&str], input: &str) -> Result<String, String> {
         self.0.kubectl(args, input)
     }
 }
