@@ -21,11 +21,12 @@ use crate::system::{self, Environment};
 pub(crate) struct Context {
     pub(super) global: GlobalArgs,
     pub(super) environment: Environment,
+    ui: Ui,
 }
 
 impl Context {
-    pub(super) fn new(global: GlobalArgs, environment: Environment) -> Self {
-        Self { global, environment }
+    pub(super) fn new(global: GlobalArgs, environment: Environment, ui: Ui) -> Self {
+        Self { global, environment, ui }
     }
 
     /// Runs `work` on a runtime of its own until it ends or the user interrupts it.
@@ -221,7 +222,7 @@ impl Context {
 
     /// Returns the GitHub client.
     pub(super) fn github(&self) -> Result<github::Client, CommandError> {
-        let ui = Ui::new(&self.global.ui_options(), &self.environment);
+        let ui = self.ui.clone();
         let tell = move |reason: &str, time| {
             ui.event(&Event::Waiting { reason: reason.to_owned(), time });
         };

@@ -9,7 +9,7 @@ use annotate_snippets::{AnnotationKind, Renderer, Snippet};
 
 use super::exit::Exit;
 use super::place::Place;
-use crate::cli::ui::Ui;
+use crate::cli::ui::{self, Ui};
 use crate::cluster::ClusterError;
 use crate::config::{ConfigError, UnknownName};
 use crate::github::actions::Level;
@@ -145,7 +145,7 @@ pub(super) fn print(error: &CommandError, ui: &Ui) {
     let texts: Vec<String> = chain.iter().map(ToString::to_string).collect();
     let texts = without_repetition(&texts);
     match invalid {
-        Some(invalid) => ui.error_text(&snippet(invalid, ui.is_colored())),
+        Some(invalid) => ui.error_text(&snippet(invalid, ui::is_colored())),
         None => ui.error(&texts),
     }
     if let Some(hint) = &error.hint {

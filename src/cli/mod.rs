@@ -33,8 +33,8 @@ pub fn main() -> ExitCode {
     };
     let environment = Environment::of_process();
     let ui = Ui::new(&cli.global.ui_options(), &environment);
-    system::log_to_stderr(cli.global.verbose, ui.is_colored(), &environment);
-    let context = Context::new(cli.global, environment);
+    system::log_to_stderr(cli.global.verbose, ui::is_colored(), &environment);
+    let context = Context::new(cli.global, environment, ui.clone());
     match commands::run(cli.command, &context, &ui) {
         Ok(exit) => exit.into(),
         Err(error) => {

@@ -1,15 +1,18 @@
 //! The two streams and the GitHub Actions files that reports and events go to.
 
+mod live;
+
 use std::collections::HashSet;
 use std::io::{self, IsTerminal as _, Write as _};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anstyle::{AnsiColor, Style};
 use camino::{Utf8Path, Utf8PathBuf};
 
+use self::live::Live;
 use super::place::Place;
 use crate::github::actions::{self, Actions, Annotation, Level};
-use crate::ops::Event;
+use crate::ops::{Event, VerifyEvent};
 use crate::report::{self, Report};
 use crate::system::{self, Environment};
 
@@ -49,13 +52,16 @@ pub(crate) struct UiOptions {
 }
 
 /// The user's side of deployctl.
+#[derive(Clone)]
 pub(crate) struct Ui {
     options: UiOptions,
     actions: Option<Actions>,
     /// The folder that paths in annotations are relative to.
     workspace: Option<Utf8PathBuf>,
     /// The warnings that were said.
-    warned: Mutex<HashSet<String>>,
+    warned: Arc<Mutex<HashSet<String>>>,
+    /// Where rollouts are shown as they go on; `None` where each change is a line of its own.
+    live: Option<Arc<Live>>,
 }
 
 /// The style of errors' first word.
@@ -77,16 +83,14 @@ impl Ui {
         let actions = Actions::detect(environment);
         let workspace = environment.get("GITHUB_WORKSPACE").map(Utf8PathBuf::from);
         let workspace = workspace.or_else(|| system::current_dir().ok());
-        Self { options: options.clone(), actions, workspace, warned: Mutex::default() }
+        let options = options.clone();
+        let live = is_live(&options, environment).then(|| Arc::new(Live::new(is_colored())));
+        Self { options, actions, workspace, warned: Arc::default(), live }
     }
 
-    /// Returns whether standard error shows colours.
-    pub(crate) fn is_colored(&self) -> bool {
-        match self.options.color {
-            Color::Always => true,
-            Color::Never => false,
-            Color::Auto => io::stderr().is_terminal(),
-        }
+    /// Returns whether rollouts are shown as they go on, so that a recorded one is worth playing slowly.
+    pub(crate) fn is_live(&self) -> bool {
+        self.live.is_some()
     }
 
     /// Returns whether the answer is for programs.
@@ -123,6 +127,7 @@ impl Ui {
         &self,
         write: impl FnOnce(&mut dyn io::Write) -> io::Result<()>,
     ) -> io::Result<()> {
+        self.take_away_live();
         let mut out = anstream::stdout().lock();
         let written = write(&mut out).and_then(|()| out.flush());
         match written {
@@ -162,9 +167,21 @@ impl Ui {
 
     /// Writes a text of the conversation.
     fn write(&self, text: &str) {
-        match self.fence(text) {
+        let write = || match self.fence(text) {
             Some((stop, resume)) => anstream::eprintln!("{stop}\n{text}\n{resume}"),
             None => anstream::eprintln!("{text}"),
+        };
+        match &self.live {
+            Some(live) => live.above(write),
+            None => write(),
+        }
+    }
+
+    /// Leaves the terminal clean; the verdicts stay where the answer does not show them.
+    fn take_away_live(&self) {
+        let verdicts = self.live.as_ref().map(|live| live.take_away()).unwrap_or_default();
+        if !io::stdout().is_terminal() {
+            verdicts.iter().for_each(|line| anstream::eprintln!("{line}"));
         }
     }
 
@@ -180,6 +197,12 @@ impl Ui {
         {
             return;
         }
+        if let (Some(live), Event::Verify { service, moment }) = (&self.live, event) {
+            live.show(service, moment);
+            if !matches!(moment.event, VerifyEvent::Note(_)) {
+                return;
+            }
+        }
         if let Some(line) = report::event_line(event, self.options.verbose) {
             self.say(&line);
         }
@@ -194,6 +217,7 @@ impl Ui {
 
     /// Says an error and its causes.
     pub(crate) fn error(&self, texts: &[String]) {
+        self.take_away_live();
         let mut texts = texts.iter();
         let first = texts.next().map_or("", String::as_str);
         let causes = texts.map(|cause| format!("\n{DIM}caused by{DIM:#}: {cause}"));
@@ -202,6 +226,7 @@ impl Ui {
 
     /// Says an error that is laid out already.
     pub(crate) fn error_text(&self, text: &str) {
+        self.take_away_live();
         self.write(text);
     }
 
@@ -226,6 +251,18 @@ impl Ui {
         let inside = self.workspace.as_ref().and_then(|folder| file.strip_prefix(folder).ok());
         inside.unwrap_or(file)
     }
+}
+
+/// Returns whether rollouts are shown in one place: a person watches a terminal that can do it, and did
+/// not ask to be told more.
+fn is_live(options: &UiOptions, environment: &Environment) -> bool {
+    let is_capable = io::stderr().is_terminal() && environment.get("TERM") != Some("dumb");
+    options.progress && !options.quiet && options.verbose == 0 && is_capable && !environment.is_ci()
+}
+
+/// Returns whether standard error shows colours, by the choice that was made for all streams.
+pub(super) fn is_colored() -> bool {
+    anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never
 }
 
 fn json_line(value: &serde_json::Value, out: &mut dyn io::Write) -> io::Result<()> {

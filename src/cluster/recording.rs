@@ -18,6 +18,7 @@ use crate::rollout::Snapshot;
 pub struct Recording {
     versions: Vec<(Timestamp, Snapshot)>,
     at: Mutex<(usize, Timestamp)>,
+    pace: Duration,
 }
 
 /// A placeholder of a recording, for example `image` for `{{image}}`, and what stands for it.
@@ -78,7 +79,14 @@ impl Recording {
         }
         let empty = || failed(Utf8Path::new("."), "there are no recorded versions".to_owned());
         let start = versions.first().ok_or_else(empty)?.0;
-        Ok(Self { versions, at: Mutex::new((0, start)) })
+        Ok(Self { versions, at: Mutex::new((0, start)), pace: Duration::ZERO })
+    }
+
+    /// Returns the recording, played so slowly that a person can follow: no step takes longer than
+    /// `pace`, and none longer than it took.
+    #[must_use]
+    pub fn paced(self, pace: Duration) -> Self {
+        Self { pace, ..self }
     }
 
     fn position(&self) -> (usize, Timestamp) {
@@ -109,14 +117,16 @@ impl Cluster for Recording {
     }
 
     async fn pause(&self, interval: Duration) {
-        let mut at = self.at.lock().expect("no thread panics with the lock");
-        let (index, now) = *at;
+        let (index, now) = self.position();
         let later =
             now.saturating_add(jiff::SignedDuration::try_from(interval).unwrap_or_default());
-        *at = match self.versions.get(index + 1) {
+        let next = match self.versions.get(index + 1) {
             Some((time, _)) => (index + 1, (*time).max(now)),
             None => (index, later.unwrap_or(now)),
         };
+        *self.at.lock().expect("no thread panics with the lock") = next;
+        let took = Duration::try_from(next.1.duration_since(now)).unwrap_or_default();
+        tokio::time::sleep(took.min(self.pace)).await;
     }
 
     fn now(&self) -> Timestamp {

@@ -26,6 +26,7 @@ use crate::argocd::{ApplicationName, Relation};
 use crate::cluster::{Cluster, ClusterError, Scope};
 use crate::health::Rules;
 use crate::image::PinnedImage;
+use crate::k8s::ObjectId;
 use crate::rollout::{self, CauseKind, Overview, Progress, RootCause, Snapshot, diagnose};
 
 /// What to verify, and how long to wait.
@@ -87,6 +88,13 @@ pub enum VerifyEvent {
     },
     /// A cause was found that had not been there.
     Cause(RootCause),
+    /// The cause that was told last is there no more.
+    CausePassed {
+        /// Its kind.
+        kind: CauseKind,
+        /// What did not get on for it.
+        workload: ObjectId,
+    },
     /// All is well, and must stay so for a while.
     Settling {
         /// For how long.
@@ -94,6 +102,13 @@ pub enum VerifyEvent {
     },
     /// Something that could not be seen or done, and that stops nothing.
     Note(String),
+    /// The verdict is there; nothing comes after it.
+    Ended {
+        /// The verdict.
+        verdict: RolloutVerdict,
+        /// Why, in one line.
+        reason: String,
+    },
 }
 
 /// Why there is no verdict.
@@ -129,6 +144,8 @@ pub async fn verify(
     let timeline = Timeline::default();
     let told = |event| emit(timeline.add(cluster.now(), event));
     let report = wait(cluster, options, &told).await?;
+    let (verdict, reason) = (report.verdict, report.reason.clone());
+    told(VerifyEvent::Ended { verdict, reason });
     Ok(RolloutReport { timeline: timeline.into_moments(), ..report })
 }
 
@@ -210,7 +227,7 @@ struct Watch<'a> {
     seen: Overview,
     patience: Patience,
     waiting_for: String,
-    cause: Option<(CauseKind, crate::k8s::ObjectId)>,
+    cause: Option<(CauseKind, ObjectId)>,
     noted: Vec<String>,
 }
 
@@ -257,6 +274,9 @@ impl Watch<'_> {
         let key = cause.map(|cause| (cause.kind, cause.workload.clone()));
         if let (Some(cause), true) = (cause, key != self.cause) {
             (self.emit)(VerifyEvent::Cause(cause.clone()));
+        }
+        if let (Some((kind, workload)), None) = (self.cause.take(), &key) {
+            (self.emit)(VerifyEvent::CausePassed { kind, workload });
         }
         self.cause = key;
     }

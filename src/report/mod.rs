@@ -17,6 +17,8 @@ mod rollout;
 mod run;
 mod set;
 mod status;
+mod text;
+mod tree;
 
 use std::io;
 
@@ -28,6 +30,7 @@ pub use health::{AssessedObject, HealthReport};
 pub use rollout::VerifyReport;
 pub use run::PlannedSteps;
 pub use status::History;
+pub use tree::Tree;
 
 /// An op's report that can be shown.
 pub trait Report {

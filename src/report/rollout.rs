@@ -106,10 +106,15 @@ pub(super) fn event_line(service: &str, event: &VerifyEvent, verbose: u8) -> Opt
         VerifyEvent::Refreshed(name) if verbose > 0 => {
             format!("{service}: asked Argo CD to compare {name} with git")
         }
-        VerifyEvent::Refreshed(_) | VerifyEvent::Seen(_) => return None,
+        VerifyEvent::Refreshed(_) | VerifyEvent::Seen(_) | VerifyEvent::Ended { .. } => {
+            return None;
+        }
         VerifyEvent::Rollout(event) => format!("{service}: {}", change_line(&event.change)),
         VerifyEvent::Waiting { reason } => format!("{service}: waiting: {reason}"),
         VerifyEvent::Cause(cause) => format!("{service}: {}", cause.summary),
+        VerifyEvent::CausePassed { kind, workload } => {
+            format!("{service}: {workload} is over its {}", kind.as_str())
+        }
         VerifyEvent::Settling { time } if time.is_zero() => return None,
         VerifyEvent::Settling { time } => {
             format!("{service}: healthy; watching for {} s whether it stays so", time.as_secs())

@@ -1,5 +1,7 @@
 //! `deployctl demo`.
 
+use std::time::Duration;
+
 use camino::{Utf8Path, Utf8PathBuf};
 use tempfile::TempDir;
 
@@ -25,6 +27,9 @@ pub(crate) struct DemoArgs {
     fail: bool,
 }
 
+/// So long a person needs to take in a step.
+const PACE: Duration = Duration::from_millis(400);
+
 pub(crate) async fn run(args: &DemoArgs, context: &Context, ui: &Ui) -> Result<Exit, CommandError> {
     let temporary = TempDir::with_prefix("deployctl-demo-")?;
     let home = match &args.keep {
@@ -37,6 +42,7 @@ pub(crate) async fn run(args: &DemoArgs, context: &Context, ui: &Ui) -> Result<E
         home: &home,
         is_kept: args.keep.is_some(),
         fail: args.fail,
+        pace: if ui.is_live() { PACE } else { Duration::ZERO },
         environment: &context.environment,
         renderer: &renderer,
         time: system::now(),

@@ -35,6 +35,8 @@ pub struct DemoOptions<'a> {
     pub is_kept: bool,
     /// Whether the rollout in dev breaks.
     pub fail: bool,
+    /// The longest that a step of a rollout is on stage.
+    pub pace: std::time::Duration,
     /// Environment variables.
     pub environment: &'a Environment,
     /// Looks up what an overlay uses; need not be able to render.
@@ -251,6 +253,7 @@ impl<'a> Stage<'a> {
         let environment = &self.config.environments[environment];
         let overlay = environment.overlay(service);
         let recording = rollout.recording(image, revision, &self.manifests.remote)?;
+        let recording = recording.paced(self.options.pace);
         let ancestry = CommitAncestry::new(&self.manifests, revision);
         let options = VerifyOptions {
             environment: &environment.name,
