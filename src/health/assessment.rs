@@ -22,6 +22,8 @@ pub struct Assessment {
 pub enum DecidedBy {
     /// The object waits for its deletion.
     Deletion,
+    /// A row of the user's own in `deployctl.yaml`, written as in [`DecidedBy::Native`].
+    Config(String),
     /// A row of the native table, written as `group/Kind` or, in the core group, `Kind`.
     Native(String),
     /// Argo CD's own check of a group and kind, written as in [`DecidedBy::Native`].
@@ -45,10 +47,11 @@ pub(super) fn group_and_kind(object: &Object) -> String {
 }
 
 impl fmt::Display for DecidedBy {
-    /// Writes `deletion`, `native:group/Kind` or `builtin:group/Kind`.
+    /// Writes `deletion`, or `config:`, `native:` or `builtin:` and `group/Kind`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Deletion => f.write_str("deletion"),
+            Self::Config(kind) => write!(f, "config:{kind}"),
             Self::Native(kind) => write!(f, "native:{kind}"),
             Self::Builtin(kind) => write!(f, "builtin:{kind}"),
         }

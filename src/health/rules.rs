@@ -12,7 +12,8 @@ const HOOK_FINALIZER: &str = "argocd.argoproj.io/hook-finalizer";
 /// [`Rules::default`] holds what Argo CD knows by itself in its newest version.
 #[derive(Debug, Clone, Default)]
 pub struct Rules {
-    /// Rows for kinds of custom resources; they stand where Argo CD has the scripts that it brings.
+    /// Rows for kinds of custom resources: the user's own, and those that stand where Argo CD has the
+    /// scripts that it brings.
     pub native: native::Table,
 }
 
@@ -20,9 +21,10 @@ impl Rules {
     /// Returns the health of a live object. The first rule that knows the object decides:
     ///
     /// 1. its deletion is pending,
-    /// 2. the native table's row of its group and kind,
-    /// 3. the built-in check of its group and kind,
-    /// 4. none, so it has no health.
+    /// 2. a row of the user's own,
+    /// 3. a row of the native table,
+    /// 4. the built-in check of its group and kind,
+    /// 5. none, so it has no health.
     pub fn assess(&self, object: &Object) -> Assessment {
         if is_pending_deletion(object) {
             let health = HealthStatus::Progressing.because("Pending deletion");
@@ -35,10 +37,11 @@ impl Rules {
     /// pending.
     pub fn assess_by_kind(&self, object: &Object) -> Assessment {
         // Argo CD asks its scripts before its built-in checks.
-        let native = || by(self.native.assess(object), DecidedBy::Native, object);
+        let own = || by(self.native.own(object), DecidedBy::Config, object);
+        let native = || by(self.native.shipped(object), DecidedBy::Native, object);
         let builtin = || by(builtin::assess(object), DecidedBy::Builtin, object);
         let none = Assessment { health: None, decided_by: None };
-        native().or_else(builtin).unwrap_or(none)
+        own().or_else(native).or_else(builtin).unwrap_or(none)
     }
 }
 

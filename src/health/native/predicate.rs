@@ -1,0 +1,480 @@
+//! What a row asks of an object.
+//!
+//! A predicate is a mapping, all of whose entries must hold:
+//!
+//! | entry | holds if |
+//! |---|---|
+//! | `PATH: TEST` | the test holds for what is there |
+//! | `condition: {type: T, status: S, reason: R, message: M}` | `status.conditions` has an entry that passes these tests, and is found; `if` may ask more of it |
+//! | `some: {of: PATH, if: PREDICATE}` | the predicate holds for an element of the list, or value of the mapping, which is found |
+//! | `every: {of: PATH, if: PREDICATE}` | it holds for all of them, or there are none |
+//! | `all: [PREDICATE, …]`, `any: […]` | all of them hold, one of them does |
+//! | `not: PREDICATE` | it does not hold |
+//!
+//! The first entry that is found is what `.field` in the row's message is about.
+//!
+//! | test | holds if |
+//! |---|---|
+//! | `text`, `3`, `true` | it is just that; a number is not its text |
+//! | `[A, B]` | it is one of them |
+//! | `{exists: true}`, `{empty: true}` | there is something, there is nothing or an empty text, list or mapping |
+//! | `{eq: VALUE}`, `ne`, `lt`, `le`, `gt`, `ge` | both are there and compare so: as numbers if both are numbers or whole numbers as text, else as text; `VALUE` is an [expression](super::expression) |
+//! | `{starts: TEXT}`, `ends`, `contains` | it is a text, or its list of texts has one, that does with one of these |
+//! | `{default: VALUE, …}` | the other tests hold for what is there, or else for the value |
+//! | `{not: TEST}` | it does not hold |
+//!
+//! Where nothing is, no test holds but `{exists: false}`, `{empty: true}` and `{not: …}`. In
+//! `condition`, `status: true` is also the text `True`.
+
+use std::cmp::Ordering;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{self, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
+
+use super::expression::{Expression, number, same};
+use super::path::Path;
+use super::scope::{Item, Scope};
+
+/// A question about an object.
+#[derive(Debug, Clone)]
+pub(super) struct Predicate(Vec<Entry>);
+
+#[derive(Debug, Clone)]
+enum Entry {
+    At(Path, Test),
+    Some(Of),
+    Every(Of),
+    All(Vec<Predicate>),
+    Any(Vec<Predicate>),
+    Not(Predicate),
+}
+
+/// Elements, and what is asked of them.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Of {
+    of: Path,
+    r#if: Predicate,
+}
+
+#[derive(Debug, Clone)]
+enum Test {
+    OneOf(Vec<Value>),
+    /// Of a condition's status, where `true` is also `True`.
+    Status(Vec<String>),
+    Exists(bool),
+    Empty(bool),
+    Compare(Comparison, Expression),
+    Text(TextTest, Vec<String>),
+    Default(Value, Box<Test>),
+    Not(Box<Test>),
+    All(Vec<Test>),
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Comparison {
+    Equal,
+    NotEqual,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum TextTest {
+    Starts,
+    Ends,
+    Contains,
+}
+
+impl Predicate {
+    /// Returns whether it holds.
+    pub(super) fn is_true(&self, scope: &Scope<'_>) -> bool {
+        self.find(scope).is_some()
+    }
+
+    /// Returns the items that were found, the innermost last, or `None` if it does not hold.
+    pub(super) fn find<'a>(&self, scope: &Scope<'a>) -> Option<Vec<Item<'a>>> {
+        let mut found = Vec::new();
+        for entry in &self.0 {
+            let items = entry.find(scope)?;
+            if found.is_empty() {
+                found = items;
+            }
+        }
+        Some(found)
+    }
+
+    /// Calls `visit` with every path in the predicate.
+    pub(super) fn paths(&self, visit: &mut dyn FnMut(&Path)) {
+        for entry in &self.0 {
+            match entry {
+                Entry::At(path, test) => {
+                    visit(path);
+                    test.paths(visit);
+                }
+                Entry::Some(of) | Entry::Every(of) => {
+                    visit(&of.of);
+                    of.r#if.paths(visit);
+                }
+                Entry::All(parts) | Entry::Any(parts) => {
+                    parts.iter().for_each(|part| part.paths(visit));
+                }
+                Entry::Not(part) => part.paths(visit),
+            }
+        }
+    }
+}
+
+impl Entry {
+    fn find<'a>(&self, scope: &Scope<'a>) -> Option<Vec<Item<'a>>> {
+        match self {
+            Self::At(path, test) => test.holds(path.get(scope), scope).then(Vec::new),
+            Self::Some(of) => of.first(scope),
+            Self::Every(of) => {
+                let holds = |item: Item<'a>| of.r#if.is_true(&scope.inside(&[item]));
+                of.items(scope).all(holds).then(Vec::new)
+            }
+            Self::All(parts) => {
+                let found: Option<Vec<_>> = parts.iter().map(|part| part.find(scope)).collect();
+                Some(found?.into_iter().find(|items| !items.is_empty()).unwrap_or_default())
+            }
+            Self::Any(parts) => parts.iter().find_map(|part| part.find(scope)),
+            Self::Not(part) => (!part.is_true(scope)).then(Vec::new),
+        }
+    }
+}
+
+impl Of {
+    fn items<'a>(&self, scope: &Scope<'a>) -> impl Iterator<Item = Item<'a>> + use<'a> {
+        let elements = self.of.elements(scope).into_iter().enumerate();
+        elements.map(|(index, value)| Item { value, number: index + 1 })
+    }
+
+    fn first<'a>(&self, scope: &Scope<'a>) -> Option<Vec<Item<'a>>> {
+        self.items(scope).find_map(|item| {
+            let inner = self.r#if.find(&scope.inside(&[item]))?;
+            Some([vec![item], inner].concat())
+        })
+    }
+}
+
+impl Test {
+    fn holds(&self, value: Option<&Value>, scope: &Scope<'_>) -> bool {
+        match self {
+            Self::OneOf(values) => value.is_some_and(|value| values.iter().any(|v| is(v, value))),
+            Self::Status(texts) => match value {
+                Some(Value::String(status)) => texts.contains(status),
+                Some(Value::Bool(status)) => texts.iter().any(|text| text == word(*status)),
+                _ => false,
+            },
+            Self::Exists(exists) => value.is_some() == *exists,
+            Self::Empty(empty) => is_empty(value) == *empty,
+            Self::Compare(comparison, with) => match (value, with.value(scope)) {
+                (Some(value), Some(with)) => comparison.holds(value, &with),
+                _ => false,
+            },
+            Self::Text(test, texts) => match value {
+                Some(Value::String(text)) => test.holds(text, texts),
+                Some(Value::Array(list)) => {
+                    list.iter().filter_map(Value::as_str).any(|text| test.holds(text, texts))
+                }
+                _ => false,
+            },
+            Self::Default(default, test) => test.holds(value.or(Some(default)), scope),
+            Self::Not(test) => !test.holds(value, scope),
+            Self::All(tests) => tests.iter().all(|test| test.holds(value, scope)),
+        }
+    }
+
+    fn paths(&self, visit: &mut dyn FnMut(&Path)) {
+        match self {
+            Self::Compare(_, with) => with.paths(visit),
+            Self::Default(_, test) | Self::Not(test) => test.paths(visit),
+            Self::All(tests) => tests.iter().for_each(|test| test.paths(visit)),
+            _ => {}
+        }
+    }
+}
+
+/// Returns whether `value` is just `literal`; `3` is also `3.0`.
+fn is(literal: &Value, value: &Value) -> bool {
+    match (literal, value) {
+        (Value::Number(a), Value::Number(b)) => a.as_f64() == b.as_f64(),
+        _ => literal == value,
+    }
+}
+
+fn is_empty(value: Option<&Value>) -> bool {
+    match value {
+        None | Some(Value::Null) => true,
+        Some(Value::String(text)) => text.is_empty(),
+        Some(Value::Array(list)) => list.is_empty(),
+        Some(Value::Object(map)) => map.is_empty(),
+        Some(Value::Bool(_) | Value::Number(_)) => false,
+    }
+}
+
+/// Returns how Kubernetes writes the status of a condition.
+fn word(status: bool) -> &'static str {
+    if status { "True" } else { "False" }
+}
+
+impl Comparison {
+    fn holds(self, a: &Value, b: &Value) -> bool {
+        match self {
+            Self::Equal => return same(a, b),
+            Self::NotEqual => return !same(a, b),
+            _ => {}
+        }
+        let order = match (number(a), number(b), a, b) {
+            (Some(a), Some(b), ..) => a.partial_cmp(&b),
+            (_, _, Value::String(a), Value::String(b)) => Some(a.cmp(b)),
+            _ => None,
+        };
+        let Some(order) = order else { return false };
+        match self {
+            Self::Less => order == Ordering::Less,
+            Self::LessOrEqual => order != Ordering::Greater,
+            Self::Greater => order == Ordering::Greater,
+            Self::GreaterOrEqual => order != Ordering::Less,
+            Self::Equal | Self::NotEqual => false,
+        }
+    }
+}
+
+impl TextTest {
+    fn holds(self, text: &str, parts: &[String]) -> bool {
+        parts.iter().any(|part| match self {
+            Self::Starts => text.starts_with(part.as_str()),
+            Self::Ends => text.ends_with(part.as_str()),
+            Self::Contains => text.contains(part.as_str()),
+        })
+    }
+}
+
+/// The tests of `condition`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ConditionForm {
+    r#type: Option<Test>,
+    status: Option<Test>,
+    reason: Option<Test>,
+    message: Option<Test>,
+    r#if: Option<Predicate>,
+}
+
+impl ConditionForm {
+    fn entry(self) -> Result<Entry, &'static str> {
+        let status = self.status.map(Test::of_status).transpose()?;
+        let parts = [
+            ("type", self.r#type),
+            ("status", status),
+            ("reason", self.reason),
+            ("message", self.message),
+        ];
+        let mut entries = Vec::new();
+        for (key, test) in parts {
+            if let Some(test) = test {
+                let path =
+                    Path::parse(&format!(".{key}")).map_err(|_| "`condition` has no such key")?;
+                entries.push(Entry::At(path, test));
+            }
+        }
+        entries.extend(self.r#if.map(|asked| Entry::All(vec![asked])));
+        let of = Path::parse("status.conditions").map_err(|_| "no conditions")?;
+        Ok(Entry::Some(Of { of, r#if: Predicate(entries) }))
+    }
+}
+
+impl Test {
+    /// Returns the test as one of a condition's status, where `True` may be written `true`.
+    fn of_status(self) -> Result<Self, &'static str> {
+        match self {
+            Self::OneOf(values) => {
+                let texts = values.into_iter().map(|value| match value {
+                    Value::String(text) => Ok(text),
+                    Value::Bool(status) => Ok(word(status).to_owned()),
+                    _ => Err("the status of a condition is `True`, `False` or `Unknown`"),
+                });
+                texts.collect::<Result<_, _>>().map(Self::Status)
+            }
+            Self::Not(test) => Ok(Self::Not(Box::new(test.of_status()?))),
+            test => Ok(test),
+        }
+    }
+}
+
+const ENTRIES: &str = "`condition`, `some`, `every`, `all`, `any`, `not` or a path";
+const TESTS: &[&str] = &[
+    "exists", "empty", "not", "default", "eq", "ne", "lt", "le", "gt", "ge", "starts", "ends",
+    "contains",
+];
+
+struct PredicateReader;
+
+impl<'de> Visitor<'de> for PredicateReader {
+    type Value = Predicate;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a mapping of {ENTRIES}")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Predicate, M::Error> {
+        let mut entries = Vec::new();
+        while let Some(key) = map.next_key::<String>()? {
+            entries.push(match key.as_str() {
+                "condition" => {
+                    let form: ConditionForm = map.next_value()?;
+                    form.entry().map_err(de::Error::custom)?
+                }
+                "some" => Entry::Some(map.next_value()?),
+                "every" => Entry::Every(map.next_value()?),
+                "all" => Entry::All(map.next_value()?),
+                "any" => Entry::Any(map.next_value()?),
+                "not" => Entry::Not(map.next_value()?),
+                path => {
+                    let path = Path::parse(path).map_err(|error| {
+                        de::Error::custom(format!("{error}; expected {ENTRIES}"))
+                    })?;
+                    if path.is_plural() {
+                        let error = format!("`{path}` is for `of`; a test is of one value");
+                        return Err(de::Error::custom(error));
+                    }
+                    Entry::At(path, map.next_value()?)
+                }
+            });
+        }
+        match entries.is_empty() {
+            true => Err(de::Error::custom(format!("expected {ENTRIES}"))),
+            false => Ok(Predicate(entries)),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Predicate {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(PredicateReader)
+    }
+}
+
+/// A text or a list of texts.
+struct Texts(Vec<String>);
+
+impl<'de> Deserialize<'de> for Texts {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let texts = |values: Vec<Value>| {
+            let texts = values.into_iter().map(|value| match value {
+                Value::String(text) => Ok(text),
+                other => Err(de::Error::custom(format!("`{other}` is no text"))),
+            });
+            texts.collect::<Result<_, _>>().map(Self)
+        };
+        match Test::deserialize(deserializer)? {
+            Test::OneOf(values) => texts(values),
+            _ => Err(de::Error::custom("expected a text or a list of texts")),
+        }
+    }
+}
+
+struct TestReader;
+
+impl<'de> Visitor<'de> for TestReader {
+    type Value = Test;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text, a number, `true`, `false`, a list of these, or a mapping of tests")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Test, E> {
+        Ok(Test::OneOf(vec![value.into()]))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Test, E> {
+        Ok(Test::OneOf(vec![value.into()]))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Test, E> {
+        Ok(Test::OneOf(vec![value.into()]))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Test, E> {
+        Ok(Test::OneOf(vec![value.into()]))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Test, E> {
+        Ok(Test::OneOf(vec![value.into()]))
+    }
+
+    fn visit_seq<S: SeqAccess<'de>>(self, mut list: S) -> Result<Test, S::Error> {
+        let mut values = Vec::new();
+        while let Some(expression) = list.next_element::<Expression>()? {
+            match expression {
+                Expression::Literal(value) => values.push(value),
+                _ => return Err(de::Error::custom("expected texts, numbers, `true` or `false`")),
+            }
+        }
+        Ok(Test::OneOf(values))
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Test, M::Error> {
+        let mut tests = Vec::new();
+        let mut default = None;
+        while let Some(key) = map.next_key::<String>()? {
+            let compare = |comparison, map: &mut M| -> Result<Test, M::Error> {
+                Ok(Test::Compare(comparison, map.next_value()?))
+            };
+            let text = |test, map: &mut M| -> Result<Test, M::Error> {
+                let Texts(texts) = map.next_value()?;
+                Ok(Test::Text(test, texts))
+            };
+            tests.push(match key.as_str() {
+                "exists" => Test::Exists(map.next_value()?),
+                "empty" => Test::Empty(map.next_value()?),
+                "not" => Test::Not(map.next_value()?),
+                "eq" => compare(Comparison::Equal, &mut map)?,
+                "ne" => compare(Comparison::NotEqual, &mut map)?,
+                "lt" => compare(Comparison::Less, &mut map)?,
+                "le" => compare(Comparison::LessOrEqual, &mut map)?,
+                "gt" => compare(Comparison::Greater, &mut map)?,
+                "ge" => compare(Comparison::GreaterOrEqual, &mut map)?,
+                "starts" => text(TextTest::Starts, &mut map)?,
+                "ends" => text(TextTest::Ends, &mut map)?,
+                "contains" => text(TextTest::Contains, &mut map)?,
+                "default" => {
+                    match map.next_value()? {
+                        Expression::Literal(value) => default = Some(value),
+                        _ => {
+                            return Err(de::Error::custom(
+                                "`default` is a text, number or boolean",
+                            ));
+                        }
+                    }
+                    continue;
+                }
+                other => return Err(de::Error::unknown_field(other, TESTS)),
+            });
+        }
+        let test = match (tests.len(), tests.pop()) {
+            (1, Some(test)) => test,
+            (_, None) => return Err(de::Error::custom("expected a test")),
+            (_, Some(last)) => {
+                tests.push(last);
+                Test::All(tests)
+            }
+        };
+        Ok(match default {
+            Some(value) => Test::Default(value, Box::new(test)),
+            None => test,
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Test {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TestReader)
+    }
+}
