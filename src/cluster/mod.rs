@@ -23,25 +23,40 @@ use crate::rollout::Snapshot;
 /// A cluster that can be looked at, again and again.
 #[async_trait]
 pub trait Cluster: Send + Sync {
-    /// Returns what of `scope` is there now.
-    ///
-    /// # Errors
-    ///
-    /// Fails if the cluster is out of reach or refuses to answer.
-    async fn observe(&self, scope: &Scope) -> Result<Snapshot, ClusterError>;
+    /// Returns `scope` as it is and as it becomes. Asks nothing yet.
+    fn follow<'a>(&'a self, scope: &'a Scope) -> Box<dyn View + 'a>;
 
     /// Asks Argo CD to compare `application` with git again.
     ///
     /// # Errors
     ///
-    /// As [`Cluster::observe`].
+    /// Fails if the cluster is out of reach or refuses.
     async fn refresh(&self, application: &ApplicationName) -> Result<(), ClusterError>;
-
-    /// Returns when the next observation is worth making, at the latest after `interval`.
-    async fn pause(&self, interval: Duration);
 
     /// Returns the cluster's present: the clock, or the time a recording has got to.
     fn now(&self) -> Timestamp;
+}
+
+/// A part of a cluster that somebody follows.
+#[async_trait]
+pub trait View: Send {
+    /// Returns what is there now, as far as the cluster has told.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the cluster is out of reach or refuses to answer, and also if it did answer and is out
+    /// of reach by now: what was there some time ago is no answer.
+    async fn observe(&mut self) -> Result<Snapshot, ClusterError>;
+
+    /// Returns what is there now, asked for this very moment.
+    ///
+    /// # Errors
+    ///
+    /// As [`View::observe`].
+    async fn confirm(&mut self) -> Result<Snapshot, ClusterError>;
+
+    /// Returns when there is something new to observe, at the latest after `interval`.
+    async fn pause(&mut self, interval: Duration);
 }
 
 /// What to look at: an Application, the objects that an overlay renders to, or both.
@@ -54,7 +69,7 @@ pub struct Scope {
 }
 
 /// Why a cluster did not answer.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ClusterError {
     /// There is no kubeconfig and no service account.
     #[error("no cluster to talk to: {reason}")]

@@ -7,9 +7,10 @@ use async_trait::async_trait;
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 
-use super::{Cluster, ClusterError, Scope, version};
+use super::{Cluster, ClusterError, Scope, View, version};
 use crate::argocd::ApplicationName;
 use crate::rollout::Snapshot;
+use version::Occasion;
 
 /// A cluster, and a folder that each version that is observed through it goes to: `0001.yaml`,
 /// `0002.yaml`, … A version that equals the one before is not written again.
@@ -34,7 +35,7 @@ impl<'a> Recorder<'a> {
         Ok(Self { cluster, dir: dir.to_owned(), written: Mutex::default() })
     }
 
-    fn write(&self, snapshot: &Snapshot) -> Result<(), ClusterError> {
+    fn write(&self, snapshot: &Snapshot, occasion: Occasion) -> Result<(), ClusterError> {
         let mut written = self.written.lock().expect("no thread panics with the lock");
         let (count, last) = &mut *written;
         if last.as_ref() == Some(snapshot) {
@@ -42,7 +43,7 @@ impl<'a> Recorder<'a> {
         }
         *count += 1;
         let path = self.dir.join(format!("{count:04}.yaml"));
-        let text = version::write(snapshot, self.cluster.now())
+        let text = version::write(snapshot, occasion, self.cluster.now())
             .map_err(|error| failed(&path, error.to_string()))?;
         std::fs::write(&path, text).map_err(|error| failed(&path, error.to_string()))?;
         *last = Some(snapshot.clone());
@@ -56,21 +57,39 @@ fn failed(path: &Utf8Path, reason: String) -> ClusterError {
 
 #[async_trait]
 impl Cluster for Recorder<'_> {
-    async fn observe(&self, scope: &Scope) -> Result<Snapshot, ClusterError> {
-        let snapshot = self.cluster.observe(scope).await?;
-        self.write(&snapshot)?;
-        Ok(snapshot)
+    fn follow<'b>(&'b self, scope: &'b Scope) -> Box<dyn View + 'b> {
+        Box::new(RecordedView { view: self.cluster.follow(scope), recorder: self })
     }
 
     async fn refresh(&self, application: &ApplicationName) -> Result<(), ClusterError> {
         self.cluster.refresh(application).await
     }
 
-    async fn pause(&self, interval: Duration) {
-        self.cluster.pause(interval).await;
-    }
-
     fn now(&self) -> Timestamp {
         self.cluster.now()
+    }
+}
+
+struct RecordedView<'a> {
+    view: Box<dyn View + 'a>,
+    recorder: &'a Recorder<'a>,
+}
+
+#[async_trait]
+impl View for RecordedView<'_> {
+    async fn observe(&mut self) -> Result<Snapshot, ClusterError> {
+        let snapshot = self.view.observe().await?;
+        self.recorder.write(&snapshot, Occasion::Observed)?;
+        Ok(snapshot)
+    }
+
+    async fn confirm(&mut self) -> Result<Snapshot, ClusterError> {
+        let snapshot = self.view.confirm().await?;
+        self.recorder.write(&snapshot, Occasion::Confirmed)?;
+        Ok(snapshot)
+    }
+
+    async fn pause(&mut self, interval: Duration) {
+        self.view.pause(interval).await;
     }
 }

@@ -7,16 +7,17 @@ use async_trait::async_trait;
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 
-use super::{Cluster, ClusterError, Scope, version};
+use super::version::{self, Occasion};
+use super::{Cluster, ClusterError, Scope, View};
 use crate::argocd::ApplicationName;
 use crate::rollout::Snapshot;
 
 /// Versions of a rollout, seen one after the other.
 ///
-/// Time stands still until [`Cluster::pause`], which goes on to the next version; after the last one
+/// Time stands still until [`View::pause`], which goes on to the next version; after the last one
 /// it only lets time pass.
 pub struct Recording {
-    versions: Vec<(Timestamp, Snapshot)>,
+    versions: Vec<(Timestamp, Occasion, Snapshot)>,
     at: Mutex<(usize, Timestamp)>,
     pace: Duration,
 }
@@ -107,30 +108,50 @@ fn failed(path: &Utf8Path, reason: String) -> ClusterError {
 
 #[async_trait]
 impl Cluster for Recording {
-    async fn observe(&self, _scope: &Scope) -> Result<Snapshot, ClusterError> {
-        let (index, _) = self.position();
-        Ok(self.versions[index].1.clone())
+    fn follow<'a>(&'a self, _scope: &'a Scope) -> Box<dyn View + 'a> {
+        Box::new(PlayedView(self))
     }
 
     async fn refresh(&self, _application: &ApplicationName) -> Result<(), ClusterError> {
         Ok(())
     }
 
-    async fn pause(&self, interval: Duration) {
-        let (index, now) = self.position();
-        let later =
-            now.saturating_add(jiff::SignedDuration::try_from(interval).unwrap_or_default());
-        let next = match self.versions.get(index + 1) {
-            Some((time, _)) => (index + 1, (*time).max(now)),
-            None => (index, later.unwrap_or(now)),
-        };
-        *self.at.lock().expect("no thread panics with the lock") = next;
-        let took = Duration::try_from(next.1.duration_since(now)).unwrap_or_default();
-        tokio::time::sleep(took.min(self.pace)).await;
-    }
-
     fn now(&self) -> Timestamp {
         self.position().1
+    }
+}
+
+struct PlayedView<'a>(&'a Recording);
+
+#[async_trait]
+impl View for PlayedView<'_> {
+    async fn observe(&mut self) -> Result<Snapshot, ClusterError> {
+        let (index, _) = self.0.position();
+        Ok(self.0.versions[index].2.clone())
+    }
+
+    async fn confirm(&mut self) -> Result<Snapshot, ClusterError> {
+        let next = self.0.position().0 + 1;
+        if let Some((time, Occasion::Confirmed, _)) = self.0.versions.get(next) {
+            let mut at = self.0.at.lock().expect("no thread panics with the lock");
+            *at = (next, at.1.max(*time));
+        }
+        self.observe().await
+    }
+
+    async fn pause(&mut self, interval: Duration) {
+        let (index, now) = self.0.position();
+        let interval = jiff::SignedDuration::try_from(interval).unwrap_or_default();
+        let later = now.saturating_add(interval).unwrap_or(now);
+        let next = match self.0.versions.get(index + 1) {
+            // It was found when somebody asked, so that it waits for that a while.
+            Some((time, Occasion::Confirmed, _)) if later < *time => (index, later),
+            Some((time, ..)) => (index + 1, (*time).max(now)),
+            None => (index, later),
+        };
+        *self.0.at.lock().expect("no thread panics with the lock") = next;
+        let took = Duration::try_from(next.1.duration_since(now)).unwrap_or_default();
+        tokio::time::sleep(took.min(self.0.pace)).await;
     }
 }
 
@@ -154,12 +175,13 @@ mod tests {
     async fn time_goes_from_version_to_version_and_then_on() {
         let (recording, second) = (recording(), Duration::from_secs(1));
         let scope = Scope::default();
-        let first = recording.observe(&scope).await.unwrap();
+        let mut view = recording.follow(&scope);
+        let first = view.observe().await.unwrap();
         assert_eq!(first.objects[0].text("/spec/image"), Some("x:1"));
-        recording.pause(second).await;
+        view.pause(second).await;
         assert_eq!(recording.now().to_string(), "2026-01-01T00:00:07Z");
-        assert_eq!(recording.observe(&scope).await.unwrap(), Snapshot::default());
-        recording.pause(second).await;
+        assert_eq!(view.observe().await.unwrap(), Snapshot::default());
+        view.pause(second).await;
         assert_eq!(recording.now().to_string(), "2026-01-01T00:00:08Z");
     }
 
@@ -169,13 +191,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let dir = Utf8Path::from_path(dir.path()).unwrap().join("new");
         let recorder = Recorder::new(&played, &dir).unwrap();
-        let first = recorder.observe(&scope).await.unwrap();
-        recorder.observe(&scope).await.unwrap();
-        recorder.pause(Duration::ZERO).await;
-        recorder.observe(&scope).await.unwrap();
+        let mut view = recorder.follow(&scope);
+        let first = view.observe().await.unwrap();
+        view.observe().await.unwrap();
+        view.pause(Duration::ZERO).await;
+        view.observe().await.unwrap();
         assert_eq!(dir.read_dir_utf8().unwrap().count(), 2);
         let again = Recording::open(&dir, &[]).unwrap();
-        assert_eq!(again.observe(&scope).await.unwrap(), first);
+        assert_eq!(again.follow(&scope).observe().await.unwrap(), first);
         assert!(Recorder::new(&played, &dir).is_err());
     }
 

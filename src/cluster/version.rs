@@ -17,11 +17,30 @@ enum Schema {
     V1,
 }
 
+/// On what occasion a version was seen.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) enum Occasion {
+    /// It was there at a look.
+    #[default]
+    Observed,
+    /// It was found when the look before was confirmed.
+    Confirmed,
+}
+
+impl Occasion {
+    fn is_observed(&self) -> bool {
+        *self == Self::Observed
+    }
+}
+
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Version {
     schema: Schema,
     time: Timestamp,
+    #[serde(default, skip_serializing_if = "Occasion::is_observed")]
+    occasion: Occasion,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     application: Option<Value>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -37,12 +56,17 @@ struct Version {
 }
 
 /// Returns the file that says what was seen at `time`.
-pub(super) fn write(snapshot: &Snapshot, time: Timestamp) -> Result<String, serde_yaml::Error> {
+pub(super) fn write(
+    snapshot: &Snapshot,
+    occasion: Occasion,
+    time: Timestamp,
+) -> Result<String, serde_yaml::Error> {
     let bare = |object: &Object| without_managed_fields(object.value().clone());
     let all = |objects: &[Object]| objects.iter().map(bare).collect();
     serde_yaml::to_string(&Version {
         schema: Schema::V1,
         time,
+        occasion,
         application: snapshot.application.as_ref().map(bare),
         objects: all(&snapshot.objects),
         owned: all(&snapshot.owned),
@@ -52,8 +76,8 @@ pub(super) fn write(snapshot: &Snapshot, time: Timestamp) -> Result<String, serd
     })
 }
 
-/// Returns what a file says was seen, and when.
-pub(super) fn read(text: &str) -> Result<(Timestamp, Snapshot), String> {
+/// Returns what a file says was seen, when, and on what occasion.
+pub(super) fn read(text: &str) -> Result<(Timestamp, Occasion, Snapshot), String> {
     let version: Version = serde_yaml::from_str(text).map_err(|error| error.to_string())?;
     let one = |value| Object::new(value).ok_or("an entry has no `apiVersion` or no `kind`");
     let all = |values: Vec<Value>| values.into_iter().map(one).collect::<Result<Vec<_>, _>>();
@@ -65,7 +89,7 @@ pub(super) fn read(text: &str) -> Result<(Timestamp, Snapshot), String> {
         events: all(version.events)?,
         unread: version.unread,
     };
-    Ok((version.time, snapshot))
+    Ok((version.time, version.occasion, snapshot))
 }
 
 fn without_managed_fields(mut value: Value) -> Value {

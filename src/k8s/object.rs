@@ -1,13 +1,14 @@
 //! A Kubernetes object of any kind, and the fields that every kind has.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::Deserialize as _;
 use serde_json::Value;
 
-/// A Kubernetes object: a JSON map with `apiVersion` and `kind`.
+/// A Kubernetes object: a JSON map with `apiVersion` and `kind`. A clone is the same one, not a second.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Object(Value);
+pub struct Object(Arc<Value>);
 
 /// Which object it is: group, kind, namespace, name. The version does not tell objects apart.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -55,7 +56,7 @@ impl Object {
     /// Returns the object, or `None` if `value` is not a map with `apiVersion` and `kind`.
     pub fn new(value: Value) -> Option<Self> {
         let named = value.get("apiVersion")?.is_string() && value.get("kind")?.is_string();
-        named.then_some(Self(value))
+        named.then(|| Self(Arc::new(value)))
     }
 
     /// Returns the objects of a YAML text in order; the items of a `List` stand for it.
@@ -84,7 +85,7 @@ impl Object {
         let value = first.map(Value::deserialize).transpose()?.unwrap_or_default();
         match ["apiVersion", "kind"].into_iter().find(|field| !value[field].is_string()) {
             Some(missing) => Err(ReadError::NotAnObject { index: 1, missing }),
-            None => Ok(Self(value)),
+            None => Ok(Self(Arc::new(value))),
         }
     }
 
@@ -103,7 +104,7 @@ impl Object {
                 if let (Some(items), Some(map)) = (items, value.as_object_mut()) {
                     map.insert("items".to_owned(), items);
                 }
-                objects.push(Self(value));
+                objects.push(Self(Arc::new(value)));
                 Ok(())
             }
         }

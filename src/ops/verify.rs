@@ -23,7 +23,7 @@ use self::patience::Patience;
 use self::standing::{Judge, Standing};
 use self::timeline::Timeline;
 use crate::argocd::{ApplicationName, Relation};
-use crate::cluster::{Cluster, ClusterError, Scope};
+use crate::cluster::{Cluster, ClusterError, Scope, View};
 use crate::health::Rules;
 use crate::image::PinnedImage;
 use crate::k8s::ObjectId;
@@ -155,7 +155,9 @@ async fn wait(
     emit: &(dyn Fn(VerifyEvent) + Send + Sync),
 ) -> Result<RolloutReport, VerifyError> {
     let start = cluster.now();
-    let Ok(first) = timeout(options.timeout, first_look(cluster, options, emit)).await else {
+    let mut view = cluster.follow(&options.scope);
+    let first = first_look(cluster, view.as_mut(), options, emit);
+    let Ok(first) = timeout(options.timeout, first).await else {
         let reason = format!("the cluster did not answer within {} s", options.timeout.as_secs());
         let end = End { verdict: RolloutVerdict::TimedOut, reason, cause: None };
         return Ok(report::write(options, &Snapshot::default(), end, start, cluster.now()));
@@ -174,41 +176,50 @@ async fn wait(
     };
     loop {
         if let Some(end) = watch.look(&snapshot, cluster.now()).await {
-            return Ok(report::write(options, &snapshot, end, start, cluster.now()));
+            if end.verdict != RolloutVerdict::Healthy {
+                return Ok(report::write(options, &snapshot, end, start, cluster.now()));
+            }
+            // What was told may be old news, so that good news are asked for once more.
+            if let Some(confirmed) = watch.bear(view.confirm().await, cluster.now())? {
+                snapshot = confirmed;
+                if let Some(end) = watch.look(&snapshot, cluster.now()).await {
+                    return Ok(report::write(options, &snapshot, end, start, cluster.now()));
+                }
+            }
         }
-        cluster.pause(options.interval).await;
-        match cluster.observe(&options.scope).await {
-            Ok(next) => snapshot = next,
-            Err(error) if watch.is_borne(&error, cluster.now()) => {}
-            Err(error) => return Err(error.into()),
-        }
+        snapshot = loop {
+            view.pause(options.interval).await;
+            if let Some(next) = watch.bear(view.observe().await, cluster.now())? {
+                break next;
+            }
+        };
     }
 }
 
 async fn first_look(
     cluster: &dyn Cluster,
+    view: &mut dyn View,
     options: &VerifyOptions<'_>,
     emit: &(dyn Fn(VerifyEvent) + Send + Sync),
 ) -> Result<Snapshot, VerifyError> {
-    let scope = &options.scope;
-    let Some(name) = &scope.application else {
-        if scope.objects.is_empty() {
+    let Some(name) = &options.scope.application else {
+        if options.scope.objects.is_empty() {
             return Err(VerifyError::NothingToVerify);
         }
-        return Ok(cluster.observe(scope).await?);
+        return Ok(view.observe().await?);
     };
-    if cluster.observe(scope).await?.application.is_none() {
+    if view.observe().await?.application.is_none() {
         return Err(VerifyError::NoApplication { name: name.clone() });
     }
     if options.within_sync {
-        return Ok(cluster.observe(scope).await?);
+        return Ok(view.observe().await?);
     }
     match cluster.refresh(name).await {
         Ok(()) => emit(VerifyEvent::Refreshed(name.clone())),
         // Argo CD looks by itself every few minutes, so this only takes longer.
         Err(error) => emit(VerifyEvent::Note(error.to_string())),
     }
-    Ok(cluster.observe(scope).await?)
+    Ok(view.observe().await?)
 }
 
 /// How a verification ended.
@@ -288,14 +299,24 @@ impl Watch<'_> {
         }
     }
 
-    // An API server restarts now and then, and a long wait must outlive that.
-    fn is_borne(&mut self, error: &ClusterError, now: Timestamp) -> bool {
+    // An API server restarts now and then, and a long wait must outlive that. What was seen before is
+    // no evidence of anything meanwhile.
+    fn bear(
+        &mut self,
+        seen: Result<Snapshot, ClusterError>,
+        now: Timestamp,
+    ) -> Result<Option<Snapshot>, ClusterError> {
+        let error = match seen {
+            Ok(snapshot) => return Ok(Some(snapshot)),
+            Err(error) => error,
+        };
         let passes = matches!(error, ClusterError::Unreachable { .. } | ClusterError::Answer(_));
-        if passes {
-            self.note(&error.to_string());
-            self.patience.interrupt();
+        if !passes || self.patience.is_over(now) {
+            return Err(error);
         }
-        passes && !self.patience.is_over(now)
+        self.note(&error.to_string());
+        self.patience.interrupt();
+        Ok(None)
     }
 }
 

@@ -1,8 +1,11 @@
 //! The live cluster, against a real API server: who may read, what is read, how refusals sound.
 
+use std::time::Duration;
+
 use deployctl::argocd::ApplicationName;
-use deployctl::cluster::{Cluster as _, Live, Scope};
+use deployctl::cluster::{Cluster as _, Live, Scope, View};
 use deployctl::k8s::Object;
+use deployctl::rollout::Snapshot;
 use deployctl::system::Environment;
 
 use crate::support::kubernetes::ControlPlane;
@@ -25,13 +28,26 @@ fn scope(yaml: &str) -> Scope {
 const CONFIG_MAP: &str =
     "{apiVersion: v1, kind: ConfigMap, metadata: {name: a, namespace: default}}";
 
+/// Waits until what the watches hold is what the API server answers.
+async fn wait_until_held(view: &mut dyn View, expected: &Snapshot) {
+    let seen = async {
+        while view.observe().await.unwrap() != *expected {
+            view.pause(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), seen).await.unwrap();
+}
+
 #[tokio::test]
 async fn refusals_say_what_was_asked_and_hide_the_token() {
     let Some(control_plane) = ControlPlane::start() else { return };
     let config_map = scope(CONFIG_MAP);
     let refused = async |context: &str| {
-        let error = live(&control_plane, Some(context)).await.observe(&config_map).await;
-        error.unwrap_err().to_string()
+        let live = live(&control_plane, Some(context)).await;
+        let mut view = live.follow(&config_map);
+        let error = view.observe().await.unwrap_err();
+        assert_eq!(view.confirm().await.unwrap_err(), error);
+        error.to_string()
     };
     assert_eq!(
         refused("nobody").await,
@@ -39,7 +55,8 @@ async fn refusals_say_what_was_asked_and_hide_the_token() {
     );
     let name = ApplicationName { namespace: "argocd".into(), name: "ranking-dev".into() };
     let scope = Scope { application: Some(name), objects: Vec::new() };
-    let error = live(&control_plane, Some("nobody")).await.observe(&scope).await.unwrap_err();
+    let nobody = live(&control_plane, Some("nobody")).await;
+    let error = nobody.follow(&scope).observe().await.unwrap_err();
     let start =
         "the cluster refuses to get applications.argoproj.io `ranking-dev` in namespace `argocd`: ";
     assert!(error.to_string().starts_with(start), "{error}");
@@ -82,7 +99,9 @@ spec:
             == 3
     });
     control_plane.play_kubelet("finds-pods");
-    let snapshot = live.observe(&scope).await.unwrap();
+    let mut view = live.follow(&scope);
+    let snapshot = view.confirm().await.unwrap();
+    wait_until_held(&mut *view, &snapshot).await;
     let kinds = |objects: &[Object]| -> Vec<String> {
         objects.iter().map(|object| object.kind().to_owned()).collect()
     };
@@ -106,14 +125,14 @@ async fn a_refresh_sets_the_annotation_and_nothing_else() {
     let name = ApplicationName { namespace: "refresh".into(), name: "web".into() };
     let live = live(&control_plane, None).await;
     let scope = Scope { application: Some(name.clone()), objects: Vec::new() };
-    assert_eq!(live.observe(&scope).await.unwrap().application, None);
+    assert_eq!(live.follow(&scope).observe().await.unwrap().application, None);
     assert!(live.refresh(&name).await.is_err());
     control_plane.write_application(
         "{apiVersion: argoproj.io/v1alpha1, kind: Application, metadata: {name: web, namespace: refresh}, spec: {project: default, destination: {}}}",
     );
-    let before = live.observe(&scope).await.unwrap().application.unwrap();
+    let before = live.follow(&scope).confirm().await.unwrap().application.unwrap();
     live.refresh(&name).await.unwrap();
-    let after = live.observe(&scope).await.unwrap().application.unwrap();
+    let after = live.follow(&scope).observe().await.unwrap().application.unwrap();
     assert_eq!(after.at("/metadata/managedFields"), None);
     assert_eq!(after.annotation("argocd.argoproj.io/refresh"), Some("normal"));
     assert_eq!(before.at("/spec"), after.at("/spec"));

@@ -279,12 +279,13 @@ async fn recorded(raw: &Utf8Path, options: &VerifyOptions<'_>, record: &str, nam
     let _ = std::fs::remove_dir_all(&folder);
     std::fs::create_dir_all(&folder).unwrap();
     let recording = Recording::open(raw, &[]).unwrap();
+    let mut view = recording.follow(&options.scope);
     let mut files: Vec<Utf8PathBuf> =
         raw.read_dir_utf8().unwrap().map(|entry| entry.unwrap().into_path()).collect();
     files.sort();
     let (mut progress, mut kept) = (Progress::default(), 0);
     for (index, file) in files.iter().enumerate() {
-        let snapshot = recording.observe(&options.scope).await.unwrap();
+        let snapshot = view.observe().await.unwrap();
         let is_news = !progress.observe(&snapshot, recording.now()).is_empty();
         if is_news || index + 1 == files.len() {
             kept += 1;
@@ -292,7 +293,7 @@ async fn recorded(raw: &Utf8Path, options: &VerifyOptions<'_>, record: &str, nam
             let text = placeheld(&lean(&text), options, names);
             std::fs::write(folder.join(format!("{kept:04}.yaml")), text).unwrap();
         }
-        recording.pause(Duration::ZERO).await;
+        view.pause(Duration::ZERO).await;
     }
 }
 

@@ -1,26 +1,54 @@
-//! Reading objects of any kind: where the API server keeps a kind, one object, a bounded list.
+//! Requests of any kind of object: where the API server keeps it, one object, a bounded list, a
+//! watch.
+//!
+//! A request is given up after [`SILENCE`], sent again when the API server is busy, and once more
+//! with new credentials when it does not take the old ones.
 
 use std::collections::HashMap;
+use std::future::Future;
 use std::sync::Mutex;
+use std::time::Duration;
 
+use futures_util::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
+use http::Request;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{APIResource, APIResourceList};
 use kube::Client;
-use kube::api::{GetParams, ListParams, Patch, PatchParams};
-use kube::core::Request;
+use kube::api::{GetParams, ListParams, Patch, PatchParams, WatchEvent, WatchParams};
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep, timeout};
 
+use super::connection::Connection;
 use super::error::explain;
 use crate::cluster::ClusterError;
 use crate::k8s::Object;
 
 /// How many objects of one kind are read at most; a rollout that is larger is judged by its part.
 const MOST: usize = 5000;
-const PAGE: u32 = 500;
+const PAGE: u32 = 250;
+
+/// How many requests are under way at once; the API server's fairness limits allow a client few.
+const PARALLEL: usize = 6;
+
+/// How long the API server may take to begin to answer.
+const SILENCE: Duration = Duration::from_secs(15);
+
+/// How long a watch lasts; the API server ends it then, and its successor goes on from there. So a
+/// connection that nobody is at the other end of shows soon, and so does a right that is lost.
+const WATCH: Duration = Duration::from_secs(25);
+
+/// How long a kind stays unknown before it is asked for again.
+const UNKNOWN: Duration = Duration::from_millis(900);
+
+/// How often a request is sent to a busy API server.
+const TRIES: u32 = 4;
 
 /// The API server, as it is asked.
 pub(super) struct Api {
-    client: Client,
-    server: String,
+    connection: Connection,
     kinds: Mutex<HashMap<(String, String), Place>>,
+    unknown: Mutex<HashMap<(String, String), Instant>>,
+    permits: Semaphore,
 }
 
 /// Where the API server keeps a kind.
@@ -38,20 +66,48 @@ pub(super) struct Kind<'a> {
     pub(super) namespace: &'a str,
 }
 
-/// Which objects of a kind.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Selector<'a> {
-    pub(super) labels: Option<&'a str>,
-    pub(super) fields: Option<&'a str>,
+/// Which objects of a kind the API server is to send.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Selector {
+    pub(super) labels: Option<String>,
+    pub(super) fields: Option<String>,
+}
+
+/// Objects, and the version of the store that they are of.
+pub(super) struct Listed {
+    pub(super) objects: Vec<Object>,
+    pub(super) version: String,
+}
+
+/// What a watch tells.
+pub(super) enum Change {
+    /// An object is there, or is different.
+    Is(Object),
+    /// An object is there no more.
+    Gone(Object),
+    /// All that happened up to a version has been told.
+    UpTo(String),
+    /// The version to go on from is too old (410 Gone): all must be listed anew.
+    TooOld,
 }
 
 impl Api {
-    pub(super) fn new(client: Client, server: String) -> Self {
-        Self { client, server, kinds: Mutex::default() }
+    pub(super) fn new(connection: Connection) -> Self {
+        let permits = Semaphore::new(PARALLEL);
+        Self { connection, kinds: Mutex::default(), unknown: Mutex::default(), permits }
     }
 
-    pub(super) fn server(&self) -> &str {
-        &self.server
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    /// Returns whether objects of the kind are each in a namespace.
+    ///
+    /// # Errors
+    ///
+    /// As [`Api::get`].
+    pub(super) async fn is_namespaced(&self, kind: Kind<'_>) -> Result<bool, ClusterError> {
+        Ok(self.place(kind).await?.is_namespaced)
     }
 
     /// Returns the object `name`, or `None` if it is not there.
@@ -65,17 +121,12 @@ impl Api {
         name: &str,
     ) -> Result<Option<Object>, ClusterError> {
         let place = self.place(kind).await?;
-        let request = Request::new(path(kind, &place)).get(name, &GetParams::default());
         let verb = format!("get {}", described(kind, &place, Some(name)));
-        let request = request.map_err(kube::Error::BuildRequest);
-        let answer = match request {
-            Ok(request) => self.client.request::<Value>(request).await,
-            Err(error) => Err(error),
-        };
-        match answer {
+        let request = kube::core::Request::new(path(kind, &place));
+        match self.ask(request.get(name, &GetParams::default())).await {
             Ok(value) => Ok(read(value, kind)),
-            Err(error) if is_not_found(&error) => Ok(None),
-            Err(error) => Err(explain(&self.server, &verb, error)),
+            Err(error) if has_code(&error, 404) => Ok(None),
+            Err(error) => Err(self.explain(&verb, error)),
         }
     }
 
@@ -87,29 +138,85 @@ impl Api {
     pub(super) async fn list(
         &self,
         kind: Kind<'_>,
-        selector: Selector<'_>,
-    ) -> Result<Vec<Object>, ClusterError> {
+        selector: &Selector,
+        is_wanted: impl Fn(&Object) -> bool,
+    ) -> Result<Listed, ClusterError> {
         let place = self.place(kind).await?;
         let verb = format!("list {}", described(kind, &place, None));
         let mut params = ListParams::default().limit(PAGE);
-        params.label_selector = selector.labels.map(str::to_owned);
-        params.field_selector = selector.fields.map(str::to_owned);
+        params.label_selector.clone_from(&selector.labels);
+        params.field_selector.clone_from(&selector.fields);
         let mut objects = Vec::new();
         loop {
-            let page = self.page(&path(kind, &place), &params).await;
-            let mut page = page.map_err(|error| explain(&self.server, &verb, error))?;
-            if let Some(Value::Array(items)) = page.get_mut("items").map(Value::take) {
-                objects.extend(items.into_iter().filter_map(|item| read(item, kind)));
+            let request = kube::core::Request::new(path(kind, &place));
+            let page = self.ask(request.list(&params)).await;
+            if matches!(&page, Err(error) if has_code(error, 404)) {
+                return Err(self.forget(kind));
             }
-            let token = page.pointer("/metadata/continue").and_then(Value::as_str);
-            match token.filter(|token| !token.is_empty() && objects.len() < MOST) {
-                Some(token) => params.continue_token = Some(token.to_owned()),
-                None => return Ok(objects),
+            let mut page = page.map_err(|error| self.explain(&verb, error))?;
+            if let Some(Value::Array(items)) = page.get_mut("items").map(Value::take) {
+                let items = items.into_iter().filter_map(|item| read(item, kind));
+                objects.extend(items.filter(&is_wanted));
+            }
+            let text = |pointer| page.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+            match text("/metadata/continue") {
+                token if !token.is_empty() && objects.len() < MOST => {
+                    params.continue_token = Some(token.to_owned());
+                }
+                _ => {
+                    let version = text("/metadata/resourceVersion").to_owned();
+                    return Ok(Listed { objects, version });
+                }
             }
         }
     }
 
-    /// Sets an annotation by a merge patch that holds nothing else.
+    /// Returns what happens to the objects that `selector` matches, from `version` on. The stream ends
+    /// in good order when the watch's time is over, and with an error when nothing more is heard.
+    ///
+    /// # Errors
+    ///
+    /// As [`Api::get`].
+    pub(super) async fn watch(
+        &self,
+        kind: Kind<'_>,
+        selector: &Selector,
+        version: &str,
+    ) -> Result<BoxStream<'static, Result<Change, ClusterError>>, ClusterError> {
+        let place = self.place(kind).await?;
+        let verb = format!("watch {}", described(kind, &place, None));
+        let params = WatchParams {
+            label_selector: selector.labels.clone(),
+            field_selector: selector.fields.clone(),
+            timeout: u32::try_from(WATCH.as_secs()).ok(),
+            bookmarks: true,
+            send_initial_events: false,
+        };
+        let request = kube::core::Request::new(path(kind, &place)).watch(&params, version);
+        let request = request.map_err(|error| self.explain(&verb, kube_error(error)))?;
+        let begin = |client: Client, request| async move {
+            Ok(client.request_events::<Value>(request).await?.boxed())
+        };
+        let stream = match self.send(request, begin).await {
+            Ok(stream) => stream,
+            Err(error) if has_code(&error, 410) => {
+                return Ok(futures_util::stream::iter([Ok(Change::TooOld)]).boxed());
+            }
+            Err(error) => return Err(self.explain(&verb, error)),
+        };
+        let server = self.connection.server().to_owned();
+        let (api_version, name) = (kind.api_version.to_owned(), kind.kind.to_owned());
+        let change = move |event| match event {
+            Ok(event) => {
+                let kind = Kind { api_version: &api_version, kind: &name, namespace: "" };
+                told(event, kind).map_err(|error| explain(&server, &verb, error)).transpose()
+            }
+            Err(error) => Some(Err(explain(&server, &verb, error))),
+        };
+        Ok(stream.into_stream().filter_map(move |event| std::future::ready(change(event))).boxed())
+    }
+
+    /// Sets an annotation by a merge patch that holds nothing else, and returns the object.
     ///
     /// # Errors
     ///
@@ -119,21 +226,50 @@ impl Api {
         kind: Kind<'_>,
         name: &str,
         (key, value): (&str, &str),
-    ) -> Result<(), ClusterError> {
+    ) -> Result<Option<Object>, ClusterError> {
         let place = self.place(kind).await?;
         let verb = format!("patch {}", described(kind, &place, Some(name)));
         let patch = Patch::Merge(json!({"metadata": {"annotations": {key: value}}}));
-        let request = Request::new(path(kind, &place)).patch(name, &PatchParams::default(), &patch);
-        let answer = match request.map_err(kube::Error::BuildRequest) {
-            Ok(request) => self.client.request::<Value>(request).await,
-            Err(error) => Err(error),
-        };
-        answer.map(drop).map_err(|error| explain(&self.server, &verb, error))
+        let request = kube::core::Request::new(path(kind, &place));
+        let answer = self.ask(request.patch(name, &PatchParams::default(), &patch)).await;
+        answer.map(|value| read(value, kind)).map_err(|error| self.explain(&verb, error))
     }
 
-    async fn page(&self, path: &str, params: &ListParams) -> Result<Value, kube::Error> {
-        let request = Request::new(path).list(params).map_err(kube::Error::BuildRequest)?;
-        self.client.request::<Value>(request).await
+    async fn ask(
+        &self,
+        request: Result<Request<Vec<u8>>, kube::core::request::Error>,
+    ) -> Result<Value, kube::Error> {
+        let _permit = self.permits.acquire().await;
+        let whole = |client: Client, request| async move { client.request::<Value>(request).await };
+        self.send(request.map_err(kube_error)?, whole).await
+    }
+
+    async fn send<T, F: Future<Output = Result<T, kube::Error>>>(
+        &self,
+        request: Request<Vec<u8>>,
+        send: impl Fn(Client, Request<Vec<u8>>) -> F,
+    ) -> Result<T, kube::Error> {
+        let mut tries = 0;
+        let mut is_renewed = false;
+        loop {
+            let (client, generation) = self.connection.client();
+            let answer = timeout(SILENCE, send(client, request.clone())).await;
+            let error = match answer.unwrap_or_else(|_| Err(silent())) {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            tries += 1;
+            if has_code(&error, 401) && !is_renewed {
+                is_renewed = self.connection.renew(generation).await.is_ok();
+                if is_renewed {
+                    continue;
+                }
+            }
+            match wait(&error) {
+                Some(wait) if tries < TRIES => sleep(wait * tries).await,
+                _ => return Err(error),
+            }
+        }
     }
 
     // A kind that is not known is asked for again: a CRD may be installed while deployctl waits.
@@ -143,34 +279,98 @@ impl Api {
         if let Some(place) = known {
             return Ok(place);
         }
-        let resources = match kind.api_version.contains('/') {
-            true => self.client.list_api_group_resources(kind.api_version).await,
-            false => self.client.list_core_api_resources(kind.api_version).await,
-        };
-        let (api_version, name) = key.clone();
-        let unknown = ClusterError::UnknownKind { api_version, kind: name };
-        let resources = match resources {
-            Ok(list) => list.resources,
-            Err(error) if is_not_found(&error) => return Err(unknown),
-            Err(error) => {
-                let verb = format!("list the kinds of `{}`", kind.api_version);
-                return Err(explain(&self.server, &verb, error));
+        if self.was_unknown(&key) {
+            return Err(unknown(kind));
+        }
+        let place = self.find(kind).await;
+        match &place {
+            Ok(place) => {
+                let mut kinds = self.kinds.lock().expect("no thread panics with the lock");
+                kinds.insert(key, place.clone());
             }
+            Err(ClusterError::UnknownKind { .. }) => {
+                let mut unknown = self.unknown.lock().expect("no thread panics with the lock");
+                unknown.insert(key, Instant::now());
+            }
+            Err(_) => {}
+        }
+        place
+    }
+
+    fn was_unknown(&self, key: &(String, String)) -> bool {
+        let unknown = self.unknown.lock().expect("no thread panics with the lock");
+        unknown.get(key).is_some_and(|since| since.elapsed() < UNKNOWN)
+    }
+
+    async fn find(&self, kind: Kind<'_>) -> Result<Place, ClusterError> {
+        let root = root(kind.api_version);
+        let request = Request::get(format!("/{root}/{}", kind.api_version)).body(Vec::new());
+        let answer = self.ask(request.map_err(kube::core::request::Error::BuildRequest)).await;
+        let verb = format!("list the kinds of `{}`", kind.api_version);
+        let resources = match answer {
+            Ok(list) => {
+                serde_json::from_value::<APIResourceList>(list)
+                    .map_err(|error| self.explain(&verb, kube::Error::SerdeError(error)))?
+                    .resources
+            }
+            Err(error) if has_code(&error, 404) => return Err(unknown(kind)),
+            Err(error) => return Err(self.explain(&verb, error)),
         };
-        let is_it = |resource: &&k8s_openapi::apimachinery::pkg::apis::meta::v1::APIResource| {
-            resource.kind == kind.kind && !resource.name.contains('/')
-        };
-        let resource = resources.iter().find(is_it).ok_or(unknown)?;
-        let place = Place { plural: resource.name.clone(), is_namespaced: resource.namespaced };
-        let mut kinds = self.kinds.lock().expect("no thread panics with the lock");
-        kinds.insert(key, place.clone());
-        Ok(place)
+        let is_it = |found: &&APIResource| found.kind == kind.kind && !found.name.contains('/');
+        let found = resources.iter().find(is_it).ok_or_else(|| unknown(kind))?;
+        Ok(Place { plural: found.name.clone(), is_namespaced: found.namespaced })
+    }
+
+    // A list is not found only if its kind is not: the CRD was taken away.
+    fn forget(&self, kind: Kind<'_>) -> ClusterError {
+        let key = (kind.api_version.to_owned(), kind.kind.to_owned());
+        self.kinds.lock().expect("no thread panics with the lock").remove(&key);
+        unknown(kind)
+    }
+
+    fn explain(&self, verb: &str, error: kube::Error) -> ClusterError {
+        explain(self.connection.server(), verb, error)
     }
 }
 
+/// Returns how long to leave a busy API server alone, or `None` if asking again is of no use.
+fn wait(error: &kube::Error) -> Option<Duration> {
+    let kube::Error::Api(status) = error else { return None };
+    let asked = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
+    let busy = matches!(status.code, 429 | 500 | 502..=504);
+    busy.then(|| Duration::from_secs(asked.min(2).into()).max(Duration::from_millis(250)))
+}
+
+fn silent() -> kube::Error {
+    let text = format!("no answer within {} s", SILENCE.as_secs());
+    kube::Error::Service(std::io::Error::new(std::io::ErrorKind::TimedOut, text).into())
+}
+
+fn kube_error(error: kube::core::request::Error) -> kube::Error {
+    kube::Error::BuildRequest(error)
+}
+
+fn told(event: WatchEvent<Value>, kind: Kind<'_>) -> Result<Option<Change>, kube::Error> {
+    Ok(match event {
+        WatchEvent::Added(value) | WatchEvent::Modified(value) => read(value, kind).map(Change::Is),
+        WatchEvent::Deleted(value) => read(value, kind).map(Change::Gone),
+        WatchEvent::Bookmark(mark) => Some(Change::UpTo(mark.metadata.resource_version)),
+        WatchEvent::Error(status) if status.code == 410 => Some(Change::TooOld),
+        WatchEvent::Error(status) => return Err(kube::Error::Api(status)),
+    })
+}
+
+fn unknown(kind: Kind<'_>) -> ClusterError {
+    let (api_version, kind) = (kind.api_version.to_owned(), kind.kind.to_owned());
+    ClusterError::UnknownKind { api_version, kind }
+}
+
+fn root(api_version: &str) -> &'static str {
+    if api_version.contains('/') { "apis" } else { "api" }
+}
+
 fn path(kind: Kind<'_>, place: &Place) -> String {
-    let root = if kind.api_version.contains('/') { "apis" } else { "api" };
-    let (version, plural) = (kind.api_version, &place.plural);
+    let (root, version, plural) = (root(kind.api_version), kind.api_version, &place.plural);
     match place.is_namespaced {
         true => format!("/{root}/{version}/namespaces/{}/{plural}", kind.namespace),
         false => format!("/{root}/{version}/{plural}"),
@@ -187,17 +387,21 @@ fn described(kind: Kind<'_>, place: &Place, name: Option<&str>) -> String {
     }
 }
 
-// The items of a list lack the kind; managed fields are of no use here and often the larger half.
+// The items of a list lack the kind; managed fields are of no use here and often the larger half, and
+// the last applied configuration says everything a second time.
 fn read(mut value: Value, kind: Kind<'_>) -> Option<Object> {
     let map = value.as_object_mut()?;
     if let Some(metadata) = map.get_mut("metadata").and_then(Value::as_object_mut) {
         metadata.shift_remove("managedFields");
+        if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
+            annotations.shift_remove("kubectl.kubernetes.io/last-applied-configuration");
+        }
     }
     map.entry("apiVersion").or_insert_with(|| kind.api_version.into());
     map.entry("kind").or_insert_with(|| kind.kind.into());
     Object::new(value)
 }
 
-fn is_not_found(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if status.code == 404)
+fn has_code(error: &kube::Error, code: u16) -> bool {
+    matches!(error, kube::Error::Api(status) if status.code == code)
 }

@@ -87,32 +87,6 @@ fn is_on_this_cluster(application: &Object, server: &str) -> Result<(), String> 
     }
 }
 
-/// Returns a selector of the workload API (`matchLabels`, `matchExpressions`) as the list API wants
-/// it, or `None` if it selects nothing in particular.
-pub(super) fn label_selector(selector: &Value) -> Option<String> {
-    let mut parts: Vec<String> = Vec::new();
-    for (key, value) in selector.get("matchLabels").and_then(Value::as_object).into_iter().flatten()
-    {
-        parts.push(format!("{key}={}", value.as_str()?));
-    }
-    for expression in
-        selector.get("matchExpressions").and_then(Value::as_array).into_iter().flatten()
-    {
-        let key = expression.get("key")?.as_str()?;
-        let values = expression.get("values").and_then(Value::as_array);
-        let values: Vec<&str> = values.into_iter().flatten().filter_map(Value::as_str).collect();
-        let values = values.join(",");
-        parts.push(match expression.get("operator")?.as_str()? {
-            "In" => format!("{key} in ({values})"),
-            "NotIn" => format!("{key} notin ({values})"),
-            "Exists" => key.to_owned(),
-            "DoesNotExist" => format!("!{key}"),
-            _ => return None,
-        });
-    }
-    (!parts.is_empty()).then(|| parts.join(","))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,18 +120,5 @@ mod tests {
         let there = application("{server: 'https://192.0.2.9'}");
         let error = wanted(&Scope::default(), Some(&there), "https://192.0.2.1", "d").unwrap_err();
         assert!(error.contains("deploys to `https://192.0.2.9`"), "{error}");
-    }
-
-    #[test]
-    fn a_selector_of_both_forms_is_one_text() {
-        let selector = serde_json::json!({
-            "matchLabels": {"app": "ranking"},
-            "matchExpressions": [
-                {"key": "tier", "operator": "In", "values": ["a", "b"]},
-                {"key": "old", "operator": "DoesNotExist"},
-            ],
-        });
-        assert_eq!(label_selector(&selector).unwrap(), "app=ranking,tier in (a,b),!old");
-        assert_eq!(label_selector(&serde_json::json!({})), None);
     }
 }

@@ -58,7 +58,9 @@ fn play(versions: &[String]) -> Recording {
     let text = |(index, body): (usize, &String)| {
         let time = format!("2026-01-01T00:{:02}:{:02}Z", index / 60, index % 60);
         let path = Utf8PathBuf::from(format!("{index:04}.yaml"));
-        (path, format!("schema: deployctl.dev/snapshot/v1\ntime: {time}\n{body}"))
+        let time =
+            if body.starts_with("time: ") { String::new() } else { format!("time: {time}\n") };
+        (path, format!("schema: deployctl.dev/snapshot/v1\n{time}{body}"))
     };
     let files: Vec<_> = versions.iter().enumerate().map(text).collect();
     let files = files.iter().map(|(path, text)| (path.as_path(), text.as_str()));
@@ -104,6 +106,21 @@ async fn the_expected_image_healthy_for_a_while_is_healthy() {
     assert_eq!(report.verdict, RolloutVerdict::Healthy, "{report:#?}");
     assert_eq!(report.duration, Duration::from_secs(5));
     assert_eq!((report.pods[0].image.as_str(), report.pods[0].ready), (NEW, true));
+}
+
+#[tokio::test]
+async fn good_news_count_once_they_are_confirmed() {
+    let good = deployment(NEW, true) + &pod(NEW, READY);
+    let stale = |rest: &str| {
+        let time = "2026-01-01T00:00:03.5Z";
+        let found = format!("occasion: confirmed\n{}", deployment(NEW, false));
+        [good.clone(), found.replace("occasion", &format!("time: {time}\noccasion")), rest.into()]
+    };
+    let report = verdict(false, &stale(&deployment(NEW, false))).await;
+    assert_eq!(report.verdict, RolloutVerdict::TimedOut, "{report:#?}");
+    let report = verdict(false, &stale(&good)).await;
+    assert_eq!(report.verdict, RolloutVerdict::Healthy, "{report:#?}");
+    assert_eq!(report.duration, Duration::from_millis(6500));
 }
 
 #[tokio::test]
