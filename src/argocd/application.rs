@@ -54,6 +54,8 @@ impl<'a> Application<'a> {
         Some(Hydrator {
             dry_source: Source(hydrator.get("drySource")?),
             sync_branch: hydrator.get("syncSource").map_or("", |s| text(s, "targetBranch")),
+            sync_path: hydrator.get("syncSource").map_or("", |s| text(s, "path")),
+            staging_branch: hydrator.get("hydrateTo").map_or("", |s| text(s, "targetBranch")),
         })
     }
 
@@ -86,15 +88,39 @@ impl<'a> Application<'a> {
         SyncStatus { code, revisions: self.0.at("/status/sync").map(revisions).unwrap_or_default() }
     }
 
-    /// Returns whether the sources of the last comparison are those that the spec states now. With
-    /// a hydrator the spec does not state what is compared, so nothing can differ.
+    /// Returns whether the sources and the destination of the last comparison are those that the spec
+    /// states now.
     pub fn is_compared_to_its_sources(self) -> bool {
-        if self.hydrator().is_some() {
-            return true;
-        }
-        let (stated, compared) = (self.sources(), sources(self.0, "/status/sync/comparedTo"));
-        stated.len() == compared.len()
-            && stated.iter().zip(&compared).all(|(left, right)| left.states_the_same(*right))
+        let compared = sources(self.0, "/status/sync/comparedTo");
+        let same_sources = match self.hydrator() {
+            // What is compared is made up from the hydrator: its branch, and a path in it.
+            Some(hydrator) => compared.iter().all(|source| {
+                source.target_revision() == hydrator.sync_branch
+                    && source.path() == hydrator.sync_path
+            }),
+            None => {
+                let stated = self.sources();
+                stated.len() == compared.len()
+                    && stated
+                        .iter()
+                        .zip(&compared)
+                        .all(|(left, right)| left.states_the_same(*right))
+            }
+        };
+        same_sources && self.is_compared_to_its_destination()
+    }
+
+    // A cluster may be written down by its name where the spec states the address, or by both.
+    fn is_compared_to_its_destination(self) -> bool {
+        let Some(compared) = self.0.at("/status/sync/comparedTo/destination") else { return true };
+        let stated = self.destination();
+        let agrees = |key: &str, stated: &str| {
+            let compared = text(compared, key);
+            compared.is_empty() || stated.is_empty() || compared == stated
+        };
+        text(compared, "namespace") == stated.namespace
+            && agrees("server", stated.server)
+            && agrees("name", stated.name)
     }
 
     /// Returns the operation that was asked for and has not ended, or `None`.
@@ -168,6 +194,24 @@ impl<'a> Application<'a> {
     /// Returns the hydration that runs or ran last, or `None`.
     pub fn hydration(self) -> Option<HydrateOperation<'a>> {
         self.0.at("/status/sourceHydrator/currentOperation").map(hydrate_operation)
+    }
+
+    /// Returns the last commit of the dry source that Argo CD has compared, where it writes it down.
+    pub fn last_compared_dry_revision(self) -> Option<&'a str> {
+        self.0.text("/status/sourceHydrator/lastComparedDryRevision").filter(|sha| !sha.is_empty())
+    }
+
+    /// Returns the namespace that its project and Argo CD's settings are in, where Argo CD says it, else
+    /// its own.
+    pub fn controller_namespace(self) -> &'a str {
+        let stated = self.0.text("/status/controllerNamespace").filter(|name| !name.is_empty());
+        stated.unwrap_or_else(|| self.0.namespace())
+    }
+
+    /// Returns the name of the object of `kind` that made it, such as an ApplicationSet, or `None`.
+    pub fn owner(self, kind: &str) -> Option<&'a str> {
+        let mut owners = self.0.list("/metadata/ownerReferences").iter();
+        owners.find(|owner| text(owner, "kind") == kind).map(|owner| text(owner, "name"))
     }
 
     /// Returns the last hydration that ended well, or `None`.

@@ -1,21 +1,29 @@
 //! Argo CD's Application resource, read as data: sources, revisions, sync and operation state.
 //!
-//! [`Application`] reads the resource, [`judge()`] says whether a revision is rolled out by it.
-//! Everything comes from the resource alone: the workloads behind it are [`crate::rollout`]'s, and
+//! [`Application`] reads the resource, [`judge()`] says whether a revision is rolled out by it, and
+//! [`Project`] what its AppProject lets it do and when. Everything comes from the resources alone: the workloads behind it are [`crate::rollout`]'s, and
 //! how two commits relate is the caller's knowledge.
 
 use std::fmt;
 
 mod application;
+mod application_set;
+mod glob;
 mod judge;
 mod operation;
+mod project;
 mod repo_url;
 mod source;
 mod status;
 
 pub use application::Application;
-pub use judge::{Expected, Finality, Relation, Verdict, judge};
+pub use application_set::{ApplicationSet, RollingStatus, why_missing};
+pub use glob::glob;
+pub use judge::{Accepts, Expected, Finality, Relation, Verdict, judge, wants_refresh};
 pub use operation::{Operation, OperationState, Phase, ResourceResult, SyncResult};
+pub use project::{
+    ClosedWindow, Project, Schedule, ScheduleError, UnknownTimeZone, Window, time_zone,
+};
 pub use repo_url::normalise_repo_url;
 pub use source::{Destination, Hydrator, Source};
 pub use status::{

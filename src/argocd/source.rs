@@ -26,6 +26,11 @@ pub struct Hydrator<'a> {
     pub dry_source: Source<'a>,
     /// The branch that Argo CD syncs from.
     pub sync_branch: &'a str,
+    /// The folder in it.
+    pub sync_path: &'a str,
+    /// The branch that hydrated manifests are pushed to, if it is another one: somebody has to move
+    /// them to `sync_branch`. Else empty.
+    pub staging_branch: &'a str,
 }
 
 impl<'a> Source<'a> {

@@ -43,6 +43,10 @@ struct Version {
     occasion: Occasion,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     application: Option<Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    project: Option<Value>,
+    #[serde(default, rename = "applicationSet", skip_serializing_if = "Option::is_none")]
+    application_set: Option<Value>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     objects: Vec<Value>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -68,6 +72,8 @@ pub(super) fn write(
         time,
         occasion,
         application: snapshot.application.as_ref().map(bare),
+        project: snapshot.project.as_ref().map(bare),
+        application_set: snapshot.application_set.as_ref().map(bare),
         objects: all(&snapshot.objects),
         owned: all(&snapshot.owned),
         pods: all(&snapshot.pods),
@@ -83,6 +89,8 @@ pub(super) fn read(text: &str) -> Result<(Timestamp, Occasion, Snapshot), String
     let all = |values: Vec<Value>| values.into_iter().map(one).collect::<Result<Vec<_>, _>>();
     let snapshot = Snapshot {
         application: version.application.map(one).transpose()?,
+        project: version.project.map(one).transpose()?,
+        application_set: version.application_set.map(one).transpose()?,
         objects: all(version.objects)?,
         owned: all(version.owned)?,
         pods: all(version.pods)?,

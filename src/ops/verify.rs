@@ -22,7 +22,7 @@ pub use self::timeline::Moment;
 use self::patience::Patience;
 use self::standing::{Judge, Standing};
 use self::timeline::Timeline;
-use crate::argocd::{ApplicationName, Relation};
+use crate::argocd::{Accepts, ApplicationName, Relation};
 use crate::cluster::{Cluster, ClusterError, Scope, View};
 use crate::health::Rules;
 use crate::image::PinnedImage;
@@ -62,6 +62,8 @@ pub struct VerifyOptions<'a> {
     pub interval: Duration,
     /// How long everything must stay healthy, without a restart, before it counts.
     pub settle: Duration,
+    /// What counts as done although it is not quite.
+    pub accepts: Accepts,
 }
 
 /// Who knows how commits of the manifests repository relate.
@@ -249,7 +251,7 @@ impl Watch<'_> {
             (self.emit)(VerifyEvent::Rollout(event));
         }
         snapshot.unread.iter().for_each(|note| self.note(note));
-        let standing = self.judge.judge(snapshot).await;
+        let standing = self.judge.judge(snapshot, now).await;
         let cause = match standing {
             Standing::Good => None,
             _ => diagnose(&self.judge.of_this_rollout(snapshot)),

@@ -9,6 +9,10 @@ use super::Workload;
 pub struct Snapshot {
     /// The Argo CD Application, where one was asked for and is there.
     pub application: Option<Object>,
+    /// The Application's AppProject, where it may be read.
+    pub project: Option<Object>,
+    /// The ApplicationSet that made the Application, where there is one and it may be read.
+    pub application_set: Option<Object>,
     /// The live objects of the scope; one that is missing is not here.
     pub objects: Vec<Object>,
     /// The ReplicaSets and other controllers that the scope's objects own.

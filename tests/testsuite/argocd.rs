@@ -3,9 +3,11 @@
 //! The first document says what is expected, the second is the Application. A commit's first digit
 //! says how it relates to the expected one: 1 older, 2 the same, 3 newer, 4 diverged.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use deployctl::argocd::{Application, Expected, Finality, Relation, Verdict, judge};
+use deployctl::argocd::{
+    Accepts, Application, ApplicationSet, Expected, Finality, Project, Relation, Verdict, judge,
+};
 use deployctl::k8s::Object;
 use serde::Deserialize as _;
 use serde_json::{Value, json};
@@ -25,12 +27,52 @@ fn applications_have_the_verdict_that_they_are_named_after() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// `tests/data/argocd-watches`: expectation, first version, then what each next version changes (an RFC
+/// 7386 merge patch) and its verdict.
+#[test]
+fn every_version_of_a_recorded_watch_has_its_verdict() {
+    let mut wrong = Vec::new();
+    for path in collection("argocd-watches") {
+        let mut documents = documents(&path).into_iter();
+        let case = documents.next().unwrap();
+        let mut application = documents.next().unwrap();
+        for (index, version) in documents.enumerate() {
+            merge(&mut application, &version["patch"]);
+            let (expected, actual) =
+                (stated(&version), judged(&case, application.clone()).unwrap());
+            if expected != actual {
+                let name = path.file_stem().unwrap().display();
+                wrong.push(format!("{name} {index}: expected {expected:?}, found {actual:?}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn merge(into: &mut Value, patch: &Value) {
+    let Some(patch) = patch.as_object() else {
+        *into = patch.clone();
+        return;
+    };
+    if !into.is_object() {
+        *into = json!({});
+    }
+    let map = into.as_object_mut().unwrap();
+    for (key, value) in patch {
+        match value {
+            Value::Null => drop(map.shift_remove(key)),
+            value => merge(map.entry(key.clone()).or_insert(Value::Null), value),
+        }
+    }
+}
+
 #[test]
 fn any_value_in_the_place_of_another_is_judged_without_a_panic() {
     let strangers = [json!(null), json!("é"), json!(i64::MIN), json!([[]]), json!({"a": 1})];
-    for (_, case, application) in fixtures() {
-        for pointer in pointers(&application, "") {
-            for stranger in &strangers {
+    for (index, (_, case, application)) in fixtures().into_iter().enumerate() {
+        for (place, pointer) in pointers(&application, "").into_iter().enumerate() {
+            // Nearly every place is in every fixture, so that each stranger comes to it somewhere.
+            for stranger in [index + place, index + place + 1].map(|at| &strangers[at % 5]) {
                 let mut application = application.clone();
                 *application.pointer_mut(&pointer).unwrap() = stranger.clone();
                 judged(&case, application);
@@ -42,13 +84,16 @@ fn any_value_in_the_place_of_another_is_judged_without_a_panic() {
 /// Name, expectation and Application of every fixture.
 fn fixtures() -> Vec<(String, Value, Value)> {
     let read = |path: PathBuf| {
-        let yaml = std::fs::read_to_string(&path).unwrap();
-        let documents = serde_yaml::Deserializer::from_str(&yaml);
-        let documents: Vec<_> = documents.map(|d| Value::deserialize(d).unwrap()).collect();
-        let [case, application] = documents.try_into().unwrap();
+        let [case, application] = documents(&path).try_into().unwrap();
         (path.file_stem().unwrap().display().to_string(), case, application)
     };
     collection("argocd").into_iter().map(read).collect()
+}
+
+fn documents(path: &Path) -> Vec<Value> {
+    let yaml = std::fs::read_to_string(path).unwrap();
+    let documents = serde_yaml::Deserializer::from_str(&yaml);
+    documents.map(|document| Value::deserialize(document).unwrap()).collect()
 }
 
 fn stated(case: &Value) -> Verdict {
@@ -69,6 +114,11 @@ fn stated(case: &Value) -> Verdict {
 }
 
 fn judged(case: &Value, application: Value) -> Option<Verdict> {
+    let time = |key: &str| case[key].as_str().map(|time| time.parse().unwrap());
+    let accepts =
+        |state: &str| case["accepts"].as_array().is_some_and(|a| a.contains(&json!(state)));
+    let set = case.get("applicationSet").map(|set| Object::new(set.clone()).unwrap());
+    let project = case.get("project").map(|project| Object::new(project.clone()).unwrap());
     let expected = Expected {
         repo_url: match &case["repoUrl"] {
             Value::String(url) if url == "any" => None,
@@ -78,8 +128,13 @@ fn judged(case: &Value, application: Value) -> Option<Verdict> {
         path: case["path"].as_str(),
         branch: case["branch"].as_str(),
         revision: case["revision"].as_str(),
-        asked_at: case["askedAt"].as_str().map(|time| time.parse().unwrap()),
         within_sync: case["withinSync"] == true,
+        asked_at: time("askedAt"),
+        now: time("now").unwrap_or("2026-03-01T10:06:00Z".parse().unwrap()),
+        until: time("until"),
+        project: project.as_ref().map(|project| Project::new(project).unwrap()),
+        application_set: set.as_ref().map(|set| ApplicationSet::new(set).unwrap()),
+        accepts: Accepts { suspended: accepts("suspended"), out_of_sync: accepts("outOfSync") },
         relation: &|revision| match revision.as_bytes().first().copied().unwrap_or_default() {
             b'1' => Relation::Older,
             b'2' => Relation::Same,

@@ -61,6 +61,7 @@ fn options<'a>(scope: Scope, image: &str, expected: &'a History) -> VerifyOption
         timeout: Duration::from_secs(120),
         interval: Duration::from_millis(300),
         settle: Duration::from_secs(1),
+        accepts: deployctl::argocd::Accepts::default(),
     }
 }
 

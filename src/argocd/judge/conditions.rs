@@ -83,12 +83,14 @@ fn sync_error(case: &Case<'_>, condition: &ApplicationCondition<'_>) -> Option<V
     failed_since(condition.since, format!("Argo CD can't sync {name}: {}", condition.message))
 }
 
+/// `… attempt to [A B]: why`, and of older versions `… attempt to A: why`.
 fn attempted_revisions(message: &str) -> Vec<&str> {
-    let list = message.split_once('[').and_then(|(_, rest)| rest.split_once(']'));
-    let list = list.map_or("", |(revisions, _)| revisions);
+    let list = message.split_once("attempt to ").and_then(|(_, rest)| rest.split_once(": "));
+    let list = list.map_or("", |(revisions, _)| revisions.trim_matches(['[', ']']));
     list.split([' ', ',']).filter(|revision| !revision.is_empty()).collect()
 }
 
 fn after_revisions(message: &str) -> &str {
-    message.split_once("]: ").map_or(message, |(_, cause)| cause)
+    let rest = message.split_once("attempt to ").and_then(|(_, rest)| rest.split_once(": "));
+    rest.map_or(message, |(_, cause)| cause)
 }

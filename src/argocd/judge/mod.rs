@@ -6,11 +6,14 @@
 
 use jiff::Timestamp;
 
-use crate::argocd::{Application, Source};
+use crate::argocd::{Application, ApplicationSet, OperationState, Phase, Project, Source};
 
 mod comparison;
 mod conditions;
+mod hydration;
 mod operation;
+mod out_of_sync;
+mod project;
 mod spec;
 mod within_sync;
 
@@ -31,8 +34,28 @@ pub struct Expected<'a> {
     /// Whether the question comes from within the sync: from a hook that this very sync runs and
     /// waits for. Then the sync counts by what it has applied, and not by its end.
     pub within_sync: bool,
-    /// How a commit that Argo CD names relates to `revision`.
+    /// The present.
+    pub now: Timestamp,
+    /// When waiting ends: what opens later than that comes too late.
+    pub until: Option<Timestamp>,
+    /// The AppProject, where it could be read.
+    pub project: Option<Project<'a>>,
+    /// The ApplicationSet that made the Application, where there is one and it could be read.
+    pub application_set: Option<ApplicationSet<'a>>,
+    /// What counts as done although it is not quite.
+    pub accepts: Accepts,
+    /// How a commit that Argo CD names relates to `revision`. Of a commit that a hydrator made the
+    /// commit that it was made from counts.
     pub relation: &'a dyn Fn(&str) -> Relation,
+}
+
+/// States between done and not done that a caller may take for done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Accepts {
+    /// Health `Suspended`: a paused canary, for example.
+    pub suspended: bool,
+    /// `OutOfSync` after a full sync to the expected revision, and objects that are left to prune.
+    pub out_of_sync: bool,
 }
 
 /// How an observed commit relates to the expected one.
@@ -95,16 +118,19 @@ const QUESTIONS: &[Question] = &[
     spec::tracks_another_path,
     spec::follows_another_branch,
     spec::is_pinned_elsewhere,
+    project::forbids_a_source,
+    project::forbids_the_destination,
     conditions::has_a_stale_status,
     comparison::waits_for_a_refresh,
     operation::is_under_way,
     operation::has_failed,
     conditions::reports_an_error,
-    comparison::has_failed_to_hydrate,
+    hydration::has_failed,
+    hydration::is_under_way,
     comparison::compared_other_sources,
     comparison::compared_another_revision,
     comparison::is_older_than_the_sync,
-    comparison::is_out_of_sync,
+    out_of_sync::is_out_of_sync,
     comparison::is_not_healthy,
 ];
 
@@ -125,6 +151,19 @@ pub fn judge(application: Application<'_>, expected: &Expected<'_>) -> Verdict {
     let questions = if expected.within_sync { QUESTIONS_WITHIN_SYNC } else { QUESTIONS };
     let decided = questions.iter().find_map(|question| question(&case));
     decided.unwrap_or_else(|| Verdict::RolledOut { revision: case.live_revision().to_owned() })
+}
+
+/// Returns whether the status of `application` may be from before its last sync ended, and nobody has
+/// asked for a newer one. Argo CD writes whole seconds, so a comparison in the second in which the sync
+/// ended may have seen the state before.
+pub fn wants_refresh(application: Application<'_>) -> bool {
+    let is_requested = application.requested_refresh().is_some();
+    let is_at_work = application.operation().is_some()
+        || matches!(
+            application.operation_state().and_then(OperationState::phase),
+            Some(Phase::Running | Phase::Terminating)
+        );
+    !is_requested && !is_at_work && comparison::is_older_than_its_sync(application)
 }
 
 /// An Application and what it is asked about.
@@ -149,8 +188,10 @@ impl<'a> Case<'a> {
 
     /// Those of them that the change is in: all that must have it.
     fn tracked(&self) -> Vec<(usize, Source<'a>)> {
+        // What others take values from may be needed whole.
         let covers = |(_, source): &(usize, Source<'_>)| {
-            self.expected.path.is_none_or(|path| covers(source.path(), path))
+            !source.reference().is_empty()
+                || self.expected.path.is_none_or(|path| covers(source.path(), path))
         };
         self.sources_of_the_repository().into_iter().filter(covers).collect()
     }
@@ -160,16 +201,21 @@ impl<'a> Case<'a> {
         let at = |(index, _): (usize, Source<'_>)| revisions.get(index).copied();
         let synced = self.tracked().into_iter().filter_map(at).filter(|commit| !commit.is_empty());
         match self.application.hydrator() {
-            Some(_) => synced.filter_map(|commit| self.dry_commit(commit)).collect(),
+            Some(_) => synced.map(|commit| self.dry_commit(commit).unwrap_or(commit)).collect(),
             None => synced.collect(),
         }
     }
 
-    /// The commit that people made, behind the one that the hydrator made of it.
+    /// The commit that people made, behind the one that the hydrator made of it; `None` if the
+    /// Application does not say.
     fn dry_commit(&self, hydrated: &str) -> Option<&'a str> {
         let hydrations = [self.application.last_hydration(), self.application.hydration()];
         let mut hydrations = hydrations.into_iter().flatten();
-        hydrations.find(|done| done.hydrated_sha == hydrated).map(|done| done.dry_sha)
+        let dry = hydrations.find(|done| done.hydrated_sha == hydrated)?.dry_sha;
+        // A later commit that hydrates to the same leaves no operation behind.
+        let is_done = self.application.hydration().is_some_and(|last| last.phase == "Hydrated");
+        let compared = self.application.last_compared_dry_revision().filter(|_| is_done);
+        Some(compared.filter(|compared| self.covers_expected(compared)).unwrap_or(dry))
     }
 
     fn live_revision(&self) -> &'a str {

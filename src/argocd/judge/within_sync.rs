@@ -2,13 +2,13 @@
 
 use super::operation::failed_objects;
 use super::{Case, Relation, Verdict, failed, short, waiting};
-use crate::argocd::Phase;
+use crate::argocd::{OperationState, Phase};
 
 /// A hook that runs outside of a sync was started by somebody else than Argo CD, or its sync was ended.
 pub(super) fn is_no_sync(case: &Case<'_>) -> Option<Verdict> {
     let name = case.application.name();
     let state = case.application.operation_state();
-    match state.and_then(|state| state.phase()) {
+    match state.and_then(OperationState::phase) {
         Some(Phase::Running | Phase::Succeeded) => None,
         Some(Phase::Terminating) => failed(format!("the sync of {name} is being terminated")),
         Some(Phase::Failed | Phase::Error) => {

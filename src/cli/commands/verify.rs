@@ -7,7 +7,7 @@ use std::time::Duration;
 use camino::Utf8PathBuf;
 use futures_util::future::try_join_all;
 
-use crate::argocd::ApplicationName;
+use crate::argocd::{Accepts, ApplicationName};
 use crate::cli::context::Context;
 use crate::cli::error::CommandError;
 use crate::cli::exit::Exit;
@@ -67,6 +67,10 @@ pub(crate) struct VerifyArgs {
     /// How long it must stay healthy before that counts
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
     settle: Duration,
+    /// Take this for done as well: `suspended` (a paused canary), `out-of-sync` (what stays out of sync
+    /// after a full sync, or is left to prune)
+    #[arg(long, value_name = "STATE", value_delimiter = ',')]
+    accept: Vec<Accepted>,
     /// Write every observed version into DIR/SERVICE, to look at or to attach to a bug report
     #[arg(long, value_name = "DIR")]
     record: Option<Utf8PathBuf>,
@@ -78,7 +82,21 @@ pub(crate) struct VerifyArgs {
     tells: bool,
 }
 
+/// A state between done and not done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Accepted {
+    Suspended,
+    OutOfSync,
+}
+
 impl VerifyArgs {
+    fn accepts(&self) -> Accepts {
+        Accepts {
+            suspended: self.accept.contains(&Accepted::Suspended),
+            out_of_sync: self.accept.contains(&Accepted::OutOfSync),
+        }
+    }
+
     /// Returns the arguments of a pipeline's step.
     pub(super) fn of_step(
         environment: &str,
@@ -97,6 +115,7 @@ impl VerifyArgs {
             within_sync: false,
             timeout,
             settle: Duration::from_secs(10),
+            accept: Vec::new(),
             record: None,
             no_record: false,
             tells: true,
@@ -234,6 +253,7 @@ impl Expected<'_> {
             timeout: self.args.timeout,
             interval: Duration::from_secs(1),
             settle: self.args.settle,
+            accepts: self.args.accepts(),
         };
         let emit = |moment| ui.event(&Event::Verify { service: service.name.clone(), moment });
         Ok(ops::verify(cluster, &options, &emit).await?)

@@ -270,6 +270,7 @@ impl<'a> Stage<'a> {
             timeout: std::time::Duration::from_secs(600),
             interval: std::time::Duration::from_secs(1),
             settle: std::time::Duration::from_secs(5),
+            accepts: crate::argocd::Accepts::default(),
         };
         let service = service.name.clone();
         let emit = |moment| emit(super::Event::Verify { service: service.clone(), moment });

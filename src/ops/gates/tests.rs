@@ -67,6 +67,7 @@ async fn said(cluster: &Recording, stated: &str, promoted: &str) -> (Standing, S
         timeout: Duration::from_secs(30),
         interval: Duration::from_secs(1),
         settle: Duration::ZERO,
+        accepts: crate::argocd::Accepts::default(),
     };
     let rollout = verify(cluster, &options, &|_| ()).await.unwrap();
     let service = ServiceFacts::new("ranking", promoted.parse().unwrap());

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::VerifyOptions;
-use crate::argocd::{self, Application, Expected, Finality, Relation, Verdict};
+use crate::argocd::{
+    self, Application, ApplicationSet, Expected, Finality, Project, Relation, Verdict,
+};
 use crate::cluster::Scope;
-use crate::health::{Health, HealthStatus, Rules};
+use crate::health::{Health, HealthStatus};
 use crate::image::{ImageReference, PinnedImage};
 use crate::k8s::Object;
 use crate::rollout::{Snapshot, Workload};
@@ -44,12 +46,12 @@ impl<'a> Judge<'a> {
         Self { options, asked_at, relations: BTreeMap::new() }
     }
 
-    pub(super) async fn judge(&mut self, snapshot: &Snapshot) -> Standing {
+    pub(super) async fn judge(&mut self, snapshot: &Snapshot, now: Timestamp) -> Standing {
         // What the repository could not tell at the last look it may tell now.
         self.relations.retain(|_, relation| *relation != Relation::Unknown);
         if let Some(object) = &snapshot.application {
             self.relate_compared(object).await;
-            match self.application(object).await {
+            match self.application(object, snapshot, now).await {
                 Some(Verdict::RolledOut { revision }) => {
                     if let Some(reason) = self.superseded(&revision, snapshot) {
                         return Standing::Bad { reason, is_final: true };
@@ -129,9 +131,14 @@ impl<'a> Judge<'a> {
 
     // Which commits the rule asks about shows when it asks; those that are not known yet are looked
     // up, and the rule is asked again.
-    async fn application(&mut self, object: &Object) -> Option<Verdict> {
+    async fn application(
+        &mut self,
+        object: &Object,
+        snapshot: &Snapshot,
+        now: Timestamp,
+    ) -> Option<Verdict> {
         loop {
-            let (verdict, unknown) = self.ask(object)?;
+            let (verdict, unknown) = self.ask(object, snapshot, now)?;
             if unknown.is_empty() || self.options.revision.is_none() {
                 return Some(verdict);
             }
@@ -141,7 +148,12 @@ impl<'a> Judge<'a> {
         }
     }
 
-    fn ask(&self, object: &Object) -> Option<(Verdict, Vec<String>)> {
+    fn ask(
+        &self,
+        object: &Object,
+        snapshot: &Snapshot,
+        now: Timestamp,
+    ) -> Option<(Verdict, Vec<String>)> {
         let unknown = Mutex::new(Vec::new());
         let relation = |revision: &str| {
             let known = self.relations.get(revision).copied();
@@ -158,6 +170,13 @@ impl<'a> Judge<'a> {
             revision: self.options.revision.as_deref(),
             asked_at: Some(self.asked_at),
             within_sync: self.options.within_sync,
+            now,
+            until: SignedDuration::try_from(self.options.timeout)
+                .ok()
+                .and_then(|timeout| self.asked_at.checked_add(timeout).ok()),
+            project: snapshot.project.as_ref().and_then(Project::new),
+            application_set: snapshot.application_set.as_ref().and_then(ApplicationSet::new),
+            accepts: self.options.accepts,
             relation: &relation,
         };
         let verdict = argocd::judge(Application::new(object)?, &expected);
@@ -199,18 +218,19 @@ fn objects(options: &VerifyOptions<'_>, snapshot: &Snapshot) -> Standing {
     if let (false, Some(image)) = (runs_image, &options.image) {
         return waiting(format!("no workload runs an image `{}`", image.name));
     }
-    let unhealthy = snapshot.objects.iter().find_map(|object| health_of(object, &options.rules));
+    let unhealthy = snapshot.objects.iter().find_map(|object| health_of(object, options));
     let behind =
         || snapshot.workloads().find_map(|workload| is_behind(&workload, options.image.as_ref()));
     unhealthy.or_else(|| behind().map(waiting)).unwrap_or(Standing::Good)
 }
 
-fn health_of(object: &Object, rules: &Rules) -> Option<Standing> {
-    let Health { status, message } = rules.assess(object).health?;
+fn health_of(object: &Object, options: &VerifyOptions<'_>) -> Option<Standing> {
+    let Health { status, message } = options.rules.assess(object).health?;
     let why = if message.is_empty() { String::new() } else { format!(": {message}") };
     let reason = format!("{} is {status}{why}", named(object));
     match status {
         HealthStatus::Healthy => None,
+        HealthStatus::Suspended if options.accepts.suspended => None,
         HealthStatus::Degraded | HealthStatus::Unknown => {
             Some(Standing::Bad { reason, is_final: false })
         }

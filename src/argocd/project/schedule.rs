@@ -151,12 +151,7 @@ impl Schedule {
     }
 
     /// Returns the last of its points that is not after `at` and not before `oldest`.
-    pub(super) fn last(
-        &self,
-        at: Timestamp,
-        oldest: Timestamp,
-        zone: &TimeZone,
-    ) -> Option<Timestamp> {
+    pub fn last(&self, at: Timestamp, oldest: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
         let first_date = zone.to_datetime(oldest).date().yesterday().ok()?;
         let now = zone.to_datetime(at);
         let latest = now.checked_add(MOST_SHIFT.hours()).ok()?;
@@ -173,7 +168,7 @@ impl Schedule {
     }
 
     /// Returns the first of its points after `at`.
-    pub(super) fn next(&self, at: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
+    pub fn next(&self, at: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
         let earliest = zone.to_datetime(at).checked_sub(MOST_SHIFT.hours()).ok()?;
         let dates = dates(earliest.date(), 1).take(2 * MOST_DAYS);
         let points = dates.filter(|date| self.fits(*date)).flat_map(|date| {
@@ -220,7 +215,7 @@ fn point(date: Date, time: Time, zone: &TimeZone) -> Option<Timestamp> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::time_zone;
+    use super::super::window::time_zone;
     use super::*;
 
     fn next(schedule: &str, zone: &str, at: &str, count: usize) -> Vec<String> {
