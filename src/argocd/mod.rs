@@ -8,6 +8,7 @@ use std::fmt;
 
 mod application;
 mod application_set;
+mod deploys;
 mod glob;
 mod judge;
 mod operation;
@@ -18,8 +19,11 @@ mod status;
 
 pub use application::Application;
 pub use application_set::{ApplicationSet, RollingStatus, why_missing};
+pub use deploys::deploys;
 pub use glob::glob;
-pub use judge::{Accepts, Expected, Finality, Relation, Verdict, judge, wants_refresh};
+pub use judge::{
+    Accepts, Expected, Finality, Relation, Verdict, judge, sync_request, wants_refresh,
+};
 pub use operation::{Operation, OperationState, Phase, ResourceResult, SyncResult};
 pub use project::{
     ClosedWindow, Project, Schedule, ScheduleError, UnknownTimeZone, Window, time_zone,

@@ -54,6 +54,16 @@ impl<'a> Source<'a> {
         text(self.0, "targetRevision")
     }
 
+    /// Returns whether it follows `branch`, as far as its target revision tells: the default branch and
+    /// a commit may be of any.
+    pub fn may_follow(self, branch: &str) -> bool {
+        let target = self.target_revision();
+        let target = target.strip_prefix("refs/heads/").unwrap_or(target);
+        let is_commit =
+            matches!(target.len(), 40 | 64) && target.bytes().all(|byte| byte.is_ascii_hexdigit());
+        matches!(target, "" | "HEAD") || target == branch || is_commit
+    }
+
     /// Returns the name by which other sources take values from this one, or empty.
     pub fn reference(self) -> &'a str {
         text(self.0, "ref")

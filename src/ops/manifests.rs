@@ -1,12 +1,14 @@
 //! The manifests repository as ops use it: a branch of a remote, and its tip.
 
 use async_trait::async_trait;
+use camino::Utf8Path;
 
 use super::store::{ApiStore, GitStore};
 use super::{Ancestry, Emit, Event, Files, Store, StoreError};
 use crate::argocd;
-use crate::git::{self, CommitId, GitError, Repository};
+use crate::git::{self, CommitId, GitError, Relation, Repository};
 use crate::github::Branches;
+use crate::render::inputs;
 
 /// The manifests repository and the branch that Argo CD watches.
 #[derive(Debug, Clone)]
@@ -66,24 +68,70 @@ impl Manifests {
 }
 
 /// How commits of the manifests repository stand to the one that is expected to be live.
+///
+/// A commit that does not contain the expected one is the same all the same if an overlay's files are
+/// equal in both: Argo CD may pass over commits that do not concern an Application (argo-cd issues 29816
+/// and 17280). Of a commit that Argo CD's hydrator made, the commit that it was made from counts.
 pub struct CommitAncestry<'a> {
     manifests: &'a Manifests,
     expected: &'a CommitId,
+    overlay: Option<&'a Utf8Path>,
 }
 
 impl<'a> CommitAncestry<'a> {
     /// Returns how commits stand to `expected`.
     pub fn new(manifests: &'a Manifests, expected: &'a CommitId) -> Self {
-        Self { manifests, expected }
+        Self { manifests, expected, overlay: None }
+    }
+
+    /// Returns the same, where commits with equal files of `overlay` are the same.
+    #[must_use]
+    pub fn of_overlay(self, overlay: Option<&'a Utf8Path>) -> Self {
+        Self { overlay, ..self }
+    }
+
+    async fn stands(&self, observed: &str) -> Result<Relation, StoreError> {
+        let store = self.manifests.store();
+        let relation = store.relation(self.expected, observed).await?;
+        if relation == Relation::Same {
+            return Ok(relation);
+        }
+        // What is no commit, or can't be had, is left at what is known.
+        let Ok(observed) = store.resolve(observed).await else { return Ok(relation) };
+        if let Some(dry) = Self::dry_commit(&*store, &observed) {
+            return store.relation(self.expected, &dry).await;
+        }
+        if relation == Relation::Newer {
+            return Ok(relation);
+        }
+        let is_equal =
+            self.overlay.is_some_and(|dir| self.has_equal_inputs(&*store, &observed, dir));
+        Ok(if is_equal { Relation::Same } else { relation })
+    }
+
+    /// Returns the commit that a hydrator made `commit` from, if it did.
+    fn dry_commit(store: &dyn Store, commit: &CommitId) -> Option<String> {
+        let tree = store.tree(commit).ok()?;
+        let bytes = tree.read(HYDRATOR_METADATA.into()).ok()??;
+        let metadata: serde_json::Value = serde_json::from_slice(&bytes).ok()?;
+        metadata.get("drySha")?.as_str().map(str::to_owned)
+    }
+
+    fn has_equal_inputs(&self, store: &dyn Store, observed: &CommitId, dir: &Utf8Path) -> bool {
+        let inputs = |commit: &CommitId| inputs(&*store.tree(commit).ok()?, dir).ok();
+        let expected = inputs(self.expected);
+        expected.is_some() && expected == inputs(observed)
     }
 }
+
+/// Where Argo CD's hydrator writes down what it made a commit of a branch from.
+const HYDRATOR_METADATA: &str = "hydrator.metadata";
 
 #[async_trait]
 impl Ancestry for CommitAncestry<'_> {
     async fn relation(&self, observed: &str) -> argocd::Relation {
         // A repository that does not answer now is asked again at the next look.
-        let relation = self.manifests.store().relation(self.expected, observed).await;
-        relation.map_or(argocd::Relation::Unknown, told)
+        self.stands(observed).await.map_or(argocd::Relation::Unknown, told)
     }
 }
 

@@ -16,7 +16,7 @@ pub use external::{External, LoadRestrictor};
 pub use readable::readable;
 
 use crate::k8s::Object;
-use crate::kustomize::{FileTree, FindError, TreeError};
+use crate::kustomize::{FileTree, FindError, MemoryTree, TreeError};
 
 /// Something that does what `kustomize build` does.
 #[async_trait]
@@ -46,6 +46,23 @@ impl Rendered {
         });
         Self { yaml: texts.collect::<Vec<_>>().join("---\n"), objects }
     }
+}
+
+/// Returns the files that the kustomization in the folder `dir` of `tree` is rendered from, and those by
+/// which Argo CD overrides it. Where they are equal in two trees, both render the same.
+///
+/// # Errors
+///
+/// Fails if there is no kustomization, or it needs what is outside of the tree.
+pub fn inputs(tree: &dyn FileTree, dir: &Utf8Path) -> Result<MemoryTree, RenderError> {
+    let mut files = closure::needed(tree, dir, LoadRestrictor::None)?;
+    for path in tree.files(dir)? {
+        let is_override = path.file_name().is_some_and(|name| name.starts_with(".argocd-source"));
+        if let (true, Some(bytes)) = (is_override, tree.read(&path)?) {
+            files.0.insert(path, bytes);
+        }
+    }
+    Ok(files)
 }
 
 /// Why an overlay did not render.

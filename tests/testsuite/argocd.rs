@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use deployctl::argocd::{
     Accepts, Application, ApplicationSet, Expected, Finality, Project, Relation, Verdict, judge,
+    sync_request,
 };
 use deployctl::k8s::Object;
 use serde::Deserialize as _;
@@ -25,6 +26,17 @@ fn applications_have_the_verdict_that_they_are_named_after() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A fixture says by `sync` which operation has to be asked for; in all others there is none.
+#[test]
+fn a_sync_is_asked_for_where_somebody_has_to() {
+    for (name, case, application) in fixtures() {
+        let object = Object::new(application).unwrap();
+        let application = Application::new(&object).unwrap();
+        let request = expecting(&case, |expected| sync_request(application, expected));
+        assert_eq!(request.as_ref(), case.get("sync"), "{name}");
+    }
 }
 
 /// `tests/data/argocd-watches`: expectation, first version, then what each next version changes (an RFC
@@ -114,6 +126,13 @@ fn stated(case: &Value) -> Verdict {
 }
 
 fn judged(case: &Value, application: Value) -> Option<Verdict> {
+    let object = Object::new(application)?;
+    let application = Application::new(&object)?;
+    Some(expecting(case, |expected| judge(application, expected)))
+}
+
+/// Calls `ask` with what `case` says is expected.
+fn expecting<T>(case: &Value, ask: impl FnOnce(&Expected<'_>) -> T) -> T {
     let time = |key: &str| case[key].as_str().map(|time| time.parse().unwrap());
     let accepts =
         |state: &str| case["accepts"].as_array().is_some_and(|a| a.contains(&json!(state)));
@@ -143,6 +162,5 @@ fn judged(case: &Value, application: Value) -> Option<Verdict> {
             _ => Relation::Unknown,
         },
     };
-    let object = Object::new(application)?;
-    Some(judge(Application::new(&object)?, &expected))
+    ask(&expected)
 }

@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, missing_docs)]
 
+mod ancestry;
 mod architecture;
 mod argocd;
 mod build;

@@ -15,7 +15,10 @@ mod operation;
 mod out_of_sync;
 mod project;
 mod spec;
+mod sync_request;
 mod within_sync;
+
+pub use sync_request::sync_request;
 
 /// What an Application is asked about.
 #[derive(Clone, Copy)]

@@ -66,13 +66,9 @@ pub(super) fn tracks_another_path(case: &Case<'_>) -> Option<Verdict> {
 /// Another branch or a tag may contain the change all the same; Argo CD shows whether it does.
 pub(super) fn follows_another_branch(case: &Case<'_>) -> Option<Verdict> {
     let branch = case.expected.branch?;
-    let is_other = |target: &&str| {
-        // Which branch is the default one, the resource does not say.
-        let target = target.strip_prefix("refs/heads/").unwrap_or(target);
-        !matches!(target, "" | "HEAD") && target != branch && !is_commit_id(target)
-    };
-    let mut targets = case.tracked().into_iter().map(|(_, source)| source.target_revision());
-    let target = targets.find(is_other)?;
+    let tracked = case.tracked();
+    let (_, other) = tracked.iter().find(|(_, source)| !source.may_follow(branch))?;
+    let target = other.target_revision();
     let compared = case.tracked_among(&case.application.sync().revisions);
     let contains = |commit: &&str| case.covers_expected(commit);
     if case.expected.revision.is_some() && !compared.is_empty() && compared.iter().all(contains) {

@@ -237,7 +237,8 @@ impl Expected<'_> {
             None => None,
         };
         let cluster = recorder.as_ref().map_or(cluster, |recorder| recorder);
-        let ancestry = CommitAncestry::new(self.manifests, &revision);
+        let target = self.environment.target(service);
+        let ancestry = CommitAncestry::new(self.manifests, &revision).of_overlay(target.overlay());
         let options = VerifyOptions {
             environment: &self.environment.name,
             service: &service.name,
