@@ -1,5 +1,7 @@
 //! The live cluster, against a real API server: who may read, what is read, how refusals sound.
 
+mod faults;
+
 use std::time::Duration;
 
 use deployctl::argocd::ApplicationName;

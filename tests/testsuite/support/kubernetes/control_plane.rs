@@ -20,6 +20,7 @@ pub(crate) struct ControlPlane(&'static Shared);
 struct Shared {
     home: PathBuf,
     kubectl: PathBuf,
+    port: u16,
     _servers: Vec<Kept>,
 }
 
@@ -44,6 +45,11 @@ impl ControlPlane {
     /// Panics if it fails.
     pub(crate) fn kubectl(&self, args: &[&str]) -> String {
         self.0.kubectl(args, "").unwrap_or_else(|error| panic!("kubectl {args:?}: {error}"))
+    }
+
+    /// Runs `kubectl` as administrator and returns whether it succeeds.
+    pub(crate) fn kubectl_may(&self, args: &[&str]) -> bool {
+        self.0.kubectl(args, "").is_ok()
     }
 
     /// Applies the documents of `yaml`.
@@ -90,6 +96,10 @@ impl ControlPlane {
         }
     }
 
+    pub(super) fn port(&self) -> u16 {
+        self.0.port
+    }
+
     pub(super) fn home(&self) -> &Path {
         &self.0.home
     }
@@ -134,8 +144,8 @@ impl Shared {
         let store = quiet_port();
         let mut servers = vec![start_etcd(&etcd, &home, store)];
         wait_until("etcd", || TcpStream::connect((Ipv4Addr::LOCALHOST, store)).is_ok());
-        servers.push(start_api(&api, &home, port, store));
-        let mut shared = Self { home, kubectl, _servers: servers };
+        servers.push(start_api(&api, &home, port, store, &[]));
+        let mut shared = Self { home, kubectl, port, _servers: servers };
         wait_until("kube-apiserver", || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok());
         let ready = ["get", "--raw", "/readyz"];
         wait_until("kube-apiserver", || shared.kubectl(&ready, "").is_ok_and(|text| text == "ok"));
@@ -153,30 +163,41 @@ impl Shared {
     }
 
     fn kubectl(&self, args: &[&str], input: &str) -> Result<String, String> {
-        let mut child = Command::new(&self.kubectl)
-            .args(args)
-            .env("KUBECONFIG", self.home.join("kubeconfig"))
-            .env("HOME", &self.home)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        // kubectl takes a text that begins with a brace for JSON.
-        let is_flow = input.starts_with('{') && !input.starts_with("{\"");
-        let input = if is_flow { format!("---\n{input}") } else { input.to_owned() };
-        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-        let output = child.wait_with_output().unwrap();
-        match output.status.success() {
-            true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
-            false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
-        }
+        run_kubectl(&self.kubectl, &self.home, args, input)
     }
 }
 
-const TOKENS: &str = "admin-token,admin,1,\"system:masters\"\nnobody-token,nobody,2,\"guests\"\n";
+/// Runs `kubectl` with the kubeconfig in `home` and returns what it prints, or what it complains of.
+pub(super) fn run_kubectl(
+    kubectl: &Path,
+    home: &Path,
+    args: &[&str],
+    input: &str,
+) -> Result<String, String> {
+    let mut child = Command::new(kubectl)
+        .args(args)
+        .env("KUBECONFIG", home.join("kubeconfig"))
+        .env("HOME", home)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // kubectl takes a text that begins with a brace for JSON.
+    let is_flow = input.starts_with('{') && !input.starts_with("{\"");
+    let input = if is_flow { format!("---\n{input}") } else { input.to_owned() };
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    let output = child.wait_with_output().unwrap();
+    match output.status.success() {
+        true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+        false => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+    }
+}
 
-fn kubeconfig(port: u16, home: &Path) -> String {
+/// Tokens, and who they are of. The administrator has two.
+pub(super) const TOKENS: &str = "admin-token,admin,1,\"system:masters\"\nnewer-token,admin,1,\"system:masters\"\nnobody-token,nobody,2,\"guests\"\n";
+
+pub(super) fn kubeconfig(port: u16, home: &Path) -> String {
     let ca = home.join("ca.crt");
     let ca = ca.display();
     format!(
@@ -190,7 +211,7 @@ fn kubeconfig(port: u16, home: &Path) -> String {
     )
 }
 
-fn start_etcd(program: &Path, home: &Path, port: u16) -> Kept {
+pub(super) fn start_etcd(program: &Path, home: &Path, port: u16) -> Kept {
     let client = format!("http://127.0.0.1:{port}");
     let peer = format!("http://127.0.0.1:{}", quiet_port());
     let mut command = bound(program);
@@ -201,7 +222,7 @@ fn start_etcd(program: &Path, home: &Path, port: u16) -> Kept {
     keep(command, &home.join("etcd.log"))
 }
 
-fn start_api(program: &Path, home: &Path, port: u16, store: u16) -> Kept {
+pub(super) fn start_api(program: &Path, home: &Path, port: u16, store: u16, more: &[&str]) -> Kept {
     let mut command = bound(program);
     let file = |flag: &str, name: &str| format!("--{flag}={}", home.join(name).display());
     command.args([
@@ -224,6 +245,7 @@ fn start_api(program: &Path, home: &Path, port: u16, store: u16) -> Kept {
         "--endpoint-reconciler-type=none",
         "--allow-privileged=true",
     ]);
+    command.args(more);
     keep(command, &home.join("kube-apiserver.log"))
 }
 

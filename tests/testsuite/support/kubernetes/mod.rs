@@ -8,10 +8,14 @@ mod applications;
 mod argocd;
 mod certificates;
 mod control_plane;
+mod faulty;
 pub(crate) mod images;
 mod keeper;
 mod node;
+mod own;
 
 pub(crate) use argocd::PlayedArgoCd;
 pub(crate) use control_plane::ControlPlane;
+pub(crate) use faulty::{Fate, FaultyApi};
 pub(crate) use node::Node;
+pub(crate) use own::OwnApi;
