@@ -7,6 +7,8 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::health::native::RuleSet;
+
 /// Returns the JSON schema of `deployctl.yaml`.
 pub fn schema() -> serde_json::Value {
     let mut schema = schemars::schema_for!(File).to_value();
@@ -28,6 +30,9 @@ pub(super) struct File {
     /// What GitHub is told about the commits that images are built from.
     #[serde(default)]
     pub(super) github: FileGithub,
+    /// How the health of objects is judged, beyond what Argo CD knows.
+    #[serde(default)]
+    pub(super) health: FileHealth,
     /// Environments by name.
     pub(super) environments: IndexMap<String, FileEnvironment>,
     /// Services by name.
@@ -74,6 +79,16 @@ pub(super) struct FileGithub {
     /// The same as commit statuses, `deployctl/ENV/SERVICE`.
     #[serde(default)]
     pub(super) statuses: bool,
+}
+
+/// How the health of objects is judged.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub(super) struct FileHealth {
+    /// Rows for kinds of custom resources. They are asked in order, and before those that deployctl
+    /// ships; where none holds, those are asked.
+    #[serde(default)]
+    pub(super) rules: Vec<RuleSet>,
 }
 
 /// An environment.

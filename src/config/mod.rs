@@ -13,6 +13,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use indexmap::IndexMap;
 
 use crate::argocd::ApplicationName;
+use crate::health::native::RuleSet;
 use crate::image::{DigestPolicy, ImageName, Recipe, TagPolicy};
 use crate::promotion::Policy;
 use crate::target::{HelmKeys, Place, Target};
@@ -32,6 +33,8 @@ pub struct Config {
     pub manifests: Manifests,
     /// What GitHub is told about source commits.
     pub github: GithubReports,
+    /// Rules of the user's own for the health of custom resources.
+    pub health_rules: Vec<RuleSet>,
     /// The environments in the order of the file.
     pub environments: IndexMap<String, Environment>,
     /// The services in the order of the file.
@@ -277,6 +280,21 @@ impl Environment {
 #[cfg(test)]
 mod tests {
     use super::Config;
+
+    #[test]
+    fn health_rules_are_read_and_an_error_in_them_has_its_place() {
+        let read = |rows: &str| {
+            let rules = format!("[{{group: example.com, kinds: [Widget], rows: [{rows}]}}]");
+            let head = "version: 1\nservices: {}\nenvironments: {}\n";
+            let text = format!("{head}health:\n  rules: {rules}\n");
+            Config::parse("deployctl.yaml".into(), &text)
+        };
+        assert_eq!(read("{health: Healthy}").unwrap().health_rules.len(), 1);
+        assert_eq!(
+            read("{if: {status.phase: {equals: A}}, health: Healthy}").unwrap_err().to_string(),
+            "deployctl.yaml:5:76: health.rules[0].rows[0].if.status.phase: unknown key `equals`, expected one of `exists`, `empty`, `not`, `default`, `eq`, `ne`, `lt`, `le`, `gt`, `ge`, `starts`, `ends`, `contains`"
+        );
+    }
 
     #[test]
     fn the_folders_above_those_of_services_are_counted() {

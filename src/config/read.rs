@@ -67,6 +67,7 @@ fn config(path: &Utf8Path, file: File) -> Result<Config, Flaw> {
             deployments: file.github.deployments,
             statuses: file.github.statuses,
         },
+        health_rules: file.health.rules,
         environments: environments.collect::<Result<_, _>>()?,
         services: services.collect::<Result<_, _>>()?,
     };

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 mod argo_health;
 mod dockerignore;
+mod health_rules;
 mod image_reference;
 mod kustomize_edit;
 mod oci_schema;

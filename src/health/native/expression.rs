@@ -24,7 +24,7 @@ use super::scope::{Item, Scope};
 use super::template::{Template, write_value};
 
 /// A value that is computed from an object.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Expression {
     Literal(Value),
     Field { path: Path, default: Option<Value> },

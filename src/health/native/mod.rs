@@ -30,6 +30,7 @@ mod expression;
 mod path;
 mod predicate;
 mod rule;
+mod schema;
 mod scope;
 mod shipped;
 mod template;

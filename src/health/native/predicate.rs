@@ -38,10 +38,10 @@ use super::path::Path;
 use super::scope::{Item, Scope};
 
 /// A question about an object.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Predicate(Vec<Entry>);
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Entry {
     At(Path, Test),
     Some(Of),
@@ -52,15 +52,16 @@ enum Entry {
 }
 
 /// Elements, and what is asked of them.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Of {
     of: Path,
     r#if: Predicate,
 }
 
-#[derive(Debug, Clone)]
-enum Test {
+/// A question about a value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Test {
     OneOf(Vec<Value>),
     /// Of a condition's status, where `true` is also `True`.
     Status(Vec<String>),
@@ -73,8 +74,8 @@ enum Test {
     All(Vec<Test>),
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Comparison {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Comparison {
     Equal,
     NotEqual,
     Less,
@@ -83,8 +84,8 @@ enum Comparison {
     GreaterOrEqual,
 }
 
-#[derive(Debug, Clone, Copy)]
-enum TextTest {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TextTest {
     Starts,
     Ends,
     Contains,

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use indexmap::IndexMap;
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::expression::Expression;
@@ -14,7 +15,7 @@ use crate::health::{Health, HealthStatus};
 use crate::k8s::Object;
 
 /// The rows of some kinds.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "Form")]
 pub struct RuleSet {
     group: Pattern,
@@ -24,16 +25,21 @@ pub struct RuleSet {
 }
 
 /// A text with `*` for any text.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub(super) struct Pattern(String);
 
-#[derive(Debug, Clone, Deserialize)]
+/// A row: where `if` holds, the object has this health.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Row {
+    /// What is asked of the object. Left out: the row always decides, so it is the last one.
     r#if: Option<Predicate>,
+    /// Healthy, Suspended, Progressing, Missing, Degraded or Unknown.
     #[serde(deserialize_with = "status")]
+    #[schemars(schema_with = "super::schema::status")]
     health: HealthStatus,
+    /// Why.
     #[serde(default)]
     message: Template,
 }
@@ -132,14 +138,19 @@ pub(super) fn unreachable(sets: &[RuleSet]) -> Vec<String> {
     found
 }
 
-/// A rule set as it is written.
-#[derive(Deserialize)]
+/// Rows for some kinds of a group. The first row whose `if` holds decides; if none does, the next set
+/// for the kind is asked.
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Form {
+pub(super) struct Form {
+    /// The API group, empty for the core group; `*` stands for any text.
     group: Pattern,
+    /// Kinds; `*` stands for any text.
     kinds: Vec<Pattern>,
+    /// Values by name, which paths call `$name`. One may use those before it.
     #[serde(default, rename = "let")]
     named: IndexMap<String, Expression>,
+    /// The rows.
     rows: Vec<Row>,
 }
 

@@ -18,10 +18,10 @@ use super::predicate::Predicate;
 use super::scope::Scope;
 
 /// A text with values of an object in it.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Template(Vec<Piece>);
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum Piece {
     Text(String),
     Number,

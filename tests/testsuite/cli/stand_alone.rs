@@ -121,6 +121,27 @@ fn schemas_accept_every_shipped_file() {
     }
 }
 
+#[test]
+fn the_schema_accepts_the_health_rules_that_are_shipped() {
+    let schema: Value = serde_json::from_str(&World::new().ok(&["schema", "config"])).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let with = |rules: Value| json!({"version": 1, "environments": {}, "services": {}, "health": {"rules": rules}});
+    let mut files = Vec::new();
+    let root = camino::Utf8Path::new(env!("CARGO_MANIFEST_DIR"));
+    find(&root.join("src/health/native/rules"), ".yaml", &mut files);
+    assert!(files.len() > 20);
+    for file in files {
+        let rules = serde_yaml::from_str(&std::fs::read_to_string(&file).unwrap()).unwrap();
+        let errors: Vec<_> = validator
+            .iter_errors(&with(rules))
+            .map(|e| format!("{} {e}", e.instance_path()))
+            .collect();
+        assert!(errors.is_empty(), "{file}: {errors:?}");
+    }
+    let row = json!({"if": {"statu.phase": "A"}, "health": "Healthy"});
+    assert!(!validator.is_valid(&with(json!([{"group": "g", "kinds": ["K"], "rows": [row]}]))));
+}
+
 /// Finds the files below `folder` whose names end so, but not in hidden folders or build output.
 fn find(folder: &camino::Utf8Path, ending: &str, found: &mut Vec<camino::Utf8PathBuf>) {
     for entry in folder.read_dir_utf8().unwrap() {
