@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `3`, `text`, `true` | itself |
 //! | `{field: PATH, default: VALUE}` | what is there, or the default |
+//! | `{first: PATH, if: PREDICATE}` | the first element for which it holds, as in `{$name.phase}` |
 //! | `{count: PATH, if: PREDICATE}` | how many elements there are for which it holds |
 //! | `{sum: PATH}` | the numbers there added up, as in `spec.nodeSets[*].count` |
 //! | `{plus: [A, B]}`, `{minus: [A, B]}` | the numbers added, the first less the others |
@@ -28,6 +29,7 @@ use super::template::{Template, write_value};
 pub(super) enum Expression {
     Literal(Value),
     Field { path: Path, default: Option<Value> },
+    First { of: Path, holds: Option<Predicate> },
     Count { of: Path, holds: Option<Predicate> },
     Sum(Path),
     Plus(Vec<Expression>),
@@ -43,6 +45,10 @@ impl Expression {
             Self::Literal(value) => return Some(Cow::Borrowed(value)),
             Self::Field { path, default } => {
                 return path.get(scope).or(default.as_ref()).map(Cow::Borrowed);
+            }
+            Self::First { of, holds } => {
+                let first = items(of, holds.as_ref(), scope).next()?;
+                return Some(Cow::Borrowed(first.value));
             }
             Self::Count { of, holds } => {
                 let number = items(of, holds.as_ref(), scope).count();
@@ -70,7 +76,7 @@ impl Expression {
         match self {
             Self::Literal(_) => {}
             Self::Field { path, .. } | Self::Sum(path) => visit(path),
-            Self::Count { of, holds } => {
+            Self::First { of, holds } | Self::Count { of, holds } => {
                 visit(of);
                 holds.iter().for_each(|holds| holds.paths(visit));
             }
@@ -143,6 +149,7 @@ struct Form {
     field: Option<Path>,
     #[serde(default, deserialize_with = "some_literal")]
     default: Option<Value>,
+    first: Option<Path>,
     count: Option<Path>,
     sum: Option<Path>,
     plus: Option<Vec<Expression>>,
@@ -156,7 +163,7 @@ struct Form {
 
 impl Form {
     fn expression(self) -> Result<Expression, &'static str> {
-        const ONE: &str = "a value has exactly one of `field`, `count`, `sum`, `plus`, `minus`, `text` and `list`";
+        const ONE: &str = "a value has exactly one of `field`, `first`, `count`, `sum`, `plus`, `minus`, `text` and `list`";
         let singular = |path: &Path| match path.is_plural() {
             true => Err("`field` takes no path with `[*]`"),
             false => Ok(()),
@@ -171,9 +178,12 @@ impl Form {
         found.extend(self.plus.map(Expression::Plus));
         found.extend(self.minus.map(Expression::Minus));
         found.extend(self.text.map(Expression::Text));
-        let takes_if = self.count.is_some() || self.list.is_some();
+        let takes_if = self.first.is_some() || self.count.is_some() || self.list.is_some();
         if self.r#if.is_some() && !takes_if {
-            return Err("`if` is for `count` and `list`");
+            return Err("`if` is for `first`, `count` and `list`");
+        }
+        if let Some(of) = self.first {
+            found.push(Expression::First { of, holds: self.r#if.clone() });
         }
         if let Some(of) = self.count {
             found.push(Expression::Count { of, holds: self.r#if.clone() });

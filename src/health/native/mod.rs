@@ -201,10 +201,10 @@ mod tests {
 
     #[test]
     fn named_values_are_computed_in_order() {
-        let set = "let:\n  bad: {count: status.envs, if: {.ok: false}}\n  names: {list: status.envs, if: {.ok: false}, as: '{#}={.name}', join: ', '}\n  total: {sum: 'status.envs[*].n'}\n  rest: {minus: [{field: $total}, {field: spec.replicas}]}\nrows:\n- {if: {$bad: {gt: 0}}, health: Degraded, message: '{$bad} {$names} {$total} {$rest}'}";
+        let set = "let:\n  bad: {count: status.envs, if: {.ok: false}}\n  names: {list: status.envs, if: {.ok: false}, as: '{#}={.name}', join: ', '}\n  total: {sum: 'status.envs[*].n'}\n  rest: {minus: [{field: $total}, {field: spec.replicas}]}\n  one: {first: status.envs, if: {.ok: false}}\nrows:\n- {if: {$bad: {gt: 0}}, health: Degraded, message: '{$bad} {$names} {$total} {$rest} {$one.name}'}";
         let status =
             "{envs: [{name: a, ok: true, n: 1}, {name: b, ok: false, n: 4}, {name: c, ok: false}]}";
-        assert_eq!(judged(set, status), Some(HealthStatus::Degraded.because("2 2=b, 3=c 5 2")));
+        assert_eq!(judged(set, status), Some(HealthStatus::Degraded.because("2 2=b, 3=c 5 2 b")));
     }
 
     #[test]

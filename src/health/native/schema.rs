@@ -86,6 +86,7 @@ impl JsonSchema for Expression {
                     "properties": {
                         "field": path,
                         "default": {"type": ["string", "number", "boolean"]},
+                        "first": path,
                         "count": path,
                         "sum": path,
                         "plus": {"type": "array", "items": value},
