@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use serde_json::Value;
 
 use crate::argocd::ApplicationName;
 use crate::k8s::{Object, ObjectId};
@@ -32,6 +33,21 @@ pub trait Cluster: Send + Sync {
     ///
     /// Fails if the cluster is out of reach or refuses.
     async fn refresh(&self, application: &ApplicationName) -> Result<(), ClusterError>;
+
+    /// Asks Argo CD to sync an Application by `operation`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Cluster::refresh`]; fails, too, if the Application is not what it was when `application`
+    /// was seen.
+    async fn sync(&self, application: &Object, operation: &Value) -> Result<(), ClusterError>;
+
+    /// Returns the Applications and the ApplicationSets of a namespace, or of all.
+    ///
+    /// # Errors
+    ///
+    /// As [`Cluster::refresh`]; fails with [`ClusterError::UnknownKind`] where there is no Argo CD.
+    async fn argo_cd(&self, namespace: Option<&str>) -> Result<Vec<Object>, ClusterError>;
 
     /// Returns the cluster's present: the clock, or the time a recording has got to.
     fn now(&self) -> Timestamp;

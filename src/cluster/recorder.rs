@@ -6,9 +6,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
+use serde_json::Value;
 
 use super::{Cluster, ClusterError, Scope, View, version};
 use crate::argocd::ApplicationName;
+use crate::k8s::Object;
 use crate::rollout::Snapshot;
 use version::Occasion;
 
@@ -63,6 +65,14 @@ impl Cluster for Recorder<'_> {
 
     async fn refresh(&self, application: &ApplicationName) -> Result<(), ClusterError> {
         self.cluster.refresh(application).await
+    }
+
+    async fn sync(&self, application: &Object, operation: &Value) -> Result<(), ClusterError> {
+        self.cluster.sync(application, operation).await
+    }
+
+    async fn argo_cd(&self, namespace: Option<&str>) -> Result<Vec<Object>, ClusterError> {
+        self.cluster.argo_cd(namespace).await
     }
 
     fn now(&self) -> Timestamp {

@@ -6,10 +6,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
+use serde_json::Value;
 
 use super::version::{self, Occasion};
 use super::{Cluster, ClusterError, Scope, View};
 use crate::argocd::ApplicationName;
+use crate::k8s::Object;
 use crate::rollout::Snapshot;
 
 /// Versions of a rollout, seen one after the other.
@@ -114,6 +116,16 @@ impl Cluster for Recording {
 
     async fn refresh(&self, _application: &ApplicationName) -> Result<(), ClusterError> {
         Ok(())
+    }
+
+    // What came of it is recorded.
+    async fn sync(&self, _application: &Object, _operation: &Value) -> Result<(), ClusterError> {
+        Ok(())
+    }
+
+    async fn argo_cd(&self, _namespace: Option<&str>) -> Result<Vec<Object>, ClusterError> {
+        let (index, _) = self.position();
+        Ok(self.versions[index].2.application.iter().cloned().collect())
     }
 
     fn now(&self) -> Timestamp {

@@ -13,7 +13,7 @@ mod timeline;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tokio::time::timeout;
 
 pub use self::report::{ObjectReport, PodReport, RolloutReport, RolloutVerdict};
@@ -22,7 +22,7 @@ pub use self::timeline::Moment;
 use self::patience::Patience;
 use self::standing::{Judge, Standing};
 use self::timeline::Timeline;
-use crate::argocd::{Accepts, ApplicationName, Relation};
+use crate::argocd::{self, Accepts, Application, ApplicationName, Relation};
 use crate::cluster::{Cluster, ClusterError, Scope, View};
 use crate::health::Rules;
 use crate::image::PinnedImage;
@@ -64,6 +64,8 @@ pub struct VerifyOptions<'a> {
     pub settle: Duration,
     /// What counts as done although it is not quite.
     pub accepts: Accepts,
+    /// Whether Argo CD is asked to sync where nothing else makes it.
+    pub sync: bool,
 }
 
 /// Who knows how commits of the manifests repository relate.
@@ -120,16 +122,22 @@ pub enum VerifyError {
     #[error("{0}")]
     Cluster(#[from] ClusterError),
     /// There is no such Application.
-    #[error("there is no Application `{name}` in namespace `{}`", .name.namespace, name = .name.name)]
+    #[error("there is no Application `{name}` in namespace `{}`{}", .name.namespace, because(why.as_deref()), name = .name.name)]
     NoApplication {
         /// Which.
         name: ApplicationName,
+        /// Why not, where what should have made it shows that.
+        why: Option<String>,
     },
     /// Neither an Application nor objects were named.
     #[error(
         "there is nothing to verify: no Application is configured and the overlay renders to no objects"
     )]
     NothingToVerify,
+}
+
+fn because(why: Option<&str>) -> String {
+    why.map_or_else(String::new, |why| format!(": {why}"))
 }
 
 /// Returns how the rollout ended: healthy, degraded, or not done in time.
@@ -166,6 +174,8 @@ async fn wait(
     };
     let mut snapshot = first?;
     let mut watch = Watch {
+        cluster,
+        requests: Requests::default(),
         options,
         emit,
         judge: Judge::new(options, cluster.now()),
@@ -211,7 +221,10 @@ async fn first_look(
         return Ok(view.observe().await?);
     };
     if view.observe().await?.application.is_none() {
-        return Err(VerifyError::NoApplication { name: name.clone() });
+        // What can't be read is no reason: that it is missing is the news.
+        let around = cluster.argo_cd(Some(&name.namespace)).await.unwrap_or_default();
+        let why = argocd::why_missing(name, &around, &around);
+        return Err(VerifyError::NoApplication { name: name.clone(), why });
     }
     if options.within_sync {
         return Ok(view.observe().await?);
@@ -231,8 +244,31 @@ struct End {
     cause: Option<RootCause>,
 }
 
+/// Further refreshes are at least so far apart.
+const REFRESHES_APART: SignedDuration = SignedDuration::from_secs(2);
+
+/// What Argo CD was asked for.
+#[derive(Debug, Default)]
+struct Requests {
+    refreshed_at: Option<Timestamp>,
+    synced: bool,
+}
+
+impl Requests {
+    fn may_refresh(&mut self, now: Timestamp) -> bool {
+        let since = self.refreshed_at.map(|at| now.duration_since(at));
+        let may = since.is_none_or(|since| since >= REFRESHES_APART);
+        if may {
+            self.refreshed_at = Some(now);
+        }
+        may
+    }
+}
+
 /// What is known between two looks.
 struct Watch<'a> {
+    cluster: &'a dyn Cluster,
+    requests: Requests,
     options: &'a VerifyOptions<'a>,
     emit: &'a (dyn Fn(VerifyEvent) + Send + Sync),
     judge: Judge<'a>,
@@ -251,7 +287,10 @@ impl Watch<'_> {
             (self.emit)(VerifyEvent::Rollout(event));
         }
         snapshot.unread.iter().for_each(|note| self.note(note));
-        let standing = self.judge.judge(snapshot, now).await;
+        let mut standing = self.judge.judge(snapshot, now).await;
+        if let Some(reason) = self.request(snapshot, now).await {
+            standing = Standing::Waiting { reason };
+        }
         let cause = match standing {
             Standing::Good => None,
             _ => diagnose(&self.judge.of_this_rollout(snapshot)),
@@ -260,6 +299,40 @@ impl Watch<'_> {
         let restarts = self.progress.restarts();
         let (verdict, reason) = self.patience.decide(&standing, cause.as_ref(), restarts, now)?;
         Some(End { verdict, reason, cause })
+    }
+
+    /// Asks Argo CD for what it does not do by itself, and returns what is to be waited for if that may
+    /// turn a failure.
+    async fn request(&mut self, snapshot: &Snapshot, now: Timestamp) -> Option<String> {
+        let object = snapshot.application.as_ref().filter(|_| !self.options.within_sync)?;
+        let application = Application::new(object)?;
+        if argocd::wants_refresh(application) && self.requests.may_refresh(now) {
+            // It looks by itself, too, only later.
+            if let Err(error) = self.cluster.refresh(&application.name()).await {
+                self.note(&error.to_string());
+            }
+        }
+        if !self.options.sync || self.requests.synced {
+            return None;
+        }
+        let operation = self.judge.sync_request(snapshot, now)?;
+        match self.cluster.sync(object, &operation).await {
+            Ok(()) => {
+                self.requests.synced = true;
+                let to = operation.pointer("/sync/revision").and_then(|to| to.as_str());
+                let to = to.map_or_else(String::new, |revision| format!(" to {revision}"));
+                self.note(&format!("asked Argo CD to sync {}{to}", application.name()));
+                Some(format!("Argo CD was asked to sync {}", application.name()))
+            }
+            // Somebody was faster, and shows in the next look.
+            Err(ClusterError::Answer(answer)) if answer.starts_with("409") => {
+                Some(format!("application {} has changed", application.name()))
+            }
+            Err(error) => {
+                self.note(&error.to_string());
+                None
+            }
+        }
     }
 
     fn show(&mut self, snapshot: &Snapshot) {

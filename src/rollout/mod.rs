@@ -3,6 +3,7 @@
 //! Plain functions over one look at a cluster: looking is left to [`crate::cluster`], waiting and
 //! the verdict to [`crate::ops::verify()`].
 
+mod argo_rollout;
 mod cause;
 mod container;
 mod overview;
@@ -10,6 +11,7 @@ mod progress;
 mod snapshot;
 mod workload;
 
+pub use argo_rollout::{Analysis, ArgoRollout, Pause};
 pub use cause::{CauseKind, Evidence, Gravity, RootCause, diagnose};
 pub use container::{Container, Terminated};
 pub use overview::{ApplicationOverview, ContainerOverview, Overview, WorkloadOverview};

@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::k8s::{Object, ObjectId};
 
-use super::{Container, Snapshot};
+use super::{ArgoRollout, Container, Snapshot};
 
 /// A Deployment, StatefulSet, DaemonSet, ReplicaSet, Job or Pod of a snapshot.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +31,7 @@ impl<'a> Workload<'a> {
             (object.group(), object.kind()),
             ("apps", "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet")
                 | ("batch", "Job")
+                | ("argoproj.io", "Rollout")
                 | ("", "Pod")
         );
         runs_pods.then_some(Self { object, snapshot })
@@ -54,6 +55,9 @@ impl<'a> Workload<'a> {
     /// Returns whether its controller has seen the present spec. A status older than the spec tells
     /// nothing about the new revision.
     pub fn is_observed(&self) -> bool {
+        if let Some(rollout) = ArgoRollout::new(self.object) {
+            return rollout.is_observed();
+        }
         let counts_generations = self.object.group() == "apps";
         let observed = self.object.integer("/status/observedGeneration").unwrap_or(0);
         let generation = self.object.integer("/metadata/generation").unwrap_or(0);
@@ -65,6 +69,11 @@ impl<'a> Workload<'a> {
         let owned = |set: &&Object| set.controller_uid() == Some(self.object.uid());
         let sets =
             self.snapshot.owned.iter().filter(owned).filter(|set| set.kind() == "ReplicaSet");
+        if let Some(rollout) = ArgoRollout::new(self.object) {
+            let hash = Some(rollout.current_hash()).filter(|hash| !hash.is_empty())?;
+            let mut sets = sets.filter(|_| rollout.is_observed());
+            return sets.find(|set| set.label("rollouts-pod-template-hash") == Some(hash));
+        }
         // The deployment controller gives the ReplicaSet of the present template the highest
         // revision, after a rollback to an old template too.
         sets.max_by_key(|set| revision(set)).filter(|_| self.is_observed())
@@ -88,7 +97,7 @@ impl<'a> Workload<'a> {
     pub fn current_pods(&self) -> Vec<&'a Object> {
         let set = self.current_replica_set().map(Object::uid);
         let is_current = |pod: &&Object| match self.object.kind() {
-            "Deployment" => set.is_some() && pod.controller_uid() == set,
+            "Deployment" | "Rollout" => set.is_some() && pod.controller_uid() == set,
             "StatefulSet" => {
                 let revision = self.object.text("/status/updateRevision");
                 self.is_observed() && pod.label("controller-revision-hash") == revision
@@ -110,7 +119,10 @@ impl<'a> Workload<'a> {
     /// containers first.
     pub fn images(&self) -> Vec<(&'a str, &'a str)> {
         let spec = if self.object.kind() == "Pod" { "/spec" } else { "/spec/template/spec" };
-        images(self.object, spec)
+        // A Rollout may take its template from a Deployment; its ReplicaSet then has it.
+        let is_elsewhere = self.object.at("/spec/workloadRef").is_some();
+        let object = self.current_replica_set().filter(|_| is_elsewhere).unwrap_or(self.object);
+        images(object, spec)
     }
 
     /// Returns how far the new revision has got.
@@ -119,7 +131,7 @@ impl<'a> Workload<'a> {
         let spec = |pointer: &str| self.object.integer(pointer).unwrap_or(1);
         let set = self.current_replica_set();
         let counts = match self.object.kind() {
-            "Deployment" => Counts {
+            "Deployment" | "Rollout" => Counts {
                 desired: spec("/spec/replicas"),
                 updated: number("/status/updatedReplicas"),
                 available: set.and_then(|s| s.integer("/status/availableReplicas")).unwrap_or(0),

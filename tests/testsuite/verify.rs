@@ -62,6 +62,7 @@ fn options<'a>(scope: Scope, image: &str, expected: &'a History) -> VerifyOption
         interval: Duration::from_millis(300),
         settle: Duration::from_secs(1),
         accepts: deployctl::argocd::Accepts::default(),
+        sync: false,
     }
 }
 

@@ -1,6 +1,7 @@
 //! `deployctl verify`.
 
 mod alone;
+mod deployed;
 
 use std::time::Duration;
 
@@ -26,6 +27,8 @@ use crate::pipeline::duration;
 use crate::promotion::Record;
 use crate::report::VerifyReport;
 use crate::system;
+
+use self::deployed::{Deployed, Place};
 
 /// Wait until a revision is live and healthy in an environment, or say why it is not
 ///
@@ -67,6 +70,10 @@ pub(crate) struct VerifyArgs {
     /// How long it must stay healthy before that counts
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
     settle: Duration,
+    /// Ask Argo CD to sync where auto-sync is off, or where a sync window keeps it back and lets people
+    /// sync; prunes only if the Application's policy does
+    #[arg(long, conflicts_with = "within_sync")]
+    sync: bool,
     /// Take this for done as well: `suspended` (a paused canary), `out-of-sync` (what stays out of sync
     /// after a full sync, or is left to prune)
     #[arg(long, value_name = "STATE", value_delimiter = ',')]
@@ -115,6 +122,7 @@ impl VerifyArgs {
             within_sync: false,
             timeout,
             settle: Duration::from_secs(10),
+            sync: false,
             accept: Vec::new(),
             record: None,
             no_record: false,
@@ -167,14 +175,19 @@ pub(super) async fn verify(
     let manifests = context.manifests(config).await?;
     let (tip, tree) = manifests.tree(&|event| ui.event(&event)).await?;
     let expected = Expected { args, environment, manifests: &manifests, tip, tree };
-    let rollouts =
-        services.into_iter().map(|service| expected.verify(service, &cluster, context, ui));
+    let applications = deployed::applications(&services, environment, &cluster, ui).await?;
+    let rollouts = services.iter().flat_map(|service| {
+        let place = expected.place(service);
+        let found = deployed::of(&applications, environment, service, &place);
+        found.into_iter().map(|deployed| expected.verify(service, deployed, &cluster, context, ui))
+    });
     let rollouts = try_join_all(rollouts).await?;
+    let decisive = deployed::decisive(&rollouts);
     if !args.no_record {
-        put_on_record(&rollouts, &manifests, config, context, ui).await;
+        put_on_record(&decisive, &manifests, config, context, ui).await;
     }
     if let Some(reporter) = context.source_reporter(config)?.filter(|_| args.tells) {
-        let records = expected.records(&rollouts, config).await;
+        let records = expected.records(&decisive, config).await;
         ops::report_sources(&reporter.reports(), &records, &|event| ui.event(&event)).await;
     }
     Ok(VerifyReport { environment: environment.name.clone(), rollouts })
@@ -217,9 +230,20 @@ struct Expected<'a> {
 }
 
 impl Expected<'_> {
+    /// Returns where the manifests of the service are.
+    fn place(&self, service: &Service) -> Place {
+        let path = match self.environment.target(service).overlay() {
+            Some(overlay) => overlay.to_owned(),
+            None => self.environment.target(service).path().to_owned(),
+        };
+        let (repo_url, branch) = (self.manifests.remote.clone(), self.manifests.branch.clone());
+        Place { repo_url, path, branch }
+    }
+
     async fn verify(
         &self,
         service: &Service,
+        deployed: Deployed,
         cluster: &dyn Cluster,
         context: &Context,
         ui: &Ui,
@@ -230,10 +254,10 @@ impl Expected<'_> {
             None => &*self.tree,
         };
         let stated = stated_image(tree, self.environment, service)?;
-        let scope = self.scope(service, tree, context).await?;
+        let scope = self.scope(service, deployed.application, tree, context).await?;
         let overlay = self.environment.overlay(service);
         let recorder = match &self.args.record {
-            Some(dir) => Some(Recorder::new(cluster, &dir.join(&service.name))?),
+            Some(dir) => Some(Recorder::new(cluster, &dir.join(&deployed.label))?),
             None => None,
         };
         let cluster = recorder.as_ref().map_or(cluster, |recorder| recorder);
@@ -255,8 +279,9 @@ impl Expected<'_> {
             interval: Duration::from_secs(1),
             settle: self.args.settle,
             accepts: self.args.accepts(),
+            sync: self.args.sync,
         };
-        let emit = |moment| ui.event(&Event::Verify { service: service.name.clone(), moment });
+        let emit = |moment| ui.event(&Event::Verify { service: deployed.label.clone(), moment });
         Ok(ops::verify(cluster, &options, &emit).await?)
     }
 
@@ -305,10 +330,10 @@ impl Expected<'_> {
     async fn scope(
         &self,
         service: &Service,
+        application: Option<ApplicationName>,
         tree: &dyn FileTree,
         context: &Context,
     ) -> Result<Scope, CommandError> {
-        let application = self.environment.application(service);
         let objects = match &application {
             Some(_) => Vec::new(),
             None => {

@@ -14,7 +14,7 @@ use http::Request;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{APIResource, APIResourceList};
 use kube::Client;
 use kube::api::{GetParams, ListParams, Patch, PatchParams, WatchEvent, WatchParams};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout};
 
@@ -216,20 +216,20 @@ impl Api {
         Ok(stream.into_stream().filter_map(move |event| std::future::ready(change(event))).boxed())
     }
 
-    /// Sets an annotation by a merge patch that holds nothing else, and returns the object.
+    /// Changes an object by a merge patch, and returns it.
     ///
     /// # Errors
     ///
     /// As [`Api::get`]; and if there is no such object.
-    pub(super) async fn annotate(
+    pub(super) async fn patch(
         &self,
         kind: Kind<'_>,
         name: &str,
-        (key, value): (&str, &str),
+        patch: &Value,
     ) -> Result<Option<Object>, ClusterError> {
         let place = self.place(kind).await?;
         let verb = format!("patch {}", described(kind, &place, Some(name)));
-        let patch = Patch::Merge(json!({"metadata": {"annotations": {key: value}}}));
+        let patch = Patch::Merge(patch);
         let request = kube::core::Request::new(path(kind, &place));
         let answer = self.ask(request.patch(name, &PatchParams::default(), &patch)).await;
         answer.map(|value| read(value, kind)).map_err(|error| self.explain(&verb, error))
@@ -371,7 +371,7 @@ fn root(api_version: &str) -> &'static str {
 
 fn path(kind: Kind<'_>, place: &Place) -> String {
     let (root, version, plural) = (root(kind.api_version), kind.api_version, &place.plural);
-    match place.is_namespaced {
+    match place.is_namespaced && !kind.namespace.is_empty() {
         true => format!("/{root}/{version}/namespaces/{}/{plural}", kind.namespace),
         false => format!("/{root}/{version}/{plural}"),
     }
@@ -381,7 +381,7 @@ fn described(kind: Kind<'_>, place: &Place, name: Option<&str>) -> String {
     let group = kind.api_version.rsplit_once('/').map(|(group, _)| format!(".{group}"));
     let what = format!("{}{}", place.plural, group.unwrap_or_default());
     let name = name.map(|name| format!(" `{name}`")).unwrap_or_default();
-    match place.is_namespaced {
+    match place.is_namespaced && !kind.namespace.is_empty() {
         true => format!("{what}{name} in namespace `{}`", kind.namespace),
         false => format!("{what}{name}"),
     }

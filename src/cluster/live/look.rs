@@ -7,11 +7,12 @@ use futures_util::future::{join_all, try_join, try_join_all};
 use super::Live;
 use super::api::{Kind, Selector};
 use super::feeds::Answer;
-use super::scope::{Wanted, wanted};
+use super::scope::{Wanted, or, wanted};
 use super::selector::{LabelSelector, Want};
+use crate::argocd::{Application, SyncCode};
 use crate::cluster::{ClusterError, Scope};
 use crate::k8s::Object;
-use crate::rollout::Snapshot;
+use crate::rollout::{ArgoRollout, Snapshot};
 
 /// Where a look gets its objects from.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -43,6 +44,7 @@ impl Look<'_> {
             let answer = self.ask(name.into(), Want::Named(name.name.clone())).await?;
             snapshot.application = answer.objects.into_iter().next();
             snapshot.unread.extend(answer.note);
+            self.around_application(&mut snapshot).await?;
         }
         let (application, live) = (snapshot.application.as_ref(), self.live);
         match wanted(scope, application, live.server(), live.namespace()) {
@@ -60,6 +62,46 @@ impl Look<'_> {
         let mut told = BTreeSet::new();
         snapshot.unread.retain(|note| told.insert(note.clone()));
         Ok(snapshot)
+    }
+
+    /// Reads what says whether an Application that is not in sync will ever be: its project and, if
+    /// nothing else syncs it, the ApplicationSet that made it.
+    async fn around_application(&self, snapshot: &mut Snapshot) -> Result<(), ClusterError> {
+        let Some(object) = snapshot.application.clone() else { return Ok(()) };
+        let Some(application) = Application::new(&object) else { return Ok(()) };
+        if application.sync().code == SyncCode::Synced {
+            return Ok(());
+        }
+        let project = or(application.project(), "default");
+        let namespace = application.controller_namespace();
+        let unread = &mut snapshot.unread;
+        snapshot.project = self.if_allowed("AppProject", namespace, &project, unread).await?;
+        let set = application.owner("ApplicationSet");
+        if let (Some(set), None) = (set, application.auto_sync()) {
+            let namespace = application.object().namespace();
+            snapshot.application_set =
+                self.if_allowed("ApplicationSet", namespace, set, unread).await?;
+        }
+        Ok(())
+    }
+
+    /// Returns an object of Argo's, or `None` if it is not there or a role leaves it out.
+    async fn if_allowed(
+        &self,
+        kind: &str,
+        namespace: &str,
+        name: &str,
+        unread: &mut Vec<String>,
+    ) -> Result<Option<Object>, ClusterError> {
+        let kind = Kind { api_version: "argoproj.io/v1alpha1", kind, namespace };
+        match self.ask(kind, Want::Named(name.to_owned())).await {
+            Ok(answer) => Ok(answer.objects.into_iter().next()),
+            Err(error @ (ClusterError::Denied { .. } | ClusterError::UnknownKind { .. })) => {
+                unread.push(error.to_string());
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     // A kind that the cluster does not know is told and passed over: its CRD may come with this very
@@ -95,6 +137,8 @@ impl Look<'_> {
     async fn below(&self, snapshot: &mut Snapshot) -> Result<(), ClusterError> {
         let workloads: Vec<_> = snapshot.objects.iter().filter(|o| runs_pods(o)).collect();
         let found = try_join_all(workloads.into_iter().map(|workload| self.pods(workload))).await?;
+        let runs = self.analyses(snapshot).await?;
+        snapshot.owned.extend(runs);
         for (sets, pods) in found {
             snapshot.owned.extend(sets);
             snapshot.pods.extend(pods);
@@ -104,11 +148,28 @@ impl Look<'_> {
         Ok(())
     }
 
+    /// Returns the AnalysisRuns that Rollouts name in their status.
+    async fn analyses(&self, snapshot: &mut Snapshot) -> Result<Vec<Object>, ClusterError> {
+        let rollouts = snapshot.objects.iter().filter_map(ArgoRollout::new);
+        let named: Vec<(String, String)> = rollouts
+            .flat_map(|rollout| {
+                let namespace = rollout.object().namespace();
+                rollout.analyses().map(|run| (namespace.to_owned(), run.name.to_owned()))
+            })
+            .collect();
+        let mut runs = Vec::new();
+        for (namespace, name) in named {
+            let unread = &mut snapshot.unread;
+            runs.extend(self.if_allowed("AnalysisRun", &namespace, &name, unread).await?);
+        }
+        Ok(runs)
+    }
+
     /// Returns the ReplicaSets of a workload, if it has such, and its pods.
     async fn pods(&self, workload: &Object) -> Result<(Vec<Object>, Vec<Object>), ClusterError> {
         let sets = async {
             match workload.kind() {
-                "Deployment" => self.selected(workload, "apps/v1", "ReplicaSet").await,
+                "Deployment" | "Rollout" => self.selected(workload, "apps/v1", "ReplicaSet").await,
                 _ => Ok(Vec::new()),
             }
         };
@@ -126,9 +187,10 @@ impl Look<'_> {
         api_version: &str,
         kind: &str,
     ) -> Result<Vec<Object>, ClusterError> {
-        let Some(labels) = workload.at("/spec/selector").and_then(LabelSelector::read) else {
-            return Ok(Vec::new());
-        };
+        let stated = workload.at("/spec/selector").and_then(LabelSelector::read);
+        // A Rollout that takes its template from elsewhere has its selector in its status.
+        let own = || workload.text("/status/selector").and_then(LabelSelector::parse);
+        let Some(labels) = stated.or_else(own) else { return Ok(Vec::new()) };
         let kind = Kind { api_version, kind, namespace: workload.namespace() };
         Ok(self.ask(kind, Want::Labelled(labels)).await?.objects)
     }
@@ -175,7 +237,9 @@ impl Look<'_> {
 fn runs_pods(object: &Object) -> bool {
     matches!(
         (object.group(), object.kind()),
-        ("apps", "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet") | ("batch", "Job")
+        ("apps", "Deployment" | "StatefulSet" | "DaemonSet" | "ReplicaSet")
+            | ("batch", "Job")
+            | ("argoproj.io", "Rollout")
     )
 }
 

@@ -2,8 +2,9 @@
 //!
 //! What is looked at is watched: one watch for each kind and namespace, shared by all who follow
 //! something of it ([`feed`]). What is about to be called healthy is read once more from the API
-//! server itself. Secrets are never read, and one annotation is all that is ever written, the one by
-//! which Argo CD is asked to refresh.
+//! server itself. Secrets are never read, and only Applications are ever written to: the annotations by
+//! which Argo CD is asked to refresh, and, where somebody wants that, the operation by which it is asked
+//! to sync.
 
 mod api;
 mod connect;
@@ -20,13 +21,15 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use serde_json::{Value, json};
 
-use self::api::{Api, Kind};
+use self::api::{Api, Kind, Selector};
 use self::connection::Connection;
 use self::feeds::Feeds;
 use self::view::LiveView;
 use super::{Cluster, ClusterError, Scope, View};
 use crate::argocd::ApplicationName;
+use crate::k8s::Object;
 use crate::system::{self, Environment};
 
 /// A cluster behind its API server.
@@ -68,13 +71,48 @@ impl Cluster for Live {
     }
 
     async fn refresh(&self, application: &ApplicationName) -> Result<(), ClusterError> {
-        let annotation = ("argocd.argoproj.io/refresh", "normal");
+        // Argo CD 3.6 serves a request that has a time of its own, even if another is being served.
+        let time = system::now().strftime("%Y-%m-%dT%H:%M:%S.%9fZ").to_string();
+        let patch = json!({"metadata": {"annotations": {
+            "argocd.argoproj.io/refresh": "normal",
+            "argocd.argoproj.io/refresh-timestamp": time,
+        }}});
         let kind = application.into();
         // What the watch holds may be from before, and would then look as if the request was served.
-        if let Some(object) = self.api.annotate(kind, &application.name, annotation).await? {
+        if let Some(object) = self.api.patch(kind, &application.name, &patch).await? {
             self.feeds.put(kind, object).await;
         }
         Ok(())
+    }
+
+    async fn sync(&self, application: &Object, operation: &Value) -> Result<(), ClusterError> {
+        // With the version that was looked at the API server refuses it if anything has changed.
+        let version = application.text("/metadata/resourceVersion");
+        let patch = json!({"metadata": {"resourceVersion": version}, "operation": operation});
+        let id = application.id();
+        let name = ApplicationName { namespace: id.namespace, name: id.name };
+        let kind = Kind::from(&name);
+        if let Some(object) = self.api.patch(kind, &name.name, &patch).await? {
+            self.feeds.put(kind, object).await;
+        }
+        Ok(())
+    }
+
+    async fn argo_cd(&self, namespace: Option<&str>) -> Result<Vec<Object>, ClusterError> {
+        let namespace = namespace.unwrap_or_default();
+        let api_version = "argoproj.io/v1alpha1";
+        let list = async |kind| {
+            let kind = Kind { api_version, kind, namespace };
+            Ok(self.api.list(kind, &Selector::default(), |_| true).await?.objects)
+        };
+        let mut objects = list("Application").await?;
+        // Nothing but a reason is made of them, and a role may leave them out.
+        match list("ApplicationSet").await {
+            Ok(sets) => objects.extend(sets),
+            Err(ClusterError::Denied { .. } | ClusterError::UnknownKind { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(objects)
     }
 
     fn now(&self) -> Timestamp {

@@ -65,7 +65,7 @@ fn listed_object(entry: &Value, namespace: &str) -> Option<Wanted> {
     Some(Wanted { api_version, kind, namespace: or(text("namespace"), namespace), name })
 }
 
-fn or(text: &str, default: &str) -> String {
+pub(super) fn or(text: &str, default: &str) -> String {
     if text.is_empty() { default.to_owned() } else { text.to_owned() }
 }
 

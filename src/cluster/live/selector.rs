@@ -46,6 +46,16 @@ impl LabelSelector {
         (!requirements.is_empty()).then_some(Self(requirements))
     }
 
+    /// Returns the selector that a text such as `app=web,tier=front` is, or `None` if it says more.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let requirement = |part: &str| {
+            let (key, value) = part.split_once('=')?;
+            let is_plain = !key.ends_with('!') && !value.starts_with('=');
+            is_plain.then(|| Requirement::Is(key.trim().to_owned(), value.trim().to_owned()))
+        };
+        text.split(',').map(requirement).collect::<Option<Vec<_>>>().map(Self)
+    }
+
     fn matches(&self, object: &Object) -> bool {
         let none = Map::new();
         let labels = object.at("/metadata/labels").and_then(Value::as_object).unwrap_or(&none);

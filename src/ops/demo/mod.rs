@@ -271,6 +271,7 @@ impl<'a> Stage<'a> {
             interval: std::time::Duration::from_secs(1),
             settle: std::time::Duration::from_secs(5),
             accepts: crate::argocd::Accepts::default(),
+            sync: false,
         };
         let service = service.name.clone();
         let emit = |moment| emit(super::Event::Verify { service: service.clone(), moment });

@@ -68,6 +68,7 @@ async fn said(cluster: &Recording, stated: &str, promoted: &str) -> (Standing, S
         interval: Duration::from_secs(1),
         settle: Duration::ZERO,
         accepts: crate::argocd::Accepts::default(),
+        sync: false,
     };
     let rollout = verify(cluster, &options, &|_| ()).await.unwrap();
     let service = ServiceFacts::new("ranking", promoted.parse().unwrap());

@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::{End, Moment, VerifyOptions};
+use crate::argocd::ApplicationName;
 use crate::health::{Health, HealthStatus};
 use crate::image::PinnedImage;
 use crate::k8s::{Object, ObjectId};
@@ -20,6 +21,8 @@ pub struct RolloutReport {
     pub environment: String,
     /// The service.
     pub service: String,
+    /// The Application that deploys it, if one does.
+    pub application: Option<ApplicationName>,
     /// The image that was expected.
     pub image: Option<PinnedImage>,
     /// The commit that was expected.
@@ -124,6 +127,7 @@ pub(super) fn write(
     RolloutReport {
         environment: options.environment.to_owned(),
         service: options.service.to_owned(),
+        application: options.scope.application.clone(),
         image: options.image.clone(),
         revision: options.revision.clone(),
         verdict: end.verdict,

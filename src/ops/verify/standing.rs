@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
 
 use super::VerifyOptions;
 use crate::argocd::{
@@ -13,7 +14,7 @@ use crate::cluster::Scope;
 use crate::health::{Health, HealthStatus};
 use crate::image::{ImageReference, PinnedImage};
 use crate::k8s::Object;
-use crate::rollout::{Snapshot, Workload};
+use crate::rollout::{ArgoRollout, Snapshot, Workload};
 
 /// How a rollout stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -148,12 +149,31 @@ impl<'a> Judge<'a> {
         }
     }
 
+    /// Returns the operation by which Argo CD is to be asked to sync, or `None` if there is no need.
+    pub(super) fn sync_request(&self, snapshot: &Snapshot, now: Timestamp) -> Option<Value> {
+        let application = Application::new(snapshot.application.as_ref()?)?;
+        let ask = |expected: &Expected<'_>| argocd::sync_request(application, expected);
+        self.expecting(snapshot, now, ask).0
+    }
+
     fn ask(
         &self,
         object: &Object,
         snapshot: &Snapshot,
         now: Timestamp,
     ) -> Option<(Verdict, Vec<String>)> {
+        let application = Application::new(object)?;
+        let ask = |expected: &Expected<'_>| argocd::judge(application, expected);
+        Some(self.expecting(snapshot, now, ask))
+    }
+
+    /// Asks with what is expected, and returns the commits too whose relation is not known.
+    fn expecting<T>(
+        &self,
+        snapshot: &Snapshot,
+        now: Timestamp,
+        ask: impl FnOnce(&Expected<'_>) -> T,
+    ) -> (T, Vec<String>) {
         let unknown = Mutex::new(Vec::new());
         let relation = |revision: &str| {
             let known = self.relations.get(revision).copied();
@@ -163,6 +183,7 @@ impl<'a> Judge<'a> {
                 Relation::Unknown
             })
         };
+        let timeout = SignedDuration::try_from(self.options.timeout).ok();
         let expected = Expected {
             repo_url: self.options.repo_url,
             path: self.options.path,
@@ -171,16 +192,14 @@ impl<'a> Judge<'a> {
             asked_at: Some(self.asked_at),
             within_sync: self.options.within_sync,
             now,
-            until: SignedDuration::try_from(self.options.timeout)
-                .ok()
-                .and_then(|timeout| self.asked_at.checked_add(timeout).ok()),
+            until: timeout.and_then(|timeout| self.asked_at.checked_add(timeout).ok()),
             project: snapshot.project.as_ref().and_then(Project::new),
             application_set: snapshot.application_set.as_ref().and_then(ApplicationSet::new),
             accepts: self.options.accepts,
             relation: &relation,
         };
-        let verdict = argocd::judge(Application::new(object)?, &expected);
-        Some((verdict, unknown.into_inner().expect("no thread panics with the lock")))
+        let answer = ask(&expected);
+        (answer, unknown.into_inner().expect("no thread panics with the lock"))
     }
 }
 
@@ -219,15 +238,24 @@ fn objects(options: &VerifyOptions<'_>, snapshot: &Snapshot) -> Standing {
         return waiting(format!("no workload runs an image `{}`", image.name));
     }
     let unhealthy = snapshot.objects.iter().find_map(|object| health_of(object, options));
-    let behind =
-        || snapshot.workloads().find_map(|workload| is_behind(&workload, options.image.as_ref()));
+    // What is held on purpose, and accepted so, is not complete.
+    let is_held = |workload: &Workload<'_>| {
+        let health = options.rules.assess(workload.object()).health;
+        options.accepts.suspended && health.is_some_and(|h| h.status == HealthStatus::Suspended)
+    };
+    let mut moving = snapshot.workloads().filter(|workload| !is_held(workload));
+    let mut behind = || moving.find_map(|workload| is_behind(&workload, options.image.as_ref()));
     unhealthy.or_else(|| behind().map(waiting)).unwrap_or(Standing::Good)
 }
 
 fn health_of(object: &Object, options: &VerifyOptions<'_>) -> Option<Standing> {
     let Health { status, message } = options.rules.assess(object).health?;
     let why = if message.is_empty() { String::new() } else { format!(": {message}") };
-    let reason = format!("{} is {status}{why}", named(object));
+    let paused = ArgoRollout::new(object).and_then(ArgoRollout::pause);
+    let reason = match paused.filter(|_| status == HealthStatus::Suspended) {
+        Some(pause) => pause.reason,
+        None => format!("{} is {status}{why}", named(object)),
+    };
     match status {
         HealthStatus::Healthy => None,
         HealthStatus::Suspended if options.accepts.suspended => None,
@@ -252,7 +280,8 @@ fn is_behind(workload: &Workload<'_>, image: Option<&PinnedImage>) -> Option<Str
     if let Some(reason) = image.and_then(|image| other_pod(workload, image)) {
         return Some(reason);
     }
-    let is_rolling = matches!(workload.object().kind(), "Deployment" | "StatefulSet" | "DaemonSet");
+    let is_rolling =
+        matches!(workload.object().kind(), "Deployment" | "StatefulSet" | "DaemonSet" | "Rollout");
     (is_rolling && counts.available < wanted)
         .then(|| format!("{} of {wanted} new pods of {name} are available", counts.available))
 }

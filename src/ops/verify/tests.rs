@@ -91,6 +91,7 @@ fn options(with_application: bool) -> VerifyOptions<'static> {
         interval: Duration::from_secs(1),
         settle: Duration::from_secs(3),
         accepts: crate::argocd::Accepts::default(),
+        sync: false,
     }
 }
 

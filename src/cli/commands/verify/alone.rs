@@ -59,6 +59,7 @@ pub(super) async fn verify(
         interval: Duration::from_secs(1),
         settle: args.settle,
         accepts: args.accepts(),
+        sync: args.sync,
     };
     let emit = |moment| ui.event(&Event::Verify { service: service.clone(), moment });
     let rollout = ops::verify(cluster, &options, &emit).await?;

@@ -22,6 +22,7 @@ struct Rollouts {
 #[serde(rename_all = "camelCase")]
 struct Rollout {
     service: String,
+    application: Option<String>,
     image: Option<String>,
     revision: Option<String>,
     verdict: &'static str,
@@ -75,6 +76,7 @@ struct PodOf {
 pub fn rollout(report: &VerifyReport) -> Value {
     let services = report.rollouts.iter().map(|rollout| Rollout {
         service: rollout.service.clone(),
+        application: rollout.application.as_ref().map(ToString::to_string),
         image: rollout.image.as_ref().map(ToString::to_string),
         revision: rollout.revision.clone(),
         verdict: rollout.verdict.as_str(),

@@ -32,6 +32,7 @@ fn rollout(image: &str, verdict: RolloutVerdict, pods: usize) -> RolloutReport {
     RolloutReport {
         environment: "prod".to_owned(),
         service: "ranking".to_owned(),
+        application: None,
         image: Some(image.parse().unwrap()),
         revision: Some("c".repeat(40)),
         verdict,
