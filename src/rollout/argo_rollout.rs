@@ -156,7 +156,7 @@ impl<'a> ArgoRollout<'a> {
             }
             "BlueGreenPause" => {
                 let seconds = self.0.integer("/spec/strategy/blueGreen/autoPromotionSeconds")?;
-                SignedDuration::from_secs(seconds).checked_mul(1).filter(|d| d.is_positive())?
+                Some(SignedDuration::from_secs(seconds)).filter(SignedDuration::is_positive)?
             }
             _ => return None,
         };

@@ -6,6 +6,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr, missing_docs)]
 
 mod ancestry;
+mod applications;
 mod architecture;
 mod argocd;
 mod build;

@@ -138,6 +138,7 @@ fn options(objects: Vec<Object>, settle: Duration) -> VerifyOptions<'static> {
         interval: Duration::from_millis(300),
         settle,
         accepts: deployctl::argocd::Accepts::default(),
+        sync: false,
     }
 }
 

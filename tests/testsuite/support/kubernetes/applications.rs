@@ -6,32 +6,49 @@ use serde_json::Value;
 
 use super::ControlPlane;
 
-/// Stands for Argo CD's definitions where those are not at hand. Like theirs it has no status
-/// subresource, so that each write of the status is a new generation.
-const MINIMAL: &str = "apiVersion: apiextensions.k8s.io/v1
+/// Argo's kinds. Where Argo CD's own definitions are not at hand, and for Argo Rollouts', this stands for
+/// them; like theirs these have no status subresource, so that each write of a status is a new generation.
+const KINDS: [(&str, &str); 5] = [
+    ("Application", "applications"),
+    ("ApplicationSet", "applicationsets"),
+    ("AppProject", "appprojects"),
+    ("Rollout", "rollouts"),
+    ("AnalysisRun", "analysisruns"),
+];
+
+fn definition((kind, plural): (&str, &str)) -> String {
+    format!(
+        "apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
-metadata: {name: applications.argoproj.io}
+metadata: {{name: {plural}.argoproj.io}}
 spec:
   group: argoproj.io
   scope: Namespaced
-  names: {kind: Application, plural: applications}
+  names: {{kind: {kind}, plural: {plural}}}
   versions:
   - name: v1alpha1
     served: true
     storage: true
-    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
-";
+    schema: {{openAPIV3Schema: {{type: object, x-kubernetes-preserve-unknown-fields: true}}}}
+"
+    )
+}
 
-/// Returns the files with Argo CD's own definitions, which are kept beside the shared cases, or a
-/// minimal one's that is written to `home`.
+/// Returns the files with Argo CD's own definitions, which are kept beside the shared cases, and with
+/// minimal ones of what else there is, which are written to `home`.
 pub(super) fn definitions(home: &Path) -> Vec<PathBuf> {
     let cases = std::env::var_os("DEPLOYCTL_CASES").map(PathBuf::from);
     let folder = cases.map(|cases| cases.join("../testbed/crds")).unwrap_or_default();
     let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let mut files: Vec<_> = files.map(|file| file.path()).collect();
-    if files.is_empty() {
-        files.push(home.join("applications.yaml"));
-        std::fs::write(&files[0], MINIMAL).unwrap();
+    let is_there = |(kind, _): &(&str, &str)| {
+        let name = format!("{}-crd.yaml", kind.to_lowercase());
+        files.iter().any(|file| file.file_name().is_some_and(|file| *file == *name))
+    };
+    let own: Vec<_> = KINDS.into_iter().filter(|kind| !is_there(kind)).collect();
+    for (kind, plural) in own {
+        files.push(home.join(format!("{plural}.yaml")));
+        std::fs::write(files.last().unwrap(), definition((kind, plural))).unwrap();
     }
     files
 }

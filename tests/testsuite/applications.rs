@@ -1,0 +1,259 @@
+//! Applications, their projects and Rollouts on a real API server: what is read of them, and what is
+//! written to them.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use deployctl::argocd::{Accepts, Application, ApplicationName, Relation, deploys};
+use deployctl::cluster::{Cluster as _, Live, Scope};
+use deployctl::health::Rules;
+use deployctl::k8s::Object;
+use deployctl::ops::{Ancestry, RolloutReport, RolloutVerdict, VerifyError, VerifyOptions, verify};
+use serde_json::{Value, json};
+
+use crate::cluster::environment;
+use crate::support::kubernetes::ControlPlane;
+
+const REPOSITORY: &str = "https://git.example.com/shop/manifests.git";
+const EXPECTED: &str = "2222222222222222222222222222222222222222";
+const BEFORE: &str = "1111111111111111111111111111111111111111";
+
+struct History;
+
+#[async_trait]
+impl Ancestry for History {
+    async fn relation(&self, observed: &str) -> Relation {
+        match observed {
+            BEFORE => Relation::Older,
+            EXPECTED => Relation::Same,
+            _ => Relation::Unknown,
+        }
+    }
+}
+
+fn options(scope: Scope) -> VerifyOptions<'static> {
+    VerifyOptions {
+        environment: "dev",
+        service: "ranking",
+        scope,
+        image: None,
+        revision: Some(EXPECTED.to_owned()),
+        repo_url: Some(REPOSITORY),
+        path: Some("apps/ranking"),
+        branch: Some("main"),
+        within_sync: false,
+        ancestry: &History,
+        rules: Rules::default(),
+        timeout: Duration::from_secs(60),
+        interval: Duration::from_millis(200),
+        settle: Duration::ZERO,
+        accepts: Accepts::default(),
+        sync: false,
+    }
+}
+
+fn scope(name: &str) -> Scope {
+    let name = ApplicationName { namespace: "argocd".into(), name: name.into() };
+    Scope { application: Some(name), objects: Vec::new() }
+}
+
+/// An Application that is out of sync at the expected commit, as Argo CD writes it.
+fn out_of_sync(name: &str, project: &str, policy: &Value) -> Value {
+    let source = json!({"repoURL": REPOSITORY, "path": "apps/ranking", "targetRevision": "main"});
+    let destination = json!({"server": "https://kubernetes.default.svc", "namespace": "shop"});
+    json!({
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Application",
+        "metadata": {"name": name, "namespace": "argocd"},
+        "spec": {"project": project, "source": source, "destination": destination, "syncPolicy": policy},
+        "status": {
+            "reconciledAt": "2026-03-01T10:00:00Z",
+            "sync": {"status": "OutOfSync", "revision": EXPECTED, "comparedTo": {"source": source, "destination": destination}},
+            "health": {"status": "Healthy"},
+            "operationState": {
+                "phase": "Succeeded", "message": "successfully synced (all tasks run)",
+                "startedAt": "2026-03-01T09:00:00Z", "finishedAt": "2026-03-01T09:00:01Z",
+                "operation": {"sync": {"revision": BEFORE}},
+                "syncResult": {"revision": BEFORE, "source": source},
+            },
+        },
+    })
+}
+
+/// Serves refreshes and operations as Argo CD's controller does, and keeps the operations.
+async fn control(
+    control_plane: ControlPlane,
+    name: &'static str,
+    asked: &std::sync::Mutex<Vec<Value>>,
+) {
+    loop {
+        let step = tokio::task::spawn_blocking(move || serve(&control_plane, name));
+        let operation = step.await.unwrap();
+        asked.lock().unwrap().extend(operation);
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+fn serve(control_plane: &ControlPlane, name: &str) -> Option<Value> {
+    let mut application = control_plane.application("argocd", name)?;
+    let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let operation = application.as_object_mut().unwrap().shift_remove("operation");
+    if let Some(operation) = &operation {
+        let status = &mut application["status"];
+        status["operationState"] = json!({
+            "phase": "Succeeded", "message": "successfully synced (all tasks run)",
+            "startedAt": now, "finishedAt": now, "operation": operation,
+            "syncResult": {"revision": operation["sync"]["revision"], "source": status["sync"]["comparedTo"]["source"]},
+        });
+        status["sync"]["status"] = json!("Synced");
+        status["reconciledAt"] = json!(now);
+    }
+    let annotations = application["metadata"]["annotations"].as_object_mut();
+    let refresh = annotations.and_then(|all| all.shift_remove("argocd.argoproj.io/refresh"));
+    if refresh.is_some() {
+        application["status"]["reconciledAt"] = json!(now);
+    }
+    let is_written = (operation.is_some() || refresh.is_some())
+        && control_plane.replace_application(&application);
+    operation.filter(|_| is_written)
+}
+
+async fn verified(
+    control_plane: ControlPlane,
+    name: &'static str,
+    options: &VerifyOptions<'_>,
+) -> (RolloutReport, Vec<Value>) {
+    let live = Live::connect(&environment(&control_plane), None).await.unwrap();
+    let asked = std::sync::Mutex::default();
+    let report = tokio::select! {
+        report = verify(&live, options, &|_| {}) => report.unwrap(),
+        () = control(control_plane, name, &asked) => unreachable!(),
+    };
+    (report, asked.into_inner().unwrap())
+}
+
+#[tokio::test]
+async fn a_sync_window_that_denies_is_said_at_once_and_people_may_be_let_through() {
+    let Some(control_plane) = ControlPlane::start() else { return };
+    let project = |manual: bool| {
+        format!(
+            "apiVersion: argoproj.io/v1alpha1\nkind: AppProject\nmetadata: {{name: windowed, namespace: argocd}}\n\
+             spec: {{sourceRepos: ['*'], destinations: [{{server: '*', namespace: '*'}}], \
+             syncWindows: [{{kind: deny, schedule: '* * * * *', duration: 1h, applications: [windowed-*], manualSync: {manual}}}]}}\n"
+        )
+    };
+    control_plane.apply(&project(false));
+    let policy = json!({"automated": {"prune": true}});
+    let name = "windowed-ranking";
+    control_plane.write_application(&out_of_sync(name, "windowed", &policy).to_string());
+    let options = VerifyOptions { sync: true, ..options(scope(name)) };
+    let (report, asked) = verified(control_plane, name, &options).await;
+    assert_eq!(report.verdict, RolloutVerdict::Degraded, "{report:#?}");
+    let start = format!("argocd/{name} is out of sync and may not sync: a sync window denies it");
+    assert!(report.reason.starts_with(&start), "{}", report.reason);
+    assert_eq!(asked, Vec::<Value>::new());
+    control_plane.apply(&project(true));
+    let (report, asked) = verified(control_plane, name, &options).await;
+    assert_eq!(report.verdict, RolloutVerdict::Healthy, "{report:#?}");
+    assert_eq!(asked.len(), 1, "{asked:?}");
+}
+
+#[tokio::test]
+async fn a_sync_is_asked_for_once_and_nothing_else_is_changed() {
+    let Some(control_plane) = ControlPlane::start() else { return };
+    let name = "synced-by-hand";
+    let before = out_of_sync(name, "default", &json!({"syncOptions": ["ServerSideApply=true"]}));
+    control_plane.write_application(&before.to_string());
+    let options = options(scope(name));
+    let (report, asked) = verified(control_plane, name, &options).await;
+    assert_eq!(report.verdict, RolloutVerdict::Degraded, "{report:#?}");
+    assert!(report.reason.contains("auto-sync of application"), "{}", report.reason);
+    assert_eq!(asked, Vec::<Value>::new());
+    let options = VerifyOptions { sync: true, ..options };
+    let (report, asked) = verified(control_plane, name, &options).await;
+    assert_eq!(report.verdict, RolloutVerdict::Healthy, "{report:#?}");
+    let operation = json!({
+        "initiatedBy": {"username": "deployctl"},
+        "sync": {"revision": EXPECTED, "syncOptions": ["ServerSideApply=true"]},
+    });
+    assert_eq!(asked, [operation]);
+    let after = control_plane.application("argocd", name).unwrap();
+    assert_eq!(after["spec"], before["spec"]);
+    let annotations: Vec<_> =
+        after["metadata"]["annotations"].as_object().unwrap().keys().collect();
+    assert_eq!(annotations, ["argocd.argoproj.io/refresh-timestamp"]);
+}
+
+#[tokio::test]
+async fn applications_are_found_by_what_they_deploy_and_a_missing_one_by_its_parent() {
+    let Some(control_plane) = ControlPlane::start() else { return };
+    let deploying = |name: &str, path: &str| {
+        let mut application = out_of_sync(name, "default", &json!({}));
+        application["spec"]["source"]["path"] = json!(path);
+        control_plane.write_application(&application.to_string());
+    };
+    deploying("found-east", "apps/found");
+    deploying("found-west", "./apps/found/");
+    deploying("found-not", "apps/found/other");
+    let mut parent = out_of_sync("found-apps", "default", &json!({}));
+    parent["status"]["resources"] = json!([
+        {"group": "argoproj.io", "kind": "Application", "namespace": "argocd", "name": "found-north", "status": "OutOfSync"},
+    ]);
+    control_plane.write_application(&parent.to_string());
+    let live = Live::connect(&environment(&control_plane), None).await.unwrap();
+    for namespace in [None, Some("argocd")] {
+        let objects = live.argo_cd(namespace).await.unwrap();
+        let found = objects.iter().filter_map(Application::new);
+        let found = found.filter(|a| deploys(*a, REPOSITORY, "apps/found", Some("main")));
+        let names: Vec<_> = found.map(|a| a.name().to_string()).collect();
+        assert_eq!(names, ["argocd/found-east", "argocd/found-west"]);
+    }
+    let missing = verify(&live, &options(scope("found-north")), &|_| {}).await.unwrap_err();
+    assert!(matches!(missing, VerifyError::NoApplication { .. }));
+    assert_eq!(
+        missing.to_string(),
+        "there is no Application `found-north` in namespace `argocd`: its parent argocd/found-apps has not made it: it is out of sync, and auto-sync is off"
+    );
+}
+
+const ROLLOUT: &str = "apiVersion: argoproj.io/v1alpha1
+kind: Rollout
+metadata: {name: ranking, namespace: paused-canary}
+spec:
+  replicas: 5
+  selector: {matchLabels: {app: ranking}}
+  strategy: {canary: {steps: [{setWeight: 20}, {pause: {}}, {setWeight: 100}]}}
+  template:
+    metadata: {labels: {app: ranking}}
+    spec: {containers: [{name: ranking, image: 'registry.example.com/shop/ranking:2'}]}
+";
+
+#[tokio::test]
+async fn a_paused_canary_says_where_it_is_and_a_failed_analysis_why() {
+    let Some(control_plane) = ControlPlane::start() else { return };
+    control_plane.namespace("paused-canary");
+    let paused = format!(
+        "{ROLLOUT}status:\n  observedGeneration: '1'\n  phase: Paused\n  message: CanaryPauseStep\n  currentPodHash: new\n  stableRS: old\n  currentStepIndex: 1\n  \
+         replicas: 6\n  updatedReplicas: 1\n  availableReplicas: 6\n  pauseConditions: [{{reason: CanaryPauseStep, startTime: '2026-03-01T10:00:00Z'}}]\n"
+    );
+    control_plane.apply(&paused);
+    let objects = Object::read_all(ROLLOUT).unwrap();
+    let live = Live::connect(&environment(&control_plane), None).await.unwrap();
+    let options = VerifyOptions {
+        timeout: Duration::from_secs(2),
+        ..options(Scope { application: None, objects })
+    };
+    let report = verify(&live, &options, &|_| {}).await.unwrap();
+    assert_eq!(report.verdict, RolloutVerdict::TimedOut, "{report:#?}");
+    assert!(
+        report.reason.ends_with("Rollout `ranking` is paused at step 2 of 3 (20% of the traffic): it is a pause of the canary; it goes on with `kubectl argo rollouts promote ranking -n paused-canary`"),
+        "{}",
+        report.reason
+    );
+    let accepting = VerifyOptions {
+        accepts: Accepts { suspended: true, ..Accepts::default() },
+        ..options.clone()
+    };
+    let report = verify(&live, &accepting, &|_| {}).await.unwrap();
+    assert_eq!(report.verdict, RolloutVerdict::Healthy, "{report:#?}");
+}
