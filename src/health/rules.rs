@@ -18,6 +18,12 @@ pub struct Rules {
 }
 
 impl Rules {
+    /// Returns the rules with rows of the user's own for custom resources.
+    pub fn with_own(mut self, own: Vec<native::RuleSet>) -> Self {
+        self.native = native::Table::new(own);
+        self
+    }
+
     /// Returns the health of a live object. The first rule that knows the object decides:
     ///
     /// 1. its deletion is pending,
@@ -85,6 +91,22 @@ mod tests {
         let pending =
             "{apiVersion: v1, kind: Any, metadata: {deletionTimestamp: '2026-01-01T00:00:00Z'}}";
         assert_eq!(decided(pending), (Some(HealthStatus::Progressing), "deletion".to_owned()));
+    }
+
+    #[test]
+    fn a_row_of_the_user_s_own_precedes_the_shipped_ones() {
+        let text = "[{group: bitnami.com, kinds: ['*'], rows: [{if: {spec.own: true}, health: Degraded}]}]";
+        let own = crate::yaml::decode("deployctl.yaml".into(), text).unwrap();
+        let rules = Rules::default().with_own(own);
+        let decided = |spec: &str| {
+            let yaml = format!("{{apiVersion: bitnami.com/v1, kind: SealedSecret, spec: {spec}}}");
+            let assessment = rules.assess(&Object::read_first(&yaml).unwrap());
+            (assessment.health.unwrap().status, assessment.decided_by.unwrap().to_string())
+        };
+        let config = "config:bitnami.com/SealedSecret".to_owned();
+        assert_eq!(decided("{own: true}"), (HealthStatus::Degraded, config));
+        let native = "native:bitnami.com/SealedSecret".to_owned();
+        assert_eq!(decided("{}"), (HealthStatus::Progressing, native));
     }
 
     #[test]

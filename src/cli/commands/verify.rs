@@ -174,7 +174,8 @@ pub(super) async fn verify(
     let cluster = context.cluster(environment).await?;
     let manifests = context.manifests(config).await?;
     let (tip, tree) = manifests.tree(&|event| ui.event(&event)).await?;
-    let expected = Expected { args, environment, manifests: &manifests, tip, tree };
+    let rules = Rules::default().with_own(config.health_rules.clone());
+    let expected = Expected { args, environment, manifests: &manifests, tip, tree, rules };
     let applications = deployed::applications(&services, environment, &cluster, ui).await?;
     let rollouts = services.iter().flat_map(|service| {
         let place = expected.place(service);
@@ -227,6 +228,7 @@ struct Expected<'a> {
     manifests: &'a Manifests,
     tip: CommitId,
     tree: Box<dyn FileTree>,
+    rules: Rules,
 }
 
 impl Expected<'_> {
@@ -274,7 +276,7 @@ impl Expected<'_> {
             path: Some(overlay.as_str()),
             branch: self.manifests.branch.as_deref(),
             ancestry: &ancestry,
-            rules: Rules::default(),
+            rules: self.rules.clone(),
             timeout: self.args.timeout,
             interval: Duration::from_secs(1),
             settle: self.args.settle,
