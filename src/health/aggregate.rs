@@ -1,7 +1,7 @@
 //! The health of an application from the health of the resources that it manages.
 
 use crate::health::hook::{is_hook, is_skipped};
-use crate::health::{Health, HealthStatus};
+use crate::health::{ArgoCdVersion, Health, HealthStatus, Rules, builtin};
 use crate::k8s::{Object, ObjectId};
 
 const IGNORE_HEALTH: &str = "argocd.argoproj.io/ignore-healthcheck";
@@ -18,43 +18,102 @@ pub struct Managed<'a> {
     pub live: Option<&'a Object>,
 }
 
-/// Returns the worst health of the resources, with the message that names who caused it.
-///
-/// Only the resources themselves count, never the pods that they own. Hooks, ignored resources,
-/// kinds without a rule and a single missing resource do not count; `application` is the
-/// application itself, which never decides about its own health. `assess` judges one live object
-/// and is usually [`crate::health::Rules::assess`].
-pub fn aggregate<'a>(
-    application: Option<&ObjectId>,
-    resources: impl IntoIterator<Item = Managed<'a>>,
-    assess: impl Fn(&Object) -> Option<Health>,
-) -> Health {
-    let mut worst = HealthStatus::Healthy;
-    let mut causes = Vec::new();
-    let mut has_resources = false;
-    let mut has_live_resources = false;
-    for resource in resources {
-        if is_outside(&resource) {
-            continue;
+impl Rules {
+    /// Returns the worst health of the resources, with the message that names who caused it.
+    ///
+    /// Only the resources themselves count, never the pods that they own. Hooks, ignored resources,
+    /// kinds without a rule and a single missing resource do not count; `application` is the
+    /// application itself, which never decides about its own health.
+    pub fn aggregate<'a>(
+        &self,
+        application: Option<&ObjectId>,
+        resources: impl IntoIterator<Item = Managed<'a>>,
+    ) -> Health {
+        let mut worst = Worst::default();
+        let mut has_resources = false;
+        let mut has_live_resources = false;
+        for resource in resources {
+            if is_outside(&resource) || (self.is_before_3_4() && resource.is_ignored()) {
+                continue;
+            }
+            has_resources = true;
+            has_live_resources |= resource.live.is_some();
+            if let Some((object, status)) = self.counted(application, &resource) {
+                worst.count(object, status);
+            }
         }
-        has_resources = true;
-        let Some(live) = resource.live else { continue };
-        has_live_resources = true;
-        let Some(status) = counted_health(application, live, &assess) else { continue };
-        if status > worst {
-            causes.clear();
-            worst = status;
+        let all_missing = has_resources && !has_live_resources && !self.is_before_3_4();
+        if all_missing && worst.status < HealthStatus::Missing {
+            return HealthStatus::Missing.into();
         }
-        if status == worst {
-            causes.push(live.id());
+        match worst.status {
+            HealthStatus::Healthy => HealthStatus::Healthy.into(),
+            status if self.version < ArgoCdVersion::V3_6 => status.into(),
+            status => status.because(caused_by(&worst.causes)),
         }
     }
-    if has_resources && !has_live_resources && worst < HealthStatus::Missing {
-        return HealthStatus::Missing.into();
+
+    /// Returns the status with which a resource counts, if it does.
+    fn counted<'a>(
+        &self,
+        application: Option<&ObjectId>,
+        resource: &Managed<'a>,
+    ) -> Option<(&'a Object, HealthStatus)> {
+        let Some(live) = resource.live else {
+            let target = resource.target.filter(|_| self.is_before_3_4())?;
+            let counts = self.misses(target) && !is_application(target);
+            return counts.then_some((target, HealthStatus::Missing));
+        };
+        if resource.is_ignored() || application == Some(&live.id()) {
+            return None;
+        }
+        let status = self.assess(live).health?.status;
+        let is_missing = status == HealthStatus::Missing;
+        let is_undecided = is_missing || status == HealthStatus::Unknown;
+        let is_dropped = (is_undecided && is_application(live))
+            || (is_missing && self.is_before_3_4() && !self.misses(live));
+        (!is_dropped).then_some((live, status))
     }
-    match worst {
-        HealthStatus::Healthy => HealthStatus::Healthy.into(),
-        _ => worst.because(caused_by(&causes)),
+
+    /// Until 3.3 a missing resource counted by itself, if its kind had a check in Go or an entry in
+    /// `argocd-cm`, and no resource counted as live whose health was ignored.
+    fn is_before_3_4(&self) -> bool {
+        self.version < ArgoCdVersion::V3_4
+    }
+
+    fn misses(&self, object: &Object) -> bool {
+        let customized = self.customizations.as_ref();
+        builtin::knows(object) || customized.is_some_and(|scripts| scripts.names(object))
+    }
+}
+
+/// The worst status so far, and who has it.
+struct Worst {
+    status: HealthStatus,
+    causes: Vec<ObjectId>,
+}
+
+impl Default for Worst {
+    fn default() -> Self {
+        Self { status: HealthStatus::Healthy, causes: Vec::new() }
+    }
+}
+
+impl Worst {
+    fn count(&mut self, object: &Object, status: HealthStatus) {
+        if status > self.status {
+            self.causes.clear();
+            self.status = status;
+        }
+        if status == self.status {
+            self.causes.push(object.id());
+        }
+    }
+}
+
+impl Managed<'_> {
+    fn is_ignored(&self) -> bool {
+        self.live.is_some_and(|live| live.annotation(IGNORE_HEALTH) == Some("true"))
     }
 }
 
@@ -63,18 +122,8 @@ fn is_outside(resource: &Managed<'_>) -> bool {
     resource.target.is_some_and(is_skipped) || resource.live.is_some_and(is_hook)
 }
 
-fn counted_health(
-    application: Option<&ObjectId>,
-    live: &Object,
-    assess: impl Fn(&Object) -> Option<Health>,
-) -> Option<HealthStatus> {
-    if live.annotation(IGNORE_HEALTH) == Some("true") || application == Some(&live.id()) {
-        return None;
-    }
-    let status = assess(live)?.status;
-    let is_application = live.group() == "argoproj.io" && live.kind() == "Application";
-    let undecided = matches!(status, HealthStatus::Missing | HealthStatus::Unknown);
-    (!(is_application && undecided)).then_some(status)
+fn is_application(object: &Object) -> bool {
+    object.group() == "argoproj.io" && object.kind() == "Application"
 }
 
 fn caused_by(causes: &[ObjectId]) -> String {
@@ -88,7 +137,28 @@ fn caused_by(causes: &[ObjectId]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+
     use super::*;
+    use crate::health::{Clock, Customizations};
+
+    /// Rules by which every object of the group `example.com`, and every Application, has the health
+    /// that it states itself.
+    fn rules(version: ArgoCdVersion) -> Rules {
+        let clock =
+            Clock { now: || jiff::Timestamp::UNIX_EPOCH, elapsed: || std::time::Duration::ZERO };
+        let script = "return {status = obj.health}";
+        let config_map = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {
+            "resource.customizations": format!("'*': {{health.lua: '{script}'}}"),
+            "resource.customizations.ignoreDifferences.example.com_Named": "{}",
+        }});
+        let mut customizations = Customizations::new(clock);
+        customizations.add_argocd_cm(&Object::new(config_map).unwrap()).unwrap();
+        let customizations = Some(Arc::new(customizations));
+        Rules { customizations, version, ..Rules::default() }
+    }
 
     fn check(yaml: &str, expected: &str) {
         let objects = Object::read_all(yaml).unwrap();
@@ -99,9 +169,7 @@ mod tests {
             namespace: "argocd".to_owned(),
             name: "self".to_owned(),
         };
-        let health = aggregate(Some(&application), resources, |object| {
-            HealthStatus::parse(object.text("/health")?).map(Health::from)
-        });
+        let health = rules(ArgoCdVersion::default()).aggregate(Some(&application), resources);
         assert_eq!(format!("{} {}", health.status, health.message), expected, "{yaml}");
     }
 
@@ -132,17 +200,57 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_resource_counts_only_if_all_are_missing() {
-        let yaml = object("v1, kind: Pod", "name: a", "Healthy");
-        let objects = Object::read_all(&yaml).unwrap();
-        let missing = Managed { target: Some(&objects[0]), live: None };
-        let live = Managed { target: Some(&objects[0]), live: Some(&objects[0]) };
-        let status = |resources: &[Managed<'_>]| {
-            aggregate(None, resources.iter().copied(), |_| Some(HealthStatus::Healthy.into()))
-                .status
+    fn a_missing_resource_counts_only_if_all_are_missing_or_by_itself_until_3_3() {
+        let check = |kind: &str, with_live: bool, since_3_4: &str, before: &str| {
+            let objects = Object::read_all(&format!(
+                "{}{}",
+                object(kind, "name: a", "Healthy"),
+                object("v1, kind: Node", "name: b", "Healthy")
+            ))
+            .unwrap();
+            let missing = Managed { target: Some(&objects[0]), live: None };
+            let live = Managed { target: Some(&objects[1]), live: Some(&objects[1]) };
+            let resources = if with_live { vec![missing, live] } else { vec![missing, missing] };
+            for (version, expected) in [
+                (ArgoCdVersion::V3_6, since_3_4),
+                (ArgoCdVersion::V3_4, since_3_4),
+                (ArgoCdVersion::V3_3, before),
+            ] {
+                let health = rules(version).aggregate(None, resources.iter().copied());
+                assert_eq!(health.status.as_str(), expected, "{kind} {version}");
+            }
         };
-        assert_eq!(status(&[missing, missing]), HealthStatus::Missing);
-        assert_eq!(status(&[missing, live]), HealthStatus::Healthy);
-        assert_eq!(status(&[]), HealthStatus::Healthy);
+        check("v1, kind: Pod", false, "Missing", "Missing");
+        check("v1, kind: Pod", true, "Healthy", "Missing");
+        check("v1, kind: Secret", false, "Missing", "Healthy");
+        check("v1, kind: Secret", true, "Healthy", "Healthy");
+        check("example.com/v1, kind: Named", true, "Healthy", "Missing");
+        check("argoproj.io/v1, kind: Application", true, "Healthy", "Healthy");
+        let none = rules(ArgoCdVersion::default()).aggregate(None, []);
+        assert_eq!(none.status, HealthStatus::Healthy);
+    }
+
+    #[test]
+    fn an_ignored_resource_counts_as_live_since_3_4() {
+        let ignored = "name: b, annotations: {argocd.argoproj.io/ignore-healthcheck: 'true'}";
+        let yaml = object("v1, kind: Secret", "name: a", "Healthy")
+            + &object("v1, kind: Pod", ignored, "Degraded");
+        let objects = Object::read_all(&yaml).unwrap();
+        let resources = [
+            Managed { target: Some(&objects[0]), live: None },
+            Managed { target: Some(&objects[1]), live: Some(&objects[1]) },
+        ];
+        for version in ArgoCdVersion::ALL {
+            let health = rules(version).aggregate(None, resources);
+            assert_eq!(health.status, HealthStatus::Healthy, "{version}");
+        }
+    }
+
+    #[test]
+    fn causes_are_named_since_3_6() {
+        let objects = Object::read_all(&object("v1, kind: Pod", "name: a", "Degraded")).unwrap();
+        let resource = Managed { target: None, live: Some(&objects[0]) };
+        let before = rules(ArgoCdVersion::V3_5).aggregate(None, [resource]);
+        assert_eq!(before, HealthStatus::Degraded.into());
     }
 }

@@ -24,6 +24,10 @@ pub enum DecidedBy {
     Deletion,
     /// A row of the user's own in `deployctl.yaml`, written as in [`DecidedBy::Native`].
     Config(String),
+    /// A script of the ConfigMap `argocd-cm`, under this key.
+    ArgoCdCm(String),
+    /// A script of this directory of a folder of customizations.
+    Directory(String),
     /// A row of the native table, written as `group/Kind` or, in the core group, `Kind`.
     Native(String),
     /// Argo CD's own check of a group and kind, written as in [`DecidedBy::Native`].
@@ -47,11 +51,14 @@ pub(super) fn group_and_kind(object: &Object) -> String {
 }
 
 impl fmt::Display for DecidedBy {
-    /// Writes `deletion`, or `config:`, `native:` or `builtin:` and `group/Kind`.
+    /// Writes `deletion`, `lua:argocd-cm:KEY`, `lua:customizations:DIRECTORY`, or `config:`, `native:`
+    /// or `builtin:` and `group/Kind`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Deletion => f.write_str("deletion"),
             Self::Config(kind) => write!(f, "config:{kind}"),
+            Self::ArgoCdCm(key) => write!(f, "lua:argocd-cm:{key}"),
+            Self::Directory(directory) => write!(f, "lua:customizations:{directory}"),
             Self::Native(kind) => write!(f, "native:{kind}"),
             Self::Builtin(kind) => write!(f, "builtin:{kind}"),
         }

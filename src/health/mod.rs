@@ -1,6 +1,6 @@
 //! Health as Argo CD decides it, from the object alone.
 //!
-//! [`Rules::assess`] judges one live object, [`aggregate()`] all objects of an application. Status and
+//! [`Rules::assess`] judges one live object, [`Rules::aggregate`] all objects of an application. Status and
 //! message are Argo CD's to the letter. Watching a cluster is left to [`crate::cluster`], the
 //! meaning for a rollout to [`crate::rollout`].
 
@@ -9,15 +9,21 @@ use std::fmt;
 mod aggregate;
 mod assessment;
 mod builtin;
+mod customizations;
 mod hook;
+mod lua;
 pub mod native;
 mod rules;
 mod suite;
+mod version;
 
-pub use aggregate::{Managed, aggregate};
+pub use aggregate::Managed;
 pub use assessment::{Assessment, DecidedBy};
+pub use customizations::{ArgoCdCmError, Customizations};
+pub use lua::Clock;
 pub use rules::Rules;
 pub use suite::{Outcome, SuiteCase, SuiteError, read_suite, run_case};
+pub use version::{ArgoCdVersion, UnknownVersion};
 
 /// A verdict on one object.
 #[derive(Debug, Clone, PartialEq, Eq)]

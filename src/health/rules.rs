@@ -1,17 +1,29 @@
 //! The order in which Argo CD asks its rules about one live object.
 
+use std::sync::Arc;
+
 use super::assessment::{Assessment, DecidedBy, group_and_kind};
-use crate::health::{Health, HealthStatus, builtin, native};
+use crate::health::{ArgoCdVersion, Customizations, Health, HealthStatus, builtin, native};
 use crate::k8s::Object;
 
 /// Argo CD sets this finalizer on hooks, whose deletion is part of the sync and not of the health.
 const HOOK_FINALIZER: &str = "argocd.argoproj.io/hook-finalizer";
+
+/// Kinds of Kubernetes' own that Argo CD has a script for since a version that can be asked for.
+const SINCE: [(&str, &str, ArgoCdVersion); 2] = [
+    ("apiextensions.k8s.io", "CustomResourceDefinition", ArgoCdVersion::V3_1),
+    ("batch", "CronJob", ArgoCdVersion::V3_2),
+];
 
 /// The rules that objects are judged by.
 ///
 /// [`Rules::default`] holds what Argo CD knows by itself in its newest version.
 #[derive(Debug, Clone, Default)]
 pub struct Rules {
+    /// The user's scripts.
+    pub customizations: Option<Arc<Customizations>>,
+    /// The version of Argo CD whose verdicts are given.
+    pub version: ArgoCdVersion,
     /// Rows for kinds of custom resources: the user's own, and those that stand where Argo CD has the
     /// scripts that it brings.
     pub native: native::Table,
@@ -27,10 +39,12 @@ impl Rules {
     /// Returns the health of a live object. The first rule that knows the object decides:
     ///
     /// 1. its deletion is pending,
-    /// 2. a row of the user's own,
-    /// 3. a row of the native table,
-    /// 4. the built-in check of its group and kind,
-    /// 5. none, so it has no health.
+    /// 2. the user's script of its group and kind, from `argocd-cm` before a folder, one that names
+    ///    both before one with wildcards; it ends the search even if it returns nothing,
+    /// 3. a row of the user's own,
+    /// 4. a row of the native table,
+    /// 5. the built-in check of its group and kind,
+    /// 6. none, so it has no health.
     pub fn assess(&self, object: &Object) -> Assessment {
         if is_pending_deletion(object) {
             let health = HealthStatus::Progressing.because("Pending deletion");
@@ -42,12 +56,22 @@ impl Rules {
     /// Returns the health of a live object by the rule of its kind, whether or not its deletion is
     /// pending.
     pub fn assess_by_kind(&self, object: &Object) -> Assessment {
+        let script = self.customizations.as_ref().and_then(|scripts| scripts.assess(object));
         // Argo CD asks its scripts before its built-in checks.
         let own = || by(self.native.own(object), DecidedBy::Config, object);
-        let native = || by(self.native.shipped(object), DecidedBy::Native, object);
-        let builtin = || by(builtin::assess(object), DecidedBy::Builtin, object);
+        let shipped = || by(self.shipped(object), DecidedBy::Native, object);
+        let builtin = || by(builtin::assess(object, self.version), DecidedBy::Builtin, object);
         let none = Assessment { health: None, decided_by: None };
-        own().or_else(native).or_else(builtin).unwrap_or(none)
+        script.or_else(own).or_else(shipped).or_else(builtin).unwrap_or(none)
+    }
+
+    /// Returns what the native table says, if Argo CD had a script for the kind in this version.
+    fn shipped(&self, object: &Object) -> Option<Health> {
+        let since = SINCE
+            .iter()
+            .find(|(group, kind, _)| *group == object.group() && *kind == object.kind());
+        let is_later = since.is_some_and(|(_, _, since)| self.version < *since);
+        if is_later { None } else { self.native.shipped(object) }
     }
 }
 

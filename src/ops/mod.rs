@@ -18,6 +18,7 @@ mod manifests;
 mod promote;
 mod rendered;
 mod rollback;
+mod rules;
 mod run;
 mod set;
 mod status;
@@ -44,6 +45,7 @@ pub use rendered::{RenderedError, rendered};
 pub use rollback::{
     Basis, PassedOver, Return, RollbackError, RollbackOptions, RollbackReport, rollback,
 };
+pub use rules::{RuleOptions, RulesError, rules};
 pub use run::{RunError, RunReport, StepOutcome, StepRunner, run};
 pub use set::{
     Edited, EffectError, Merging, Outcome, PullRequests, RenderedChange, SameDigest, SetError,

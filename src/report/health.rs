@@ -40,6 +40,7 @@ impl Report for HealthReport {
         for AssessedObject { id, assessment, .. } in &self.resources {
             match &assessment.health {
                 Some(health) => line(out, &id.to_string(), health)?,
+                None if assessment.is_empty_health() => writeln!(out, "{id}: empty health")?,
                 None => writeln!(out, "{id}: no health")?,
             }
         }

@@ -10,12 +10,21 @@ pub use command::{Command, CommandError, Output};
 pub use environment::Environment;
 pub use file::{is_private_folder, replace_file};
 
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
 use camino::Utf8PathBuf;
 use jiff::Timestamp;
 
 /// Returns the time now.
 pub fn now() -> Timestamp {
     Timestamp::now()
+}
+
+/// Returns how long ago the first call was. Unlike the time, it never goes back.
+pub fn elapsed() -> Duration {
+    static START: OnceLock<Instant> = OnceLock::new();
+    START.get_or_init(Instant::now).elapsed()
 }
 
 /// Returns the folder that the process was started in.

@@ -3,9 +3,14 @@
 //! The file's name says the status (`absent`: no health), its comment `# says:` the message.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
-use deployctl::health::Rules;
+use camino::Utf8PathBuf;
+use deployctl::health::{Clock, Customizations, HealthStatus, Rules};
 use deployctl::k8s::Object;
+use deployctl::ops::{self, RuleOptions};
+use deployctl::system;
 use serde_json::{Value, json};
 
 use crate::support::data::collection;
@@ -46,6 +51,33 @@ fn any_value_in_the_place_of_another_is_judged_without_a_panic() {
             }
         }
     }
+}
+
+#[test]
+fn scripts_of_a_folder_pass_their_suites() {
+    let folder = Utf8PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/customizations");
+    let options = RuleOptions { customizations: Some(folder.clone()), ..RuleOptions::default() };
+    let report = ops::health_test(&folder, &ops::rules(&options).unwrap()).unwrap();
+    assert_eq!((report.passed, report.failed), (11, Vec::new()));
+    let native = RuleOptions { native_only: true, ..options };
+    let report = ops::health_test(&folder, &ops::rules(&native).unwrap()).unwrap();
+    assert_eq!(report.passed, 0);
+}
+
+#[test]
+fn a_script_that_never_ends_has_a_second() {
+    let clock = Clock { now: system::now, elapsed: system::elapsed };
+    let mut customizations = Customizations::new(clock);
+    customizations.add_directory("example.com/Widget", "\nwhile true do end".to_owned());
+    let rules = Rules { customizations: Some(Arc::new(customizations)), ..Rules::default() };
+    let widget = json!({"apiVersion": "example.com/v1", "kind": "Widget"});
+    let start = system::elapsed();
+    let assessment = rules.assess(&Object::new(widget).unwrap());
+    assert!(system::elapsed() - start >= Duration::from_secs(1));
+    let expected = HealthStatus::Unknown.because("<string>:2: context deadline exceeded");
+    assert_eq!(assessment.health, Some(expected));
+    let rule = assessment.decided_by.map(|rule| rule.to_string());
+    assert_eq!(rule.as_deref(), Some("lua:customizations:example.com/Widget"));
 }
 
 /// The JSON pointers of every value below `value`.

@@ -5,10 +5,11 @@ use camino::Utf8PathBuf;
 use crate::cli::error::CommandError;
 use crate::cli::exit::Exit;
 use crate::cli::objects;
+use crate::cli::rules::RuleArgs;
 use crate::cli::ui::Ui;
-use crate::health::{HealthStatus, Managed, Rules, aggregate};
+use crate::health::{HealthStatus, Managed, Rules};
 use crate::k8s::Object;
-use crate::ops;
+use crate::ops::{self, Event};
 use crate::report::{AssessedObject, HealthReport};
 
 /// Judge live objects offline, as Argo CD would
@@ -22,6 +23,8 @@ pub(crate) struct HealthArgs {
     /// File with objects; `-` is standard input, which is also read where no file is given
     #[arg(short, long = "file", value_name = "FILE")]
     files: Vec<Utf8PathBuf>,
+    #[command(flatten)]
+    rules: RuleArgs,
     /// Also judge the application that manages them all
     #[arg(long)]
     app: bool,
@@ -37,19 +40,22 @@ enum HealthCommand {
         /// The folder
         #[arg(value_name = "DIR")]
         directory: Utf8PathBuf,
+        #[command(flatten)]
+        rules: RuleArgs,
     },
 }
 
 pub(crate) fn run(args: &HealthArgs, ui: &Ui) -> Result<Exit, CommandError> {
-    let rules = Rules::default();
-    if let Some(HealthCommand::Test { directory }) = &args.command {
-        let report = ops::health_test(directory, &rules)?;
+    if let Some(HealthCommand::Test { directory, rules }) = &args.command {
+        let report = ops::health_test(directory, &rules.rules()?)?;
         ui.report(&report)?;
         return Ok(if report.failed.is_empty() { Exit::Done } else { Exit::Failed });
     }
     let stdin = [Utf8PathBuf::from("-")];
     let files = if args.files.is_empty() { stdin.as_slice() } else { &args.files };
+    let rules = args.rules.rules()?;
     let objects = objects::read(files)?;
+    warn_of_chance(&objects, &rules, ui);
     let report = report(&objects, &rules, args.app);
     ui.report(&report)?;
     let failed = report.statuses().any(|status| args.fail_on.contains(&status));
@@ -62,8 +68,22 @@ fn report(objects: &[Object], rules: &Rules, app: bool) -> HealthReport {
         AssessedObject { api_version, id: object.id(), assessment: rules.assess(object) }
     });
     let managed = objects.iter().map(|live| Managed { target: None, live: Some(live) });
-    let app = app.then(|| aggregate(None, managed, |object| rules.assess(object).health));
+    let app = app.then(|| rules.aggregate(None, managed));
     HealthReport { resources: resources.collect(), app }
+}
+
+/// Says where Argo CD's verdict depends on chance.
+fn warn_of_chance(objects: &[Object], rules: &Rules, ui: &Ui) {
+    let Some(customizations) = &rules.customizations else { return };
+    for object in objects {
+        if let [first, others @ ..] = &customizations.ambiguous(object)[..] {
+            let (kind, others) = (object.kind(), others.join("`, `"));
+            ui.event(&Event::Warning(format!(
+                "`{first}` and `{others}` in argocd-cm all match {kind}: Argo CD takes any of them, \
+                 here it is `{first}`"
+            )));
+        }
+    }
 }
 
 fn status(text: &str) -> Result<HealthStatus, String> {

@@ -1,11 +1,11 @@
-//! autoscaling/HorizontalPodAutoscaler, versions 1 and 2.
+//! autoscaling/HorizontalPodAutoscaler, versions 1 and 2, and before Argo CD 3.5 the beta ones.
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::fields::{CheckError, FieldError, Fields, Shape, typed};
-use crate::health::Health;
 use crate::health::HealthStatus::{Degraded, Healthy, Progressing};
+use crate::health::{ArgoCdVersion, Health};
 use crate::k8s::Object;
 
 /// Version 1 has no `status.conditions`; they are JSON in this annotation.
@@ -43,8 +43,12 @@ struct Condition {
 }
 
 /// Returns the health of a HorizontalPodAutoscaler.
-pub(super) fn check(object: &Object) -> Result<Health, CheckError> {
-    let conditions = typed(object, "HPA", &["v1", "v2"], read)?;
+pub(super) fn check(object: &Object, version: ArgoCdVersion) -> Result<Health, CheckError> {
+    let versions: &[&str] = match version {
+        ArgoCdVersion::V3_5 | ArgoCdVersion::V3_6 => &["v1", "v2"],
+        _ => &["v1", "v2", "v2beta1", "v2beta2"],
+    };
+    let conditions = typed(object, "HPA", versions, read)?;
     if object.version() == "v1" {
         let annotation = object.annotation(CONDITIONS).unwrap_or("null");
         return from_annotation(annotation).map(|conditions| judge(&conditions));

@@ -1,8 +1,8 @@
 //! batch/Job.
 
 use super::fields::{CheckError, Condition, FieldError, Fields, Shape, typed};
-use crate::health::Health;
 use crate::health::HealthStatus::{Degraded, Healthy, Progressing, Suspended};
+use crate::health::{ArgoCdVersion, Health};
 use crate::k8s::Object;
 
 /// What else must be of its type.
@@ -23,8 +23,8 @@ const SHAPE: &[(&str, Shape)] = &[
 ];
 
 /// Returns the health of a Job.
-pub(super) fn check(object: &Object) -> Result<Health, CheckError> {
-    typed(object, "Job", &["v1"], read).map(|conditions| judge(&conditions))
+pub(super) fn check(object: &Object, version: ArgoCdVersion) -> Result<Health, CheckError> {
+    typed(object, "Job", &["v1"], read).map(|conditions| judge(&conditions, version))
 }
 
 fn read(fields: Fields<'_>) -> Result<Vec<Condition<'_>>, FieldError> {
@@ -35,7 +35,7 @@ fn read(fields: Fields<'_>) -> Result<Vec<Condition<'_>>, FieldError> {
 
 /// Conditions count by being there, `Failed` and `Complete` whatever their status; and one
 /// `Suspended` with status False, on a job that was resumed, counts as Healthy.
-fn judge(conditions: &[Condition<'_>]) -> Health {
+fn judge(conditions: &[Condition<'_>], version: ArgoCdVersion) -> Health {
     let of_kind = |kind: &str| conditions.iter().rev().find(|c| c.kind == kind);
     if let Some(failed) = of_kind("Failed") {
         return Degraded.because(failed.message);
@@ -45,5 +45,9 @@ fn judge(conditions: &[Condition<'_>]) -> Health {
         return Progressing.into();
     };
     let is_suspended = conditions.iter().any(|c| c.kind == "Suspended" && c.status == "True");
-    if is_suspended { Suspended } else { Healthy }.because(last.message)
+    match is_suspended {
+        true if version < ArgoCdVersion::V3_6 => Suspended.into(),
+        true => Suspended.because(last.message),
+        false => Healthy.because(last.message),
+    }
 }

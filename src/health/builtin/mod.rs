@@ -3,7 +3,7 @@
 //! A check reads the fields that it decides by as Kubernetes' own types would, all of them before
 //! the first comparison, so an object of the wrong shape is an error and not a wrong verdict.
 
-use crate::health::{Health, HealthStatus};
+use crate::health::{ArgoCdVersion, Health, HealthStatus};
 use crate::k8s::Object;
 
 mod api_service;
@@ -22,30 +22,42 @@ mod workflow;
 
 use fields::CheckError;
 
-/// A check: the health of an object of its group and kind.
-type Check = fn(&Object) -> Result<Health, CheckError>;
+/// A check: the health of an object of its group and kind, as a version of Argo CD has it.
+type Check = fn(&Object, ArgoCdVersion) -> Result<Health, CheckError>;
 
 /// Every group and kind that has a check.
 const CHECKS: &[(&str, &str, Check)] = &[
-    ("", "PersistentVolumeClaim", persistent_volume_claim::check),
+    ("", "PersistentVolumeClaim", |object, _| persistent_volume_claim::check(object)),
     ("", "Pod", pod::check),
-    ("", "Service", service::check),
-    ("apiregistration.k8s.io", "APIService", api_service::check),
-    ("apps", "DaemonSet", daemon_set::check),
-    ("apps", "Deployment", deployment::check),
-    ("apps", "ReplicaSet", replica_set::check),
-    ("apps", "StatefulSet", stateful_set::check),
-    ("argoproj.io", "Workflow", workflow::check),
+    ("", "Service", |object, _| service::check(object)),
+    ("apiregistration.k8s.io", "APIService", |object, _| api_service::check(object)),
+    ("apps", "DaemonSet", |object, _| daemon_set::check(object)),
+    ("apps", "Deployment", |object, _| deployment::check(object)),
+    ("apps", "ReplicaSet", |object, _| replica_set::check(object)),
+    ("apps", "StatefulSet", |object, _| stateful_set::check(object)),
+    ("argoproj.io", "Workflow", |object, _| workflow::check(object)),
     ("autoscaling", "HorizontalPodAutoscaler", horizontal_pod_autoscaler::check),
     ("batch", "Job", job::check),
-    ("extensions", "Ingress", ingress::check),
-    ("networking.k8s.io", "Ingress", ingress::check),
+    ("extensions", "Ingress", |object, _| ingress::check(object)),
+    ("networking.k8s.io", "Ingress", |object, _| ingress::check(object)),
 ];
 
 /// Returns the health by the check of the object's group and kind, whatever its version, or `None`
 /// if there is no such check. A check that cannot read the object leaves it Unknown and says why.
-pub(super) fn assess(object: &Object) -> Option<Health> {
+pub(super) fn assess(object: &Object, version: ArgoCdVersion) -> Option<Health> {
+    let check = find(object)?;
+    Some(
+        check(object, version)
+            .unwrap_or_else(|error| HealthStatus::Unknown.because(error.to_string())),
+    )
+}
+
+/// Returns whether there is a check of the object's group and kind.
+pub(super) fn knows(object: &Object) -> bool {
+    find(object).is_some()
+}
+
+fn find(object: &Object) -> Option<Check> {
     let (group, kind) = (object.group(), object.kind());
-    let (_, _, check) = CHECKS.iter().find(|(g, k, _)| *g == group && *k == kind)?;
-    Some(check(object).unwrap_or_else(|error| HealthStatus::Unknown.because(error.to_string())))
+    CHECKS.iter().find(|(g, k, _)| *g == group && *k == kind).map(|(_, _, check)| *check)
 }

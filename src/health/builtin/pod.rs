@@ -1,9 +1,9 @@
 //! Pod.
 
 use super::fields::{CheckError, FieldError, Fields, Shape, typed};
-use crate::health::Health;
 use crate::health::HealthStatus::{Degraded, Healthy, Progressing, Unknown};
 use crate::health::hook::is_hook;
+use crate::health::{ArgoCdVersion, Health};
 use crate::k8s::Object;
 
 const IGNORE_RESTART_POLICY: &str = "argocd.argoproj.io/ignore-restart-policy";
@@ -54,12 +54,14 @@ const SHAPE: &[(&str, Shape)] = &[
 ];
 
 /// Returns the health of a Pod.
-pub(super) fn check(object: &Object) -> Result<Health, CheckError> {
+pub(super) fn check(object: &Object, version: ArgoCdVersion) -> Result<Health, CheckError> {
     let pod = typed(object, "Pod", &["v1"], read)?;
     // A pod that runs to its end, most often a hook, may recover from what its containers wait
     // for, and to call it Degraded would end the sync too early.
-    let is_long_running = pod.restart_policy == "Always"
-        || (object.annotation(IGNORE_RESTART_POLICY) == Some("true") && !is_hook(object));
+    let ignores_policy = version >= ArgoCdVersion::V3_6
+        && object.annotation(IGNORE_RESTART_POLICY) == Some("true")
+        && !is_hook(object);
+    let is_long_running = pod.restart_policy == "Always" || ignores_policy;
     Ok(judge(&pod, is_long_running))
 }
 

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::document;
-use crate::health::Health;
+use crate::health::{Assessment, Health};
 use crate::ops;
 use crate::report::HealthReport;
 
@@ -40,6 +40,13 @@ struct HealthDocument {
     app: Option<HealthOf>,
 }
 
+/// Returns the health; an empty one has no status, as in Argo CD.
+fn health_of(assessment: &Assessment) -> Option<HealthOf> {
+    let empty = || HealthOf { status: String::new(), message: String::new() };
+    let health = assessment.health.as_ref().map(HealthOf::from);
+    health.or_else(|| assessment.is_empty_health().then(empty))
+}
+
 /// Returns `deployctl.dev/health/v1`.
 pub fn health(report: &HealthReport) -> Value {
     let resources = report.resources.iter().map(|object| HealthResource {
@@ -47,7 +54,7 @@ pub fn health(report: &HealthReport) -> Value {
         kind: object.id.kind.clone(),
         namespace: object.id.namespace.clone(),
         name: object.id.name.clone(),
-        health: object.assessment.health.as_ref().map(HealthOf::from),
+        health: health_of(&object.assessment),
         decided_by: object.assessment.decided_by.as_ref().map(ToString::to_string),
     });
     let app = report.app.as_ref().map(HealthOf::from);

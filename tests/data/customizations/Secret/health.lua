@@ -1,0 +1,2 @@
+-- A kind of the core group.
+return {status = "Healthy", message = "type " .. obj.type}
