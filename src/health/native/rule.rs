@@ -58,6 +58,11 @@ impl RuleSet {
         &self.group
     }
 
+    #[cfg(test)]
+    pub(super) fn kinds(&self) -> &[Pattern] {
+        &self.kinds
+    }
+
     /// Returns whether the set is for a group and kind.
     fn is_for(&self, group: &str, kind: &str) -> bool {
         self.group.matches(group) && self.kinds.iter().any(|pattern| pattern.matches(kind))
