@@ -86,7 +86,7 @@ pub(super) enum Command {
     Build(commands::build::BuildArgs),
     Set(commands::set::SetArgs),
     Promote(commands::promote::PromoteArgs),
-    Verify(commands::verify::VerifyArgs),
+    Verify(Box<commands::verify::VerifyArgs>),
     Rollback(commands::rollback::RollbackArgs),
     ReleaseHold(commands::release_hold::ReleaseHoldArgs),
     Diff(commands::diff::DiffArgs),

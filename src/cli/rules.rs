@@ -2,10 +2,13 @@
 
 use camino::Utf8PathBuf;
 
+use crate::argocd::ApplicationName;
 use crate::cli::error::CommandError;
 use crate::cli::exit::Exit;
+use crate::cli::ui::Ui;
+use crate::cluster::Cluster;
 use crate::health::{ArgoCdVersion, Rules};
-use crate::ops::{self, RuleOptions};
+use crate::ops::{self, Event, RuleOptions};
 
 /// Which rules decide about the health of objects.
 #[derive(Debug, Default, Clone, clap::Args)]
@@ -27,12 +30,42 @@ pub(super) struct RuleArgs {
 impl RuleArgs {
     /// Returns the rules, read from where the arguments say.
     pub(super) fn rules(&self) -> Result<Rules, CommandError> {
-        let rules = ops::rules(&RuleOptions {
+        let rules = ops::rules(&self.options());
+        rules.map_err(|error| CommandError::from(error).exit(Exit::Usage))
+    }
+
+    /// Returns the rules with the scripts that the cluster's Argo CD has, if there is an Application
+    /// and no manifest of `argocd-cm` is named. Without the right to read them it goes on, and says so.
+    pub(super) async fn of_cluster(
+        &self,
+        cluster: &dyn Cluster,
+        application: Option<&ApplicationName>,
+        ui: &Ui,
+    ) -> Result<Rules, CommandError> {
+        let asked = application.filter(|_| self.argocd_cm.is_none() && !self.native_only);
+        let Some(application) = asked else { return self.rules() };
+        let unknown = |error: CommandError| {
+            let error = error.in_one_line();
+            let text = format!("judging without the health scripts of argocd-cm: {error}");
+            ui.event(&Event::Warning(text));
+        };
+        match cluster.argocd_cm(&application.namespace).await {
+            Ok(found) => match ops::rules(&RuleOptions { cluster: found, ..self.options() }) {
+                Ok(rules) => return Ok(rules),
+                Err(error) => unknown(error.into()),
+            },
+            Err(error) => unknown(error.into()),
+        }
+        self.rules()
+    }
+
+    fn options(&self) -> RuleOptions {
+        RuleOptions {
             argocd_cm: self.argocd_cm.clone(),
+            cluster: None,
             customizations: self.customizations.clone(),
             native_only: self.native_only,
             version: self.argocd_version.unwrap_or_default(),
-        });
-        rules.map_err(|error| CommandError::from(error).exit(Exit::Usage))
+        }
     }
 }

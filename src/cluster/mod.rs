@@ -49,6 +49,14 @@ pub trait Cluster: Send + Sync {
     /// As [`Cluster::refresh`]; fails with [`ClusterError::UnknownKind`] where there is no Argo CD.
     async fn argo_cd(&self, namespace: Option<&str>) -> Result<Vec<Object>, ClusterError>;
 
+    /// Returns Argo CD's settings, the ConfigMap `argocd-cm` of `namespace`, or `None` if it is not
+    /// there. A recording has none.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the cluster is out of reach or refuses.
+    async fn argocd_cm(&self, namespace: &str) -> Result<Option<Object>, ClusterError>;
+
     /// Returns the cluster's present: the clock, or the time a recording has got to.
     fn now(&self) -> Timestamp;
 }

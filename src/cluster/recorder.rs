@@ -75,6 +75,10 @@ impl Cluster for Recorder<'_> {
         self.cluster.argo_cd(namespace).await
     }
 
+    async fn argocd_cm(&self, namespace: &str) -> Result<Option<Object>, ClusterError> {
+        self.cluster.argocd_cm(namespace).await
+    }
+
     fn now(&self) -> Timestamp {
         self.cluster.now()
     }

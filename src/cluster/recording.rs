@@ -128,6 +128,10 @@ impl Cluster for Recording {
         Ok(self.versions[index].2.application.iter().cloned().collect())
     }
 
+    async fn argocd_cm(&self, _namespace: &str) -> Result<Option<Object>, ClusterError> {
+        Ok(None)
+    }
+
     fn now(&self) -> Timestamp {
         self.position().1
     }

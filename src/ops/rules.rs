@@ -15,6 +15,8 @@ use crate::system;
 pub struct RuleOptions {
     /// A manifest of the ConfigMap `argocd-cm`.
     pub argocd_cm: Option<Utf8PathBuf>,
+    /// The ConfigMap `argocd-cm` as a cluster has it, if no manifest of it is named.
+    pub cluster: Option<Object>,
     /// A folder in the layout of Argo CD's `resource_customizations`.
     pub customizations: Option<Utf8PathBuf>,
     /// Run no script at all, whatever else is asked for.
@@ -59,6 +61,9 @@ pub enum RulesError {
         #[source]
         source: ArgoCdCmError,
     },
+    /// The cluster's own ConfigMap is not one that Argo CD can read.
+    #[error("the cluster's `argocd-cm` is not valid")]
+    ClusterArgoCdCm(#[source] ArgoCdCmError),
     /// A folder has no script where Argo CD looks for them.
     #[error("`{path}` holds no `GROUP/KIND/health.lua`")]
     NoScripts {
@@ -77,7 +82,9 @@ const SCRIPT: &str = "health.lua";
 /// Fails if a file or a folder can't be read, or is not what it should be.
 pub fn rules(options: &RuleOptions) -> Result<Rules, RulesError> {
     let mut rules = Rules { version: options.version, ..Rules::default() };
-    let is_plain = options.argocd_cm.is_none() && options.customizations.is_none();
+    let is_plain = options.argocd_cm.is_none()
+        && options.cluster.is_none()
+        && options.customizations.is_none();
     if options.native_only || is_plain {
         return Ok(rules);
     }
@@ -87,6 +94,8 @@ pub fn rules(options: &RuleOptions) -> Result<Rules, RulesError> {
         let config_map = config_map(path)?;
         let invalid = |source| RulesError::ArgoCdCm { path: path.clone(), source };
         customizations.add_argocd_cm(&config_map).map_err(invalid)?;
+    } else if let Some(config_map) = &options.cluster {
+        customizations.add_argocd_cm(config_map).map_err(RulesError::ClusterArgoCdCm)?;
     }
     if let Some(path) = &options.customizations {
         let scripts = scripts(path)?;

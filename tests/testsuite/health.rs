@@ -1,6 +1,7 @@
 //! The health of our own fixtures, `tests/data/health/<Kind>/<status>_<reason>.yaml`.
 //!
-//! The file's name says the status (`absent`: no health), its comment `# says:` the message.
+//! The file's name says the status (`absent`: no health), its comment `# says:` the message, and
+//! `# argocd:` the version of Argo CD that says so, the newest if there is none.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -95,9 +96,12 @@ pub(crate) fn pointers(value: &Value, at: &str) -> Vec<String> {
 fn check(path: &Path) -> (String, String) {
     let yaml = std::fs::read_to_string(path).unwrap();
     let (status, _) = path.file_stem().unwrap().to_str().unwrap().split_once('_').unwrap();
-    let says = yaml.lines().next().and_then(|line| line.strip_prefix("# says: "));
+    let comment = |what: &str| yaml.lines().find_map(|line| line.strip_prefix(what));
+    let says = comment("# says: ");
+    let version = comment("# argocd: ").map(|version| version.parse().unwrap());
+    let rules = Rules { version: version.unwrap_or_default(), ..Rules::default() };
     let object = Object::read_first(&yaml).unwrap();
-    let actual = match Rules::default().assess(&object).health {
+    let actual = match rules.assess(&object).health {
         Some(health) => {
             format!("{} {}", health.status.as_str().to_lowercase(), health.message)
         }

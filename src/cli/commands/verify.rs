@@ -12,11 +12,12 @@ use crate::argocd::{Accepts, ApplicationName};
 use crate::cli::context::Context;
 use crate::cli::error::CommandError;
 use crate::cli::exit::Exit;
+use crate::cli::rules::RuleArgs;
 use crate::cli::ui::Ui;
 use crate::cluster::{Cluster, Recorder, Scope};
 use crate::config::{Config, Environment, Service};
 use crate::git::CommitId;
-use crate::health::Rules;
+use crate::health::native::RuleSet;
 use crate::image::PinnedImage;
 use crate::kustomize::FileTree;
 use crate::ops::{
@@ -64,6 +65,8 @@ pub(crate) struct VerifyArgs {
     /// for it to end
     #[arg(long, requires = "application")]
     within_sync: bool,
+    #[command(flatten)]
+    rules: RuleArgs,
     /// How long to wait
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = duration)]
     timeout: Duration,
@@ -120,6 +123,7 @@ impl VerifyArgs {
             image: None,
             context: None,
             within_sync: false,
+            rules: RuleArgs::default(),
             timeout,
             settle: Duration::from_secs(10),
             sync: false,
@@ -174,8 +178,8 @@ pub(super) async fn verify(
     let cluster = context.cluster(environment).await?;
     let manifests = context.manifests(config).await?;
     let (tip, tree) = manifests.tree(&|event| ui.event(&event)).await?;
-    let rules = Rules::default().with_own(config.health_rules.clone());
-    let expected = Expected { args, environment, manifests: &manifests, tip, tree, rules };
+    let own_rules = &config.health_rules;
+    let expected = Expected { args, environment, manifests: &manifests, tip, tree, own_rules };
     let applications = deployed::applications(&services, environment, &cluster, ui).await?;
     let rollouts = services.iter().flat_map(|service| {
         let place = expected.place(service);
@@ -228,7 +232,7 @@ struct Expected<'a> {
     manifests: &'a Manifests,
     tip: CommitId,
     tree: Box<dyn FileTree>,
-    rules: Rules,
+    own_rules: &'a [RuleSet],
 }
 
 impl Expected<'_> {
@@ -265,6 +269,8 @@ impl Expected<'_> {
         let cluster = recorder.as_ref().map_or(cluster, |recorder| recorder);
         let target = self.environment.target(service);
         let ancestry = CommitAncestry::new(self.manifests, &revision).of_overlay(target.overlay());
+        let application = scope.application.as_ref();
+        let rules = self.args.rules.of_cluster(cluster, application, ui).await?;
         let options = VerifyOptions {
             environment: &self.environment.name,
             service: &service.name,
@@ -276,7 +282,7 @@ impl Expected<'_> {
             path: Some(overlay.as_str()),
             branch: self.manifests.branch.as_deref(),
             ancestry: &ancestry,
-            rules: self.rules.clone(),
+            rules: rules.with_own(self.own_rules.to_vec()),
             timeout: self.args.timeout,
             interval: Duration::from_secs(1),
             settle: self.args.settle,

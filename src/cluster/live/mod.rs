@@ -115,6 +115,10 @@ impl Cluster for Live {
         Ok(objects)
     }
 
+    async fn argocd_cm(&self, namespace: &str) -> Result<Option<Object>, ClusterError> {
+        self.api.get(Kind { api_version: "v1", kind: "ConfigMap", namespace }, "argocd-cm").await
+    }
+
     fn now(&self) -> Timestamp {
         system::now()
     }

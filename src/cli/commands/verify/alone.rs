@@ -12,7 +12,6 @@ use crate::cli::error::CommandError;
 use crate::cli::objects;
 use crate::cli::ui::Ui;
 use crate::cluster::{Cluster, Live, Recorder, Scope};
-use crate::health::Rules;
 use crate::ops::{self, Ancestry, Event, VerifyOptions};
 use crate::report::VerifyReport;
 
@@ -42,6 +41,7 @@ pub(super) async fn verify(
     };
     let cluster: &dyn Cluster = recorder.as_ref().map_or(&live, |recorder| recorder);
     let environment = args.context.clone().unwrap_or_else(|| "the cluster".to_owned());
+    let rules = args.rules.of_cluster(cluster, scope.application.as_ref(), ui).await?;
     let options = VerifyOptions {
         environment: &environment,
         service: &service,
@@ -54,7 +54,7 @@ pub(super) async fn verify(
         branch: None,
         within_sync: args.within_sync,
         ancestry: &NoHistory,
-        rules: Rules::default(),
+        rules,
         timeout: args.timeout,
         interval: Duration::from_secs(1),
         settle: args.settle,
