@@ -5,7 +5,7 @@
 //! with what it had: what is held may be old then.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -50,13 +50,15 @@ pub(super) struct Feed {
     state: Mutex<State>,
     /// Tells the feed that more is wanted.
     more: Notify,
-    /// Tells everybody that something is different.
+    /// Tells those who wait for an answer that there may be one.
     changes: watch::Sender<u64>,
 }
 
 #[derive(Default)]
 struct State {
     wanted: BTreeSet<Want>,
+    /// Who is to hear of changes.
+    followers: BTreeMap<Want, Vec<Weak<Notify>>>,
     /// What `held` answers.
     covered: BTreeSet<Want>,
     held: BTreeMap<String, Object>,
@@ -81,18 +83,24 @@ impl Topic {
 }
 
 impl Feed {
-    pub(super) fn new(topic: Topic, api: Arc<Api>, changes: watch::Sender<u64>) -> Self {
+    pub(super) fn new(topic: Topic, api: Arc<Api>) -> Self {
+        let changes = watch::Sender::new(0);
         Self { topic, api, state: Mutex::default(), more: Notify::new(), changes }
     }
 
-    /// Returns the objects that `want` is about, once they are known.
+    /// Returns the objects that `want` is about, once they are known; whenever they change from then on,
+    /// `news` is notified.
     ///
     /// # Errors
     ///
     /// Fails if they can't be known, or only as they were some time ago.
-    pub(super) async fn ask(&self, want: &Want) -> Result<Vec<Object>, ClusterError> {
+    pub(super) async fn ask(
+        &self,
+        want: &Want,
+        news: &Arc<Notify>,
+    ) -> Result<Vec<Object>, ClusterError> {
         let mut changes = self.changes.subscribe();
-        if self.state().wanted.insert(want.clone()) {
+        if self.state().follow(want, news) {
             self.more.notify_one();
         }
         loop {
@@ -112,7 +120,7 @@ impl Feed {
 
     /// Takes note of a version that the API server answered elsewhere.
     pub(super) fn put(&self, object: Object) {
-        self.change(|state| state.put(object));
+        self.state().put(object);
     }
 
     /// Follows the objects for ever.
@@ -144,7 +152,7 @@ impl Feed {
     /// Reads everything that is wanted, and returns the version to go on from, or `None` if it can't
     /// be listed, only asked for one by one.
     async fn read(&self, wanted: &BTreeSet<Want>) -> Result<Option<String>, ClusterError> {
-        let is_wanted = |object: &Object| wanted.iter().any(|want| want.takes(object));
+        let is_wanted = |object: &Object| takers(wanted, object).next().is_some();
         let may_list = self.state().is_polled.is_none() || names(wanted).is_none();
         let (objects, version) = match may_list {
             false => (self.read_each(wanted).await?, None),
@@ -215,11 +223,11 @@ impl Feed {
             };
             newest.clone_into(version);
             match change {
-                Change::Is(object) if wanted.iter().any(|want| want.takes(&object)) => {
-                    self.change(|state| state.put(object));
+                Change::Is(object) if takers(wanted, &object).next().is_some() => {
+                    self.state().put(object);
                 }
                 Change::Is(object) | Change::Gone(object) => {
-                    self.change(|state| state.remove(&object));
+                    self.state().remove(&object);
                 }
                 _ => {}
             }
@@ -251,8 +259,12 @@ impl Feed {
         self.change(|state| state.trouble = Some(error));
     }
 
+    /// Changes what concerns everybody.
     fn change(&self, change: impl FnOnce(&mut State)) {
-        change(&mut self.state());
+        let mut state = self.state();
+        change(&mut state);
+        state.followers.values().for_each(|followers| notify(followers));
+        drop(state);
         self.changes.send_modify(|count| *count += 1);
     }
 
@@ -262,6 +274,26 @@ impl Feed {
 }
 
 impl State {
+    /// Returns whether nobody wanted that before.
+    fn follow(&mut self, want: &Want, news: &Arc<Notify>) -> bool {
+        let followers = self.followers.entry(want.clone()).or_default();
+        let (known, new) = (Arc::downgrade(news), !self.wanted.contains(want));
+        if !followers.iter().any(|follower| follower.ptr_eq(&known)) {
+            followers.retain(|follower| follower.strong_count() > 0);
+            followers.push(known);
+        }
+        if new {
+            self.wanted.insert(want.clone());
+        }
+        new
+    }
+
+    fn tell(&self, object: &Object) {
+        for want in takers(&self.wanted, object) {
+            self.followers.get(want).into_iter().for_each(|followers| notify(followers));
+        }
+    }
+
     fn answer(&self, want: &Want) -> Option<Result<Vec<Object>, ClusterError>> {
         if let Some(trouble) = &self.trouble {
             return Some(Err(trouble.clone()));
@@ -283,17 +315,34 @@ impl State {
 
     // What was answered to a request may be newer than what the watch tells next.
     fn put(&mut self, object: Object) {
-        let held = self.held.get(object.name()).filter(|held| held.uid() == object.uid());
-        if held.is_none_or(|held| version(held) <= version(&object)) {
-            self.held.insert(object.name().to_owned(), object);
+        let held = self.held.get(object.name());
+        let is_same = |held: &&Object| held.uid() == object.uid();
+        if held.filter(is_same).is_some_and(|held| version(held) > version(&object)) {
+            return;
         }
+        // Its labels may be others by now.
+        held.into_iter().for_each(|held| self.tell(held));
+        self.tell(&object);
+        self.held.insert(object.name().to_owned(), object);
     }
 
     fn remove(&mut self, object: &Object) {
         if self.held.get(object.name()).is_some_and(|held| held.uid() == object.uid()) {
-            self.held.remove(object.name());
+            let held = self.held.remove(object.name());
+            held.iter().for_each(|held| self.tell(held));
         }
     }
+}
+
+/// Returns what of `wanted` an object is part of. Of the many that name one, that is looked up.
+fn takers<'a>(wanted: &'a BTreeSet<Want>, object: &'a Object) -> impl Iterator<Item = &'a Want> {
+    let named = wanted.get(&Want::Named(object.name().to_owned()));
+    let others = wanted.iter().rev().take_while(|want| !matches!(want, Want::Named(_)));
+    named.into_iter().chain(others.filter(|want| want.takes(object)))
+}
+
+fn notify(followers: &[Weak<Notify>]) {
+    followers.iter().filter_map(Weak::upgrade).for_each(|follower| follower.notify_one());
 }
 
 fn version(object: &Object) -> Option<u64> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use super::api::{Api, Kind};
@@ -16,7 +16,6 @@ use crate::k8s::Object;
 pub(super) struct Feeds {
     api: Arc<Api>,
     running: Mutex<Running>,
-    changes: watch::Sender<u64>,
 }
 
 #[derive(Default)]
@@ -34,16 +33,11 @@ pub(super) struct Answer {
 
 impl Feeds {
     pub(super) fn new(api: Arc<Api>) -> Self {
-        Self { api, running: Mutex::default(), changes: watch::Sender::new(0) }
-    }
-
-    /// Returns a number that is another one whenever something is different.
-    pub(super) fn changes(&self) -> watch::Receiver<u64> {
-        self.changes.subscribe()
+        Self { api, running: Mutex::default() }
     }
 
     /// Returns what `want` is about of a kind; of Events, and whatever else is plenty, only those with
-    /// `fields`.
+    /// `fields`. Whenever that changes, `news` is notified.
     ///
     /// # Errors
     ///
@@ -53,9 +47,10 @@ impl Feeds {
         kind: Kind<'_>,
         fields: Option<&'static str>,
         want: Want,
+        news: &Arc<Notify>,
     ) -> Result<Answer, ClusterError> {
         let feed = self.feed(self.topic(kind, fields, &want).await?);
-        let objects = feed.ask(&want).await?;
+        let objects = feed.ask(&want, news).await?;
         let note = feed.is_polled().map(|why| {
             format!("{} is asked for every second, as it can't be watched: {why}", kind.kind)
         });
@@ -92,7 +87,7 @@ impl Feeds {
         let Running { feeds, tasks } = &mut *running;
         let key = topic.clone();
         let begin = || {
-            let feed = Feed::new(topic, Arc::clone(&self.api), self.changes.clone());
+            let feed = Feed::new(topic, Arc::clone(&self.api));
             let feed = Arc::new(feed);
             let followed = Arc::clone(&feed);
             tasks.spawn(async move { followed.run().await });

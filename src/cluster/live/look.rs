@@ -1,8 +1,10 @@
 //! One look at a cluster: from a scope to its objects, and from them to their pods and events.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use futures_util::future::{join_all, try_join, try_join_all};
+use tokio::sync::Notify;
 
 use super::Live;
 use super::api::{Kind, Selector};
@@ -27,6 +29,8 @@ pub(super) enum Source {
 pub(super) struct Look<'a> {
     pub(super) live: &'a Live,
     pub(super) source: Source,
+    /// Whom to tell when what was seen changes.
+    pub(super) news: &'a Arc<Notify>,
 }
 
 /// Of the events that are no warnings only the autoscaler's tell something.
@@ -202,7 +206,7 @@ impl Look<'_> {
             all().map(Object::namespace).filter(|namespace| !namespace.is_empty()).collect();
         let of = |namespace, fields| {
             let kind = Kind { api_version: "v1", kind: "Event", namespace };
-            self.live.feeds.ask(kind, Some(fields), Want::All)
+            self.live.feeds.ask(kind, Some(fields), Want::All, self.news)
         };
         let topics = namespaces.iter().flat_map(|namespace| EVENTS.map(|f| of(*namespace, f)));
         let answers = try_join_all(topics).await?;
@@ -218,7 +222,7 @@ impl Look<'_> {
     async fn ask(&self, kind: Kind<'_>, want: Want) -> Result<Answer, ClusterError> {
         let api = &self.live.api;
         let objects = match (self.source, want) {
-            (Source::Held, want) => return self.live.feeds.ask(kind, None, want).await,
+            (Source::Held, want) => return self.live.feeds.ask(kind, None, want, self.news).await,
             (Source::Direct, Want::Named(name)) => {
                 api.get(kind, &name).await?.into_iter().collect()
             }

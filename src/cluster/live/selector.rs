@@ -19,7 +19,7 @@ enum Requirement {
     Absent(String),
 }
 
-/// Some of the objects of a kind.
+/// Some of the objects of a kind; those that are named come first in order.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Want {
     /// The one of this name.

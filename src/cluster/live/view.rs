@@ -1,9 +1,10 @@
 //! A scope as somebody follows it: what is there now, and when there is something new.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 
 use super::Live;
@@ -22,7 +23,8 @@ const APART: Duration = Duration::from_millis(100);
 pub(super) struct LiveView<'a> {
     live: &'a Live,
     scope: &'a Scope,
-    changes: watch::Receiver<u64>,
+    /// Has a permit when something is different.
+    news: Arc<Notify>,
     /// What the last look showed; `None` if it failed, or before the first.
     last: Option<Snapshot>,
     /// What a look has shown that nobody has seen yet.
@@ -32,13 +34,12 @@ pub(super) struct LiveView<'a> {
 
 impl<'a> LiveView<'a> {
     pub(super) fn new(live: &'a Live, scope: &'a Scope) -> Self {
-        let changes = live.feeds.changes();
-        Self { live, scope, changes, last: None, next: None, looked_at: Instant::now() }
+        let (news, looked_at) = (Arc::default(), Instant::now());
+        Self { live, scope, news, last: None, next: None, looked_at }
     }
 
     async fn look(&mut self, source: Source) -> Result<Snapshot, ClusterError> {
-        self.changes.borrow_and_update();
-        let look = Look { live: self.live, source };
+        let look = Look { live: self.live, source, news: &self.news };
         let found = look.snapshot(self.scope).await;
         self.looked_at = Instant::now();
         found
@@ -73,8 +74,7 @@ impl View for LiveView<'_> {
     async fn pause(&mut self, interval: Duration) {
         let end = Instant::now() + interval;
         loop {
-            // The feeds that send live as long as `live`.
-            if timeout_at(end, self.changes.changed()).await.is_err() {
+            if timeout_at(end, self.news.notified()).await.is_err() {
                 return;
             }
             sleep(BURST).await;

@@ -46,7 +46,7 @@ fn address(is_there: bool) -> &'static str {
     }
 }
 
-fn give_address<'a>(namespace: &'a str, is_there: bool) -> [&'a str; 9] {
+fn give_address(namespace: &str, is_there: bool) -> [&str; 9] {
     let patch = address(is_there);
     [
         "-n",
@@ -115,7 +115,7 @@ impl Verification {
             .unwrap()
     }
 
-    async fn is_healthy(self) {
+    async fn ends_healthy(self) {
         let report = self.end().await.unwrap();
         assert_eq!(report.verdict, RolloutVerdict::Healthy, "{report:#?}");
     }
@@ -234,7 +234,7 @@ async fn an_api_server_that_is_killed_and_comes_back_is_waited_for() {
     assert!(!verification.task.is_finished());
     own.restart();
     verification.until("health once more", 2, is_settling).await;
-    verification.is_healthy().await;
+    verification.ends_healthy().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -259,7 +259,7 @@ async fn watches_that_are_closed_or_too_old_go_on() {
         sleep(SHORT).await;
     }
     scene.give_address(true).await;
-    verification.is_healthy().await;
+    verification.ends_healthy().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -273,7 +273,7 @@ async fn a_busy_api_server_is_asked_again() {
         4 => Fate::Refuse(500),
         _ => Fate::Pass,
     });
-    scene.verify(SHORT).is_healthy().await;
+    scene.verify(SHORT).ends_healthy().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -292,7 +292,7 @@ async fn a_token_that_expires_is_read_again_from_its_file() {
     expire("admin-token");
     sleep(SHORT).await;
     scene.give_address(true).await;
-    verification.is_healthy().await;
+    verification.ends_healthy().await;
     scene.give_address(false).await;
     let verification = scene.verify(SHORT);
     verification.until("the address", 1, is_waiting).await;
@@ -326,11 +326,11 @@ async fn a_role_that_may_read_and_not_watch_is_enough() {
     let note = "Service is asked for every second, as it can't be watched: the cluster refuses to list services";
     verification.until("the note", 1, notes(note)).await;
     scene.give_address(true).await;
-    verification.is_healthy().await;
+    verification.ends_healthy().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nothing_that_is_silent_is_healthy() {
+async fn nothing_that_is_silent_ends_healthy() {
     let Some(scene) = Scene::set("fault-silent") else { return };
     let verification = scene.verify(SHORT);
     verification.until("the address", 1, is_waiting).await;
@@ -343,7 +343,20 @@ async fn nothing_that_is_silent_is_healthy() {
     scene.api.freeze(false);
     verification.until("the address is gone", 2, is_waiting).await;
     scene.give_address(true).await;
-    verification.is_healthy().await;
+    verification.ends_healthy().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_with_nobody_at_its_other_end_is_noticed() {
+    let Some(scene) = Scene::set("fault-half-open") else { return };
+    let verification = scene.verify(SHORT);
+    verification.until("the address", 1, is_waiting).await;
+    scene.api.freeze(true);
+    // Each watch ends after 25 s, so that one of 29 s is none.
+    verification.until("the silence", 1, notes("a watch was silent for 29 s")).await;
+    scene.api.freeze(false);
+    scene.give_address(true).await;
+    verification.ends_healthy().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -365,7 +378,7 @@ async fn a_kind_that_comes_with_the_rollout_is_found() {
     );
     crate::support::wait_until("the kind", || scene.control_plane.kubectl_may(&["get", "widgets"]));
     scene.control_plane.apply(widget);
-    verification.is_healthy().await;
+    verification.ends_healthy().await;
     // What was recorded of it ends the same way.
     let recording = Recording::open(Utf8Path::from_path(&record).unwrap(), &[]).unwrap();
     let options = options(Object::read_all(&yaml).unwrap(), SHORT);

@@ -13,6 +13,7 @@ pub(crate) mod images;
 mod keeper;
 mod node;
 mod own;
+mod servers;
 
 pub(crate) use argocd::PlayedArgoCd;
 pub(crate) use control_plane::ControlPlane;

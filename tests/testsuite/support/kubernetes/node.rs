@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::control_plane::{ControlPlane, quiet_port};
+use super::control_plane::ControlPlane;
 use super::images;
 use super::keeper::{Kept, bound, keep};
+use super::servers::quiet_port;
 use crate::support::{peer, wait_until};
 
 /// Kubelets share folders below `/var`, so there is one node at a time.

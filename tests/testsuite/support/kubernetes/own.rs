@@ -5,8 +5,8 @@ use std::net::{Ipv4Addr, TcpStream};
 use std::path::PathBuf;
 
 use super::certificates;
-use super::control_plane::{TOKENS, kubeconfig, quiet_port, run_kubectl, start_api, start_etcd};
 use super::keeper::Kept;
+use super::servers::{TOKENS, kubeconfig, quiet_port, run_kubectl, start_api, start_etcd};
 use crate::support::{peer, wait_until};
 
 /// etcd and an API server without controllers. It has no watch cache, so that a watch goes on from
