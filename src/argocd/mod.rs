@@ -22,7 +22,8 @@ pub use application_set::{ApplicationSet, RollingStatus, why_missing};
 pub use deploys::deploys;
 pub use glob::glob;
 pub use judge::{
-    Accepts, Expected, Finality, Relation, Verdict, judge, sync_request, wants_refresh,
+    Accepts, Expected, Finality, Relation, Verdict, has_compared, judge, sync_request,
+    wants_refresh,
 };
 pub use operation::{Operation, OperationState, Phase, ResourceResult, SyncResult};
 pub use project::{

@@ -1,6 +1,7 @@
 //! Applications, their projects and Rollouts on a real API server: what is read of them, and what is
 //! written to them.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,6 +12,7 @@ use deployctl::k8s::Object;
 use deployctl::ops::{Ancestry, RolloutReport, RolloutVerdict, VerifyError, VerifyOptions, verify};
 use serde_json::{Value, json};
 
+use crate::cli::shop::Shop;
 use crate::cluster::environment;
 use crate::support::kubernetes::ControlPlane;
 
@@ -214,6 +216,77 @@ async fn applications_are_found_by_what_they_deploy_and_a_missing_one_by_its_par
         missing.to_string(),
         "there is no Application `found-north` in namespace `argocd`: its parent argocd/found-apps has not made it: it is out of sync, and auto-sync is off"
     );
+}
+
+/// Two Applications that deploy the shop's ranking to dev.
+const EVERYWHERE: [&str; 2] = ["everywhere-east", "everywhere-west"];
+
+/// Runs `deployctl verify` while Argo CD serves the refreshes of [`EVERYWHERE`].
+fn verify_everywhere(control_plane: ControlPlane, shop: &Shop, code: i32) -> Value {
+    let is_done = AtomicBool::new(false);
+    let arguments = [
+        "verify",
+        "--env",
+        "dev",
+        "--timeout",
+        "60s",
+        "--settle",
+        "0s",
+        "--no-record",
+        "--output",
+        "json",
+    ];
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_done.load(Ordering::Relaxed) {
+                for name in EVERYWHERE {
+                    serve(&control_plane, name);
+                }
+                std::thread::sleep(Duration::from_millis(200));
+            }
+        });
+        let ran = shop.world.run(&arguments);
+        is_done.store(true, Ordering::Relaxed);
+        assert_eq!(ran.code, code, "{ran:#?}");
+        serde_json::from_str(&ran.stdout).unwrap()
+    })
+}
+
+#[test]
+fn an_environment_is_as_well_as_every_application_that_deploys_its_overlay() {
+    let Some(control_plane) = ControlPlane::start() else { return };
+    let mut shop = Shop::new();
+    shop.world = shop.world.with("KUBECONFIG", control_plane.kubeconfig().to_str().unwrap());
+    let path = "apps/ranking/overlays/dev";
+    let commit = shop.manifests.git(&["log", "-1", "--format=%H", "main", "--", path]);
+    let applications = EVERYWHERE.map(|name| {
+        let mut application = out_of_sync(name, "default", &json!({"automated": {}}));
+        let source = json!({"repoURL": shop.manifests.path().as_str(), "path": path, "targetRevision": "main"});
+        application["spec"]["source"] = source.clone();
+        let status = &mut application["status"];
+        status["sync"]["comparedTo"]["source"] = source;
+        status["sync"]["status"] = json!("Synced");
+        status["sync"]["revision"] = json!(commit.trim());
+        status.as_object_mut().unwrap().shift_remove("operationState");
+        application
+    });
+    for application in &applications {
+        control_plane.write_application(&application.to_string());
+    }
+    let names = |report: &Value| -> Vec<String> {
+        let services = report["services"].as_array().unwrap();
+        let told = |s: &Value| format!("{} {}", s["application"].as_str().unwrap(), s["verdict"]);
+        services.iter().map(told).collect()
+    };
+    let report = verify_everywhere(control_plane, &shop, 0);
+    let expected = ["argocd/everywhere-east \"healthy\"", "argocd/everywhere-west \"healthy\""];
+    assert_eq!(names(&report), expected, "{report:#}");
+    let mut west = applications[1].clone();
+    west["status"]["conditions"] = json!([{"type": "InvalidSpecError", "message": "no such cluster", "lastTransitionTime": "2026-03-01T10:00:00Z"}]);
+    control_plane.write_application(&west.to_string());
+    let report = verify_everywhere(control_plane, &shop, 4);
+    let expected = ["argocd/everywhere-east \"healthy\"", "argocd/everywhere-west \"degraded\""];
+    assert_eq!(names(&report), expected, "{report:#}");
 }
 
 const ROLLOUT: &str = "apiVersion: argoproj.io/v1alpha1

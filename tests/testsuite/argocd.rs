@@ -93,6 +93,24 @@ fn any_value_in_the_place_of_another_is_judged_without_a_panic() {
     }
 }
 
+#[test]
+fn any_value_in_what_is_around_an_application_is_judged_without_a_panic() {
+    let strangers = [json!(null), json!("*/5 [{"), json!(i64::MIN), json!([[]]), json!({"a": 1})];
+    for (_, case, application) in fixtures() {
+        for around in ["/project", "/applicationSet"] {
+            let Some(object) = case.pointer(around) else { continue };
+            let named = ["/apiVersion", "/kind", ""];
+            for pointer in pointers(object, "").iter().filter(|p| !named.contains(&p.as_str())) {
+                for stranger in &strangers {
+                    let mut case = case.clone();
+                    *case.pointer_mut(&format!("{around}{pointer}")).unwrap() = stranger.clone();
+                    judged(&case, application.clone());
+                }
+            }
+        }
+    }
+}
+
 /// Name, expectation and Application of every fixture.
 fn fixtures() -> Vec<(String, Value, Value)> {
     let read = |path: PathBuf| {

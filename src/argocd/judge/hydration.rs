@@ -1,7 +1,6 @@
 //! The source hydrator: what people commit is rendered to a branch, and synced from there.
 
-use super::{Case, Verdict, failed, short, waiting};
-use crate::argocd::Relation;
+use super::{Case, Verdict, failed, has_compared, short, waiting};
 
 pub(super) fn has_failed(case: &Case<'_>) -> Option<Verdict> {
     case.application.hydrator()?;
@@ -22,11 +21,14 @@ pub(super) fn is_under_way(case: &Case<'_>) -> Option<Verdict> {
     let hydration = case.application.hydration()?;
     let expected = case.expected.revision?;
     let name = case.application.name();
-    if hydration.phase == "Hydrating" && !is_compared(case) {
+    if hydration.phase == "Hydrating" && !has_compared(case.application, case.expected) {
         return waiting(format!("Argo CD is hydrating {name} from {}", short(hydration.dry_sha)));
     }
     let is_staged = hydration.phase == "Hydrated" && case.covers_expected(hydration.dry_sha);
-    if is_staged && !hydrator.staging_branch.is_empty() && !is_compared(case) {
+    if is_staged
+        && !hydrator.staging_branch.is_empty()
+        && !has_compared(case.application, case.expected)
+    {
         return waiting(format!(
             "{} is hydrated to `{}` and waits to be moved to `{}`, from which Argo CD syncs {name}",
             short(expected),
@@ -35,12 +37,4 @@ pub(super) fn is_under_way(case: &Case<'_>) -> Option<Verdict> {
         ));
     }
     None
-}
-
-fn is_compared(case: &Case<'_>) -> bool {
-    let compared = case.tracked_among(&case.application.sync().revisions);
-    !compared.is_empty()
-        && compared
-            .iter()
-            .all(|commit| matches!(case.relation(commit), Relation::Same | Relation::Newer))
 }

@@ -156,6 +156,21 @@ pub fn judge(application: Application<'_>, expected: &Expected<'_>) -> Verdict {
     decided.unwrap_or_else(|| Verdict::RolledOut { revision: case.live_revision().to_owned() })
 }
 
+/// Returns whether Argo CD has compared `application` to the expected revision or a later one, by the
+/// sources that the spec states now.
+pub fn has_compared(application: Application<'_>, expected: &Expected<'_>) -> bool {
+    let case = Case { application, expected };
+    let compared = case.tracked_among(&application.sync().revisions);
+    let covers = |commit: &&str| {
+        expected.revision.is_none()
+            || matches!(case.relation(commit), Relation::Same | Relation::Newer)
+    };
+    !compared.is_empty()
+        && compared.len() == case.tracked().len()
+        && compared.iter().all(covers)
+        && application.is_compared_to_its_sources()
+}
+
 /// Returns whether the status of `application` may be from before its last sync ended, and nobody has
 /// asked for a newer one. Argo CD writes whole seconds, so a comparison in the second in which the sync
 /// ended may have seen the state before.

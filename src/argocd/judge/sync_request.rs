@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Case, Expected, Relation, spec};
+use super::{Case, Expected, has_compared, spec};
 use crate::argocd::{Application, ApplicationSet, OperationState, Phase, SyncCode};
 
 /// Who asks, in the Application's history.
@@ -21,7 +21,10 @@ pub fn sync_request(application: Application<'_>, expected: &Expected<'_>) -> Op
         || application.requested_refresh().is_some()
         || is_at_work(application)
         || application.conditions().any(|condition| condition.kind.ends_with("Error"));
-    if is_held || application.sync().code != SyncCode::OutOfSync || !is_compared(&case) {
+    if is_held
+        || application.sync().code != SyncCode::OutOfSync
+        || !has_compared(application, expected)
+    {
         return None;
     }
     let window = expected.project.and_then(|p| p.closed_window(application, expected.now));
@@ -39,18 +42,6 @@ pub fn sync_request(application: Application<'_>, expected: &Expected<'_>) -> Op
 fn is_at_work(application: Application<'_>) -> bool {
     let phase = application.operation_state().and_then(OperationState::phase);
     application.operation().is_some() || matches!(phase, Some(Phase::Running | Phase::Terminating))
-}
-
-fn is_compared(case: &Case<'_>) -> bool {
-    let compared = case.tracked_among(&case.application.sync().revisions);
-    let covers = |commit: &&str| {
-        case.expected.revision.is_none()
-            || matches!(case.relation(commit), Relation::Same | Relation::Newer)
-    };
-    !compared.is_empty()
-        && compared.len() == case.tracked().len()
-        && compared.iter().all(covers)
-        && case.application.is_compared_to_its_sources()
 }
 
 fn synced_in_part(case: &Case<'_>) -> bool {

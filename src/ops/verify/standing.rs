@@ -80,7 +80,8 @@ impl<'a> Judge<'a> {
         let application = snapshot.application.as_ref().and_then(Application::new);
         let reached = |object: &Object| match Workload::new(object, snapshot) {
             Some(workload) => {
-                application.is_none_or(|application| self.has_brought(application, object))
+                application
+                    .is_none_or(|application| self.has_brought(application, object, snapshot))
                     && wrong_image(self.options, &workload).is_none()
             }
             None => false,
@@ -99,17 +100,17 @@ impl<'a> Judge<'a> {
 
     // While a sync with waves runs the Application as a whole is out of sync, so each object counts
     // by itself.
-    fn has_brought(&self, application: Application<'_>, object: &Object) -> bool {
+    fn has_brought(
+        &self,
+        application: Application<'_>,
+        object: &Object,
+        snapshot: &Snapshot,
+    ) -> bool {
         if self.options.within_sync {
             return true;
         }
-        let known = |revision: &&str| {
-            let relation = self.relations.get(*revision);
-            self.options.revision.is_none()
-                || matches!(relation, Some(Relation::Same | Relation::Newer))
-        };
-        let revisions = application.sync().revisions;
-        let is_current = application.hydrator().is_some() || revisions.iter().any(known);
+        let ask = |expected: &Expected<'_>| argocd::has_compared(application, expected);
+        let (is_current, _) = self.expecting(snapshot, self.asked_at, ask);
         let id = object.id();
         let is_synced = application.resources().any(|r| r.id == id && r.status == "Synced");
         application.requested_refresh().is_none() && is_current && is_synced
