@@ -5,7 +5,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use crate::k8s::Object;
+use crate::k8s::{Condition, Object};
 
 /// A Rollout, read from its resource.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -98,6 +98,40 @@ impl<'a> ArgoRollout<'a> {
         })
     }
 
+    /// Returns why it has given up, and what to do, or `None` if it has not: its analysis failed, which
+    /// the AnalysisRuns among `owned` tell more about, somebody aborted it, its deadline has passed, or
+    /// its spec is none.
+    pub fn failure(self, owned: &[Object]) -> Option<String> {
+        if !self.is_observed() {
+            return None;
+        }
+        let (name, namespace) = (self.0.name(), self.0.namespace());
+        let retry = format!(
+            "roll back in git, or try again with `kubectl argo rollouts retry rollout {name} -n {namespace}`"
+        );
+        if let Some(failed) = self.analyses().find(|a| matches!(a.phase, "Failed" | "Error")) {
+            let mut runs = owned.iter().filter(|object| object.kind() == "AnalysisRun");
+            let metric = runs.find(|run| run.name() == failed.name).and_then(failed_metric);
+            let stated = [failed.message, self.message()].into_iter().find(|text| !text.is_empty());
+            let why = metric.unwrap_or_else(|| stated.unwrap_or("no message").to_owned());
+            return Some(format!(
+                "analysis `{}` of Rollout `{name}` failed: {why}; {retry}",
+                failed.name
+            ));
+        }
+        let is_over = |condition: &Condition<'_>| match condition.kind {
+            "Progressing" => condition.reason == "ProgressDeadlineExceeded",
+            "InvalidSpec" => condition.status == "True",
+            _ => false,
+        };
+        if let Some(over) = self.0.conditions().find(is_over) {
+            return Some(format!("Rollout `{name}` gave up: {}", over.message));
+        }
+        let message = Some(self.message()).filter(|message| !message.is_empty());
+        let why = message.unwrap_or("somebody aborted it");
+        self.is_aborted().then(|| format!("Rollout `{name}` was aborted: {why}; {retry}"))
+    }
+
     /// Returns what holds it, or `None` if it is on its way or done.
     pub fn pause(self) -> Option<Pause> {
         let (name, namespace) = (self.0.name(), self.0.namespace());
@@ -162,6 +196,26 @@ impl<'a> ArgoRollout<'a> {
         };
         start.checked_add(lasts).ok()
     }
+}
+
+/// What the first metric says that did not hold, by what it measured last.
+fn failed_metric(run: &Object) -> Option<String> {
+    let text = |value: &Value, key: &str| {
+        value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
+    let metric = run.list("/status/metricResults").iter().find(|metric| {
+        matches!(text(metric, "phase").as_str(), "Failed" | "Error" | "Inconclusive")
+    })?;
+    let last = metric.get("measurements").and_then(Value::as_array).and_then(|all| all.last());
+    let (message, value) =
+        last.map(|last| (text(last, "message"), text(last, "value"))).unwrap_or_default();
+    let said = match (text(metric, "message"), message, value) {
+        (said, ..) if !said.is_empty() => said,
+        (_, message, _) if !message.is_empty() => message,
+        (.., value) if !value.is_empty() => format!("measured {value}"),
+        _ => "no message".to_owned(),
+    };
+    Some(format!("metric `{}`: {said}", text(metric, "name")))
 }
 
 /// Seconds as a number or a text, or a text with units.
@@ -250,6 +304,50 @@ mod tests {
         paused("spec: {}", "");
     }
 
+    #[track_caller]
+    fn failed(status: &str, runs: &str, expected: &str) {
+        let object = rollout(&format!("status: {{observedGeneration: '7', {status}}}"));
+        let runs = Object::read_all(runs).unwrap();
+        let failure = ArgoRollout::new(&object).unwrap().failure(&runs);
+        assert_eq!(failure.unwrap_or_default(), expected, "{status}");
+    }
+
+    const RUN: &str = "{apiVersion: argoproj.io/v1alpha1, kind: AnalysisRun, metadata: {name: ranking-7-1}, \
+        status: {metricResults: [{name: latency, phase: Successful}, {name: errors, phase: Failed, measurements: [{value: '0.01'}, {value: '0.31'}]}]}}";
+
+    #[test]
+    fn a_failed_analysis_is_told_by_its_metric() {
+        let retry = "roll back in git, or try again with `kubectl argo rollouts retry rollout ranking -n shop`";
+        let status = "abort: true, message: RolloutAborted, canary: {currentStepAnalysisRunStatus: {name: ranking-7-1, status: Failed, message: Metric errors assessed Failed}}";
+        let start = "analysis `ranking-7-1` of Rollout `ranking` failed:";
+        failed(status, RUN, &format!("{start} metric `errors`: measured 0.31; {retry}"));
+        failed(status, "", &format!("{start} Metric errors assessed Failed; {retry}"));
+        let running = "canary: {currentStepAnalysisRunStatus: {name: a, status: Running}}";
+        failed(running, RUN, "");
+    }
+
+    #[test]
+    fn it_may_be_aborted_late_or_invalid() {
+        let retry = "roll back in git, or try again with `kubectl argo rollouts retry rollout ranking -n shop`";
+        failed(
+            "abort: true",
+            "",
+            &format!("Rollout `ranking` was aborted: somebody aborted it; {retry}"),
+        );
+        failed(
+            "conditions: [{type: Progressing, status: 'False', reason: ProgressDeadlineExceeded, message: ReplicaSet timed out}]",
+            "",
+            "Rollout `ranking` gave up: ReplicaSet timed out",
+        );
+        failed(
+            "conditions: [{type: InvalidSpec, status: 'True', reason: InvalidSpec, message: no selector}]",
+            "",
+            "Rollout `ranking` gave up: no selector",
+        );
+        failed("observedGeneration: '6', abort: true", "", "");
+        failed("phase: Healthy", "", "");
+    }
+
     #[test]
     fn its_observed_generation_is_a_text() {
         for (observed, expected) in [
@@ -263,6 +361,6 @@ mod tests {
             let object = rollout(&format!("status: {{observedGeneration: {observed}}}"));
             assert_eq!(ArgoRollout::new(&object).unwrap().is_observed(), expected, "{observed}");
         }
-        assert!(!ArgoRollout::new(&rollout("{}")).unwrap().is_observed());
+        assert!(!ArgoRollout::new(&rollout("")).unwrap().is_observed());
     }
 }

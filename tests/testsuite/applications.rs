@@ -329,4 +329,15 @@ async fn a_paused_canary_says_where_it_is_and_a_failed_analysis_why() {
     };
     let report = verify(&live, &accepting, &|_| {}).await.unwrap();
     assert_eq!(report.verdict, RolloutVerdict::Healthy, "{report:#?}");
+    let run = "apiVersion: argoproj.io/v1alpha1\nkind: AnalysisRun\nmetadata: {name: ranking-new-1, namespace: paused-canary}\n\
+        status: {phase: Failed, metricResults: [{name: errors, phase: Failed, measurements: [{phase: Failed, value: '0.31'}]}]}\n";
+    let failed = format!(
+        "{ROLLOUT}status:\n  observedGeneration: '9'\n  phase: Degraded\n  abort: true\n  message: RolloutAborted\n  currentPodHash: new\n  stableRS: old\n  \
+         canary: {{currentStepAnalysisRunStatus: {{name: ranking-new-1, status: Failed}}}}\n"
+    );
+    control_plane.apply(&format!("{failed}---\n{run}"));
+    let report = verify(&live, &options, &|_| {}).await.unwrap();
+    assert_eq!(report.verdict, RolloutVerdict::Degraded, "{report:#?}");
+    let start = "analysis `ranking-new-1` of Rollout `ranking` failed: metric `errors`: measured 0.31; roll back";
+    assert!(report.reason.starts_with(start), "{}", report.reason);
 }

@@ -58,9 +58,15 @@ impl<'a> Judge<'a> {
                         return Standing::Bad { reason, is_final: true };
                     }
                 }
-                Some(Verdict::Waiting { reason }) => return Standing::Waiting { reason },
+                Some(Verdict::Waiting { reason }) => {
+                    // Where a canary stands tells more than that the Application is Suspended.
+                    let held = Self::is_suspended(object).then(|| self.pause(snapshot)).flatten();
+                    return Standing::Waiting { reason: held.unwrap_or(reason) };
+                }
                 Some(Verdict::Failed { reason, finality }) => {
-                    return Standing::Bad { reason, is_final: finality == Finality::Final };
+                    let given_up = failure(&self.of_this_rollout(snapshot));
+                    let is_final = finality == Finality::Final;
+                    return given_up.unwrap_or(Standing::Bad { reason, is_final });
                 }
                 None => return waiting("the Application is of another kind".to_owned()),
             }
@@ -88,6 +94,17 @@ impl<'a> Judge<'a> {
         };
         let objects = snapshot.objects.iter().filter(|object| reached(object)).cloned().collect();
         Snapshot { objects, ..snapshot.clone() }
+    }
+
+    fn is_suspended(application: &Object) -> bool {
+        let health = Application::new(application).and_then(Application::health);
+        health.is_some_and(|found| found.health.status == HealthStatus::Suspended)
+    }
+
+    fn pause(&self, snapshot: &Snapshot) -> Option<String> {
+        let reached = self.of_this_rollout(snapshot);
+        let mut rollouts = reached.objects.iter().filter_map(ArgoRollout::new);
+        rollouts.find_map(ArgoRollout::pause).map(|pause| pause.reason)
     }
 
     // A later commit that is live and states another image has taken this one's place for good.
@@ -239,6 +256,7 @@ fn objects(options: &VerifyOptions<'_>, snapshot: &Snapshot) -> Standing {
         return waiting(format!("no workload runs an image `{}`", image.name));
     }
     let unhealthy = snapshot.objects.iter().find_map(|object| health_of(object, options));
+    let unhealthy = failure(snapshot).or(unhealthy);
     // What is held on purpose, and accepted so, is not complete.
     let is_held = |workload: &Workload<'_>| {
         let health = options.rules.assess(workload.object()).health;
@@ -247,6 +265,13 @@ fn objects(options: &VerifyOptions<'_>, snapshot: &Snapshot) -> Standing {
     let mut moving = snapshot.workloads().filter(|workload| !is_held(workload));
     let mut behind = || moving.find_map(|workload| is_behind(&workload, options.image.as_ref()));
     unhealthy.or_else(|| behind().map(waiting)).unwrap_or(Standing::Good)
+}
+
+/// Returns that a Rollout has given up, which no waiting mends.
+fn failure(snapshot: &Snapshot) -> Option<Standing> {
+    let mut rollouts = snapshot.objects.iter().filter_map(ArgoRollout::new);
+    let reason = rollouts.find_map(|rollout| rollout.failure(&snapshot.owned))?;
+    Some(Standing::Bad { reason, is_final: true })
 }
 
 fn health_of(object: &Object, options: &VerifyOptions<'_>) -> Option<Standing> {
