@@ -7,6 +7,7 @@ mod deployments;
 mod effect;
 mod full_disk;
 mod gates;
+mod health_rules;
 mod hostile;
 mod interrupt;
 mod killed;

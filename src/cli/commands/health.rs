@@ -2,11 +2,14 @@
 
 use camino::Utf8PathBuf;
 
+use crate::cli::context::Context;
 use crate::cli::error::CommandError;
 use crate::cli::exit::Exit;
 use crate::cli::objects;
 use crate::cli::rules::RuleArgs;
 use crate::cli::ui::Ui;
+use crate::config::ConfigError;
+use crate::health::native::RuleSet;
 use crate::health::{HealthStatus, Managed, Rules};
 use crate::k8s::Object;
 use crate::ops::{self, Event};
@@ -45,21 +48,32 @@ enum HealthCommand {
     },
 }
 
-pub(crate) fn run(args: &HealthArgs, ui: &Ui) -> Result<Exit, CommandError> {
+pub(crate) fn run(args: &HealthArgs, context: &Context, ui: &Ui) -> Result<Exit, CommandError> {
+    let own = own_rules(context)?;
     if let Some(HealthCommand::Test { directory, rules }) = &args.command {
-        let report = ops::health_test(directory, &rules.rules()?)?;
+        let report = ops::health_test(directory, &rules.rules()?.with_own(own))?;
         ui.report(&report)?;
         return Ok(if report.failed.is_empty() { Exit::Done } else { Exit::Failed });
     }
     let stdin = [Utf8PathBuf::from("-")];
     let files = if args.files.is_empty() { stdin.as_slice() } else { &args.files };
-    let rules = args.rules.rules()?;
+    let rules = args.rules.rules()?.with_own(own);
     let objects = objects::read(files)?;
     warn_of_chance(&objects, &rules, ui);
     let report = report(&objects, &rules, args.app);
     ui.report(&report)?;
     let failed = report.statuses().any(|status| args.fail_on.contains(&status));
     Ok(if failed { Exit::Failed } else { Exit::Done })
+}
+
+/// Returns the rules of the user's own, if there is a configuration here.
+fn own_rules(context: &Context) -> Result<Vec<RuleSet>, CommandError> {
+    let is_absent = |error: &ConfigError| matches!(error, ConfigError::NotFound { .. });
+    match context.config() {
+        Ok(config) => Ok(config.health_rules),
+        Err(error) if error.is(is_absent) => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
 }
 
 fn report(objects: &[Object], rules: &Rules, app: bool) -> HealthReport {
