@@ -118,8 +118,8 @@ pub(super) fn number(value: &Value) -> Option<f64> {
     }
 }
 
-fn numbers(terms: &[Expression], scope: &Scope<'_>) -> Option<Vec<f64>> {
-    terms.iter().map(|term| number(term.value(&scope.clone()).as_deref()?)).collect()
+fn numbers<'a>(terms: &'a [Expression], scope: &Scope<'a>) -> Option<Vec<f64>> {
+    terms.iter().map(|term| number(term.value(scope).as_deref()?)).collect()
 }
 
 fn number_value(number: f64) -> Value {

@@ -12,7 +12,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::scope::Scope;
+use super::scope::{DEPTH, Scope};
 
 /// Where a path may begin, besides items and named values.
 const ROOTS: [&str; 6] = ["status", "spec", "metadata", "data", "kind", "apiVersion"];
@@ -50,6 +50,9 @@ impl Path {
     /// Fails with what is wrong with it.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let dots = text.len() - text.trim_start_matches('.').len();
+        if dots > DEPTH {
+            return Err(format!("`{text}` is no path: it begins with {DEPTH} dots at most"));
+        }
         let rest = &text[dots..];
         let (start, steps) = match rest.strip_prefix('$') {
             Some(named) => {

@@ -6,13 +6,16 @@ use serde_json::Value;
 /// A named value, absent where it has none.
 pub(super) type Named<'a> = (&'a str, Option<Value>);
 
-/// What paths are resolved in.
-#[derive(Debug, Clone)]
+/// How many items out a path can lead.
+pub(super) const DEPTH: usize = 4;
+
+/// What paths are resolved in. It is made anew for every element of a list, so it owns nothing.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Scope<'a> {
     pub(super) object: &'a Value,
     named: &'a [Named<'a>],
-    /// The items found so far, the innermost last.
-    items: Vec<Item<'a>>,
+    /// The items found so far, the innermost first; those further out are forgotten.
+    items: [Option<Item<'a>>; DEPTH],
 }
 
 /// An element of a list or mapping, and where it stands there.
@@ -25,19 +28,22 @@ pub(super) struct Item<'a> {
 
 impl<'a> Scope<'a> {
     pub(super) fn new(object: &'a Value, named: &'a [Named<'a>]) -> Self {
-        Self { object, named, items: Vec::new() }
+        Self { object, named, items: [None; DEPTH] }
     }
 
     /// Returns the scope inside `items`.
     pub(super) fn inside(&self, items: &[Item<'a>]) -> Self {
-        let mut inner = self.clone();
-        inner.items.extend_from_slice(items);
+        let mut inner = *self;
+        for item in items {
+            inner.items.rotate_right(1);
+            inner.items[0] = Some(*item);
+        }
         inner
     }
 
     /// Returns the item so many items out from the innermost.
     pub(super) fn item(&self, out: usize) -> Option<Item<'a>> {
-        self.items.iter().rev().nth(out).copied()
+        self.items.get(out).copied().flatten()
     }
 
     /// Returns the named value.

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use deployctl::health::native::Table;
 use deployctl::health::{HealthStatus, Outcome, SuiteCase, read_suite, run_case};
+use deployctl::k8s::Object;
+use serde_json::json;
 
 use super::cases;
 
@@ -36,6 +38,40 @@ fn custom_resources_have_the_health_that_argo_cd_gives_them() {
     eprintln!("argo-health native: {passed} passed, {} failed", all - passed);
     assert!(false_healthy.is_empty(), "{false_healthy:?}");
     assert!(passed * 100 >= all * PASS, "{passed} of {all}:\n{}", failed.join("\n"));
+}
+
+/// A controller that errs writes a status of another shape, or one without end.
+#[test]
+fn a_status_of_any_shape_is_judged() {
+    let Some(folder) = cases("argo-health/customizations") else { return };
+    let mut suites = Vec::new();
+    find(&folder, &mut suites);
+    let condition = json!({"type": "Any", "status": 3, "reason": ["a"], "message": {"b": null}});
+    let endless =
+        json!({"conditions": vec![condition.clone(); 3000], "phase": "A".repeat(100_000)});
+    let shapes = [
+        json!("Ready"),
+        json!(["Ready", null, 3, {}]),
+        json!({"conditions": "Ready", "phase": ["Ready"], "observedGeneration": {}}),
+        json!({"conditions": [null, 3, "Ready", [], condition], "state": {"state": 1e300}}),
+        json!({"conditions": {"Ready": true}, "replicas": -1, "readyReplicas": "99999999999999999999"}),
+        endless,
+    ];
+    let mut judged = 0;
+    for suite in suites.into_iter().step_by(5) {
+        let Some(case) = read_suite(&std::fs::read_to_string(&suite).unwrap()).unwrap().pop()
+        else {
+            continue;
+        };
+        let text = std::fs::read_to_string(suite.with_file_name(&case.input_path)).unwrap();
+        let mut object = Object::read_first(&text).unwrap().value().clone();
+        for shape in &shapes {
+            object["status"] = shape.clone();
+            let object = Object::new(object.clone()).unwrap();
+            judged += usize::from(Table::default().shipped(&object).is_some());
+        }
+    }
+    assert!(judged > 200, "{judged}");
 }
 
 fn judge(case: &SuiteCase, input: &Path) -> Outcome {
