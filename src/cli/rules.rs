@@ -13,6 +13,9 @@ use crate::ops::{self, Event, RuleOptions};
 /// Which rules decide about the health of objects.
 #[derive(Debug, Default, Clone, clap::Args)]
 pub(super) struct RuleArgs {
+    /// Rows of your own for custom resources, a list as under `health: rules:` in deployctl.yaml
+    #[arg(long, value_name = "FILE")]
+    rules: Option<Utf8PathBuf>,
     /// Manifest of the ConfigMap `argocd-cm`, for its health scripts
     #[arg(long, value_name = "FILE")]
     argocd_cm: Option<Utf8PathBuf>,
@@ -61,6 +64,7 @@ impl RuleArgs {
 
     fn options(&self) -> RuleOptions {
         RuleOptions {
+            own: self.rules.clone(),
             argocd_cm: self.argocd_cm.clone(),
             cluster: None,
             customizations: self.customizations.clone(),

@@ -30,9 +30,10 @@ pub struct Rules {
 }
 
 impl Rules {
-    /// Returns the rules with rows of the user's own for custom resources.
+    /// Returns the rules with rows of the user's own for custom resources, which are asked behind those
+    /// of the user's own that are there.
     pub fn with_own(mut self, own: Vec<native::RuleSet>) -> Self {
-        self.native = native::Table::new(own);
+        self.native.extend(own);
         self
     }
 

@@ -9,10 +9,13 @@ use camino::{Utf8Path, Utf8PathBuf};
 use crate::health::{ArgoCdCmError, ArgoCdVersion, Clock, Customizations, Rules};
 use crate::k8s::{Object, ReadError};
 use crate::system;
+use crate::yaml::{self, Invalid};
 
 /// Where the health rules come from.
 #[derive(Debug, Clone, Default)]
 pub struct RuleOptions {
+    /// A file with rows of the user's own for custom resources.
+    pub own: Option<Utf8PathBuf>,
     /// A manifest of the ConfigMap `argocd-cm`.
     pub argocd_cm: Option<Utf8PathBuf>,
     /// The ConfigMap `argocd-cm` as a cluster has it, if no manifest of it is named.
@@ -64,6 +67,9 @@ pub enum RulesError {
     /// The cluster's own ConfigMap is not one that Argo CD can read.
     #[error("the cluster's `argocd-cm` is not valid")]
     ClusterArgoCdCm(#[source] ArgoCdCmError),
+    /// A file with rows says something it can't mean.
+    #[error(transparent)]
+    Own(#[from] Invalid),
     /// A folder has no script where Argo CD looks for them.
     #[error("`{path}` holds no `GROUP/KIND/health.lua`")]
     NoScripts {
@@ -82,6 +88,9 @@ const SCRIPT: &str = "health.lua";
 /// Fails if a file or a folder can't be read, or is not what it should be.
 pub fn rules(options: &RuleOptions) -> Result<Rules, RulesError> {
     let mut rules = Rules { version: options.version, ..Rules::default() };
+    if let Some(path) = &options.own {
+        rules = rules.with_own(yaml::decode(path, &read(path)?)?);
+    }
     let is_plain = options.argocd_cm.is_none()
         && options.cluster.is_none()
         && options.customizations.is_none();

@@ -53,6 +53,11 @@ impl Table {
         Self { own }
     }
 
+    /// Adds rule sets of the user's own, which are asked behind those that are there.
+    pub fn extend(&mut self, own: Vec<RuleSet>) {
+        self.own.extend(own);
+    }
+
     /// Returns the health by the user's own rules, or `None` if no row for the kind holds.
     pub fn own(&self, object: &Object) -> Option<Health> {
         rule::assess(&self.own, object)

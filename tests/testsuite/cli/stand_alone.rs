@@ -122,6 +122,24 @@ fn schemas_accept_every_shipped_file() {
 }
 
 #[test]
+fn health_rules_of_one_s_own_can_be_tried_out() {
+    let world = World::new();
+    world.write("o.yaml", "{apiVersion: example.com/v1, kind: Widget, status: {phase: Lost}}\n");
+    let row = "{if: {status.phase: Lost}, health: Degraded, message: 'is {status.phase|lower}'}";
+    let rules = format!("[{{group: example.com, kinds: [Widget], rows: [{row}]}}]\n");
+    world.write("r.yaml", &rules);
+    let said = world.ok(&["health", "-f", "o.yaml", "--rules", "r.yaml"]);
+    assert!(said.contains("Degraded") && said.contains("is lost"), "{said}");
+    world.write("r.yaml", &rules.replace("Degraded", "Broken"));
+    let wrong = world.run(&["health", "-f", "o.yaml", "--rules", "r.yaml"]);
+    assert_eq!(wrong.code, 2);
+    assert!(
+        wrong.stderr.contains("r.yaml:1:") && wrong.stderr.contains("`Broken` is no health"),
+        "{wrong:?}"
+    );
+}
+
+#[test]
 fn the_schema_accepts_the_health_rules_that_are_shipped() {
     let schema: Value = serde_json::from_str(&World::new().ok(&["schema", "config"])).unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();
