@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::k8s::Object;
-use crate::rollout::Snapshot;
+use crate::rollout::{LogTail, Snapshot};
 
 /// A file that is larger is not read.
 pub(super) const MOST_BYTES: u64 = 32 << 20;
@@ -56,7 +56,18 @@ struct Version {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     events: Vec<Value>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    logs: Vec<Log>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     unread: Vec<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Log {
+    pod_uid: String,
+    container: String,
+    restarts: i64,
+    lines: Vec<String>,
 }
 
 /// Returns the file that says what was seen at `time`.
@@ -78,6 +89,7 @@ pub(super) fn write(
         owned: all(&snapshot.owned),
         pods: all(&snapshot.pods),
         events: all(&snapshot.events),
+        logs: snapshot.logs.iter().map(Log::from).collect(),
         unread: snapshot.unread.clone(),
     })
 }
@@ -95,7 +107,9 @@ pub(super) fn read(text: &str) -> Result<(Timestamp, Occasion, Snapshot), String
         owned: all(version.owned)?,
         pods: all(version.pods)?,
         events: all(version.events)?,
+        logs: version.logs.into_iter().map(LogTail::from).collect(),
         unread: version.unread,
+        time: None,
     };
     Ok((version.time, version.occasion, snapshot))
 }
@@ -105,4 +119,18 @@ fn without_managed_fields(mut value: Value) -> Value {
         metadata.shift_remove("managedFields");
     }
     value
+}
+
+impl From<&LogTail> for Log {
+    fn from(log: &LogTail) -> Self {
+        let LogTail { pod_uid, container, restarts, lines } = log.clone();
+        Self { pod_uid, container, restarts, lines }
+    }
+}
+
+impl From<Log> for LogTail {
+    fn from(log: Log) -> Self {
+        let Log { pod_uid, container, restarts, lines } = log;
+        Self { pod_uid, container, restarts, lines }
+    }
 }

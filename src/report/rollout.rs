@@ -74,10 +74,13 @@ pub(super) fn write_rollout(rollout: &RolloutReport, out: &mut dyn io::Write) ->
         let ready = if pod.ready { "ready" } else { "not ready" };
         writeln!(out, "  {} {}: {ready}, runs {}", pod.pod.name, pod.container, pod.image)?;
     }
-    rollout
-        .evidence
-        .iter()
-        .try_for_each(|evidence| writeln!(out, "  {}", evidence_line(evidence)))?;
+    if let Some(cause) = &rollout.cause {
+        writeln!(out, "  what to do: {}", cause.advice)?;
+    }
+    for evidence in &rollout.evidence {
+        writeln!(out, "  {}", evidence_line(evidence))?;
+        evidence.log.iter().try_for_each(|line| writeln!(out, "    | {line}"))?;
+    }
     rollout.unread.iter().try_for_each(|note| writeln!(out, "  not seen: {note}"))
 }
 
@@ -92,10 +95,11 @@ fn style(verdict: RolloutVerdict) -> Style {
 fn evidence_line(evidence: &Evidence) -> String {
     let container = evidence.container.as_ref().map(|name| format!(" ({name})"));
     let container = container.unwrap_or_default();
+    let often = if evidence.count > 1 { format!(" ({}x)", evidence.count) } else { String::new() };
     let message = evidence.message.trim();
     match message {
-        "" => format!("{}{container}: {}", evidence.object, evidence.reason),
-        message => format!("{}{container}: {}: {message}", evidence.object, evidence.reason),
+        "" => format!("{}{container}: {}{often}", evidence.object, evidence.reason),
+        message => format!("{}{container}: {}{often}: {message}", evidence.object, evidence.reason),
     }
 }
 

@@ -25,6 +25,19 @@ pub struct Terminated<'a> {
     pub reason: &'a str,
     /// The runtime's words, often empty.
     pub message: &'a str,
+    /// When, as the kubelet writes it; empty if it does not say.
+    pub finished_at: &'a str,
+}
+
+/// A probe of a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProbeKind {
+    /// Whether it has started; nothing else is asked until then.
+    Startup,
+    /// Whether it lives; it is restarted if not.
+    Liveness,
+    /// Whether it takes requests.
+    Readiness,
 }
 
 impl<'a> Container<'a> {
@@ -79,7 +92,13 @@ impl<'a> Container<'a> {
         let ended = state.into_iter().find_map(|pointer| self.status.pointer(pointer))?;
         let text = |key: &str| ended.get(key).and_then(Value::as_str).unwrap_or_default();
         let exit_code = ended.get("exitCode").and_then(Value::as_i64).unwrap_or(0);
-        Some(Terminated { exit_code, reason: text("reason"), message: text("message") })
+        let (reason, message) = (text("reason"), text("message"));
+        Some(Terminated { exit_code, reason, message, finished_at: text("finishedAt") })
+    }
+
+    /// Returns whether it is at its end right now, and not restarted (yet).
+    pub fn is_terminated(&self) -> bool {
+        self.status.pointer("/state/terminated").is_some()
     }
 
     /// Returns its memory limit as the pod's spec states it.
@@ -87,7 +106,18 @@ impl<'a> Container<'a> {
         self.spec()?.pointer("/resources/limits/memory")?.as_str()
     }
 
-    fn spec(&self) -> Option<&'a Value> {
+    /// Returns the probe that the pod's spec states, or `None` if it states none of this kind.
+    pub fn probe(&self, kind: ProbeKind) -> Option<&'a Value> {
+        let key = match kind {
+            ProbeKind::Startup => "startupProbe",
+            ProbeKind::Liveness => "livenessProbe",
+            ProbeKind::Readiness => "readinessProbe",
+        };
+        self.spec()?.get(key).filter(|probe| probe.is_object())
+    }
+
+    /// Returns what the pod's spec states of it, or `None` if it is not there.
+    pub fn spec(&self) -> Option<&'a Value> {
         let list = if self.is_init { "/spec/initContainers" } else { "/spec/containers" };
         let mut specs = self.pod.list(list).iter();
         specs.find(|spec| spec.get("name").and_then(Value::as_str) == Some(self.name))

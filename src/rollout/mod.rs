@@ -6,6 +6,8 @@
 mod argo_rollout;
 mod cause;
 mod container;
+mod digest;
+mod log;
 mod overview;
 mod progress;
 mod snapshot;
@@ -13,7 +15,9 @@ mod workload;
 
 pub use argo_rollout::{Analysis, ArgoRollout, Pause};
 pub use cause::{CauseKind, Evidence, Gravity, RootCause, diagnose};
-pub use container::{Container, Terminated};
+pub use container::{Container, ProbeKind, Terminated};
+pub use digest::{ImageContent, Proof, running_digest};
+pub use log::{LogRequest, LogTail, MOST_BYTES, MOST_LINES, wanted_logs};
 pub use overview::{ApplicationOverview, ContainerOverview, Overview, WorkloadOverview};
 pub use progress::{Change, Event, Progress};
 pub use snapshot::Snapshot;

@@ -1,8 +1,10 @@
-//! One look at a cluster, and the way from an object to its pods and events.
+//! One look at a cluster, and the way from an object to its pods, events and logs.
+
+use jiff::Timestamp;
 
 use crate::k8s::{Object, ObjectId};
 
-use super::Workload;
+use super::{Container, LogTail, Workload};
 
 /// Everything that one look at a cluster showed.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -21,8 +23,12 @@ pub struct Snapshot {
     pub pods: Vec<Object>,
     /// The events about any of them, oldest first.
     pub events: Vec<Object>,
+    /// The last lines that containers wrote which came to a bad end.
+    pub logs: Vec<LogTail>,
     /// What of the scope could not be read, and why, one sentence each.
     pub unread: Vec<String>,
+    /// When this was seen, for whoever needs to know how long something lasts; `None` if nobody said.
+    pub time: Option<Timestamp>,
 }
 
 impl Snapshot {
@@ -34,6 +40,11 @@ impl Snapshot {
     /// Returns the scope's objects that run pods.
     pub fn workloads(&self) -> impl Iterator<Item = Workload<'_>> {
         self.objects.iter().filter_map(|object| Workload::new(object, self))
+    }
+
+    /// Returns the last lines that `container` wrote before it ended, or `None` if nobody read them.
+    pub fn log_of(&self, container: &Container<'_>) -> Option<&LogTail> {
+        self.logs.iter().rev().find(|log| log.is_of(container))
     }
 
     /// Returns the events about `object`, oldest first.

@@ -115,6 +115,20 @@ impl<'a> Workload<'a> {
         self.pods().into_iter().filter(|pod| !current.contains(pod)).collect()
     }
 
+    /// Returns whether it is a StatefulSet whose controller updates a pod only while all others are
+    /// ready.
+    pub fn goes_one_by_one(&self) -> bool {
+        let text = |pointer| self.object.text(pointer);
+        self.object.kind() == "StatefulSet"
+            && text("/spec/podManagementPolicy") != Some("Parallel")
+            && text("/spec/updateStrategy/type") != Some("OnDelete")
+    }
+
+    /// Returns the ordinal below which a StatefulSet's pods keep the old revision on purpose.
+    pub fn partition(&self) -> i64 {
+        self.object.integer("/spec/updateStrategy/rollingUpdate/partition").unwrap_or(0)
+    }
+
     /// Returns the names of the containers in its pod template and the image that each states, init
     /// containers first.
     pub fn images(&self) -> Vec<(&'a str, &'a str)> {

@@ -175,6 +175,9 @@ fn options(scope: Scope, timeout: Duration) -> VerifyOptions<'static> {
         settle: Duration::ZERO,
         accepts: deployctl::argocd::Accepts::default(),
         sync: false,
+        fail_fast: true,
+        registry: None,
+        committed: None,
     }
 }
 

@@ -26,6 +26,7 @@ mod readme;
 mod registry;
 mod render;
 mod road;
+mod rollout;
 mod shipped;
 mod support;
 mod verify;

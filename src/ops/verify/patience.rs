@@ -143,7 +143,9 @@ mod tests {
             name: "ranking".into(),
         };
         let summary = "it crashes".to_owned();
-        RootCause { kind: CauseKind::CrashLoop, workload, summary, gravity, evidence: Vec::new() }
+        let (advice, because, evidence) = (String::new(), String::new(), Vec::new());
+        let kind = CauseKind::CrashLoop;
+        RootCause { kind, workload, summary, advice, gravity, because, evidence }
     }
 
     fn waiting() -> Standing {

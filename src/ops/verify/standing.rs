@@ -80,17 +80,14 @@ impl<'a> Judge<'a> {
         objects(self.options, snapshot)
     }
 
-    /// Returns the part of `snapshot` that is about this rollout: the workloads that the change has
+    /// Returns the part of `snapshot` that is about this rollout: the objects that the change has
     /// reached. What ails the state before is no reason to call the change a failure.
     pub(super) fn of_this_rollout(&self, snapshot: &Snapshot) -> Snapshot {
         let application = snapshot.application.as_ref().and_then(Application::new);
-        let reached = |object: &Object| match Workload::new(object, snapshot) {
-            Some(workload) => {
-                application
-                    .is_none_or(|application| self.has_brought(application, object, snapshot))
-                    && wrong_image(self.options, &workload).is_none()
-            }
-            None => false,
+        let reached = |object: &Object| {
+            let workload = Workload::new(object, snapshot);
+            application.is_none_or(|application| self.has_brought(application, object, snapshot))
+                && workload.is_none_or(|w| wrong_image(self.options, &w).is_none())
         };
         let objects = snapshot.objects.iter().filter(|object| reached(object)).cloned().collect();
         Snapshot { objects, ..snapshot.clone() }

@@ -1,25 +1,66 @@
 //! The container can't be made: a ConfigMap, a Secret or a key is missing, or the runtime refuses it.
 
-use super::{CauseKind, Evidence, Gravity, RootCause};
-use crate::rollout::{Container, Workload};
+use super::{CauseKind, Evidence, Gravity, RootCause, Suspect, Weight};
+use crate::rollout::Container;
 
-const REASONS: &[&str] =
-    &["CreateContainerConfigError", "CreateContainerError", "RunContainerError", "StartError"];
+const REASONS: &[&str] = &[
+    "CreateContainerConfigError",
+    "CreateContainerError",
+    "PreCreateHookError",
+    "PreStartHookError",
+    "PostStartHookError",
+    "RunContainerError",
+    "StartError",
+];
 
-pub(super) fn find(workload: &Workload<'_>) -> Option<RootCause> {
-    let containers = workload.containers();
-    let container = containers.iter().find(|container| reason(container).is_some())?;
-    let (reason, message) = reason(container)?;
+/// Words of the kubelet and the runtimes, and what to do about them.
+const ADVICE: &[(&[&str], &str)] = &[
+    (
+        &[
+            "couldn't find key",
+            "references non-existent config key",
+            "references non-existent secret key",
+        ],
+        "Add the key to the ConfigMap or Secret, correct its name in the container's `env`, or mark the reference `optional: true`",
+    ),
+    (
+        &["configmap "],
+        "Make the ConfigMap in the pod's namespace, or correct its name: a `configMapGenerator` gives it a suffix that only references in the same build follow",
+    ),
+    (
+        &["secret "],
+        "Make the Secret in the pod's namespace, or correct its name; with an operator (External Secrets, Sealed Secrets) look why it did not make it",
+    ),
+    (
+        &["runasnonroot", "run as root"],
+        "Let the image state a numeric user other than 0, or set `securityContext.runAsUser`",
+    ),
+    (
+        &["executable file not found", "no such file or directory", "no command specified"],
+        "Correct `command` and `args`, or the image's entrypoint: that file is not in the image",
+    ),
+    (
+        &["permission denied"],
+        "Make the entrypoint executable in the image (mode 0755) for the user that the container runs as",
+    ),
+    (&["exec format error"], "Build the image for the node's platform"),
+    (&["environment variable"], "Correct the names of the container's environment variables"),
+    (
+        &["subpath", "mount"],
+        "Correct the container's `volumeMounts`: path, `subPath`, and whether the image has a file where a folder is mounted",
+    ),
+];
+
+pub(super) fn find(suspect: &Suspect<'_>) -> Option<RootCause> {
+    let mut containers = suspect.containers.iter();
+    let (container, (reason, message)) =
+        containers.find_map(|container| Some((container, reason(container)?)))?;
     let mut evidence = vec![Evidence::of_container(container, reason, message)];
-    evidence.extend(Evidence::of_warnings(workload.snapshot(), container.pod));
+    evidence.extend(Evidence::of_warnings(suspect.snapshot(), suspect.pod));
     let first = message.lines().next().unwrap_or_default();
-    Some(RootCause {
-        kind: CauseKind::ContainerConfig,
-        workload: workload.id(),
-        summary: format!("container `{}` can't be started: {first}", container.name),
-        gravity: gravity(reason, message).unless_partly_ready(workload),
-        evidence,
-    })
+    let kind = if container.is_init { "init container" } else { "container" };
+    let summary = format!("{kind} `{}` can't be started: {first}", container.name);
+    Some(suspect.cause(CauseKind::ContainerConfig, &summary, weight(reason, message), evidence))
 }
 
 fn reason<'a>(container: &Container<'a>) -> Option<(&'a str, &'a str)> {
@@ -35,14 +76,31 @@ fn reason<'a>(container: &Container<'a>) -> Option<(&'a str, &'a str)> {
     (never_ran && !container.is_running()).then_some((ended.reason, ended.message))
 }
 
-fn gravity(reason: &str, message: &str) -> Gravity {
+fn weight(reason: &str, message: &str) -> Weight {
+    let text = message.to_ascii_lowercase();
     // The kubelet's cache of ConfigMaps and Secrets lags behind a first install.
-    let is_passing = message.contains("failed to sync") && message.contains("cache");
+    if text.contains("failed to sync") && text.contains("cache") {
+        return Weight::new(
+            Gravity::Transient,
+            "the kubelet's cache fills by itself",
+            "Wait; if it lasts, look at the kubelet of the pod's node",
+        );
+    }
+    let known = ADVICE.iter().find(|(words, _)| words.iter().any(|word| text.contains(word)));
+    let advice = known.map_or(
+        "Read the message: it is the container runtime's refusal of the pod's spec",
+        |(_, advice)| advice,
+    );
     match reason {
-        _ if is_passing => Gravity::Transient,
-        "CreateContainerConfigError" | "StartError" | "ContainerCannotRun" => {
-            Gravity::Fatal { grace: std::time::Duration::from_secs(5) }
-        }
-        _ => Gravity::Fatal { grace: std::time::Duration::from_secs(30) },
+        "CreateContainerConfigError" | "StartError" | "ContainerCannotRun" => Weight::new(
+            Gravity::after(5),
+            "the kubelet tries again and again, and the same is missing each time",
+            advice,
+        ),
+        _ => Weight::new(
+            Gravity::after(30),
+            "the container runtime refuses again and again; after an overload it would recover in seconds",
+            advice,
+        ),
     }
 }

@@ -1,6 +1,6 @@
 //! The workload's own deadline has passed: a Deployment made no progress, a Job failed.
 
-use super::{CauseKind, Evidence, Gravity, RootCause};
+use super::{CauseKind, Evidence, Gravity, RootCause, Weight};
 use crate::rollout::Workload;
 
 pub(super) fn find(workload: &Workload<'_>) -> Option<RootCause> {
@@ -13,11 +13,21 @@ pub(super) fn find(workload: &Workload<'_>) -> Option<RootCause> {
         "Job" => conditions.find(|c| c.kind == "Failed" && c.status == "True"),
         _ => None,
     }?;
-    Some(RootCause {
-        kind: CauseKind::ProgressDeadline,
-        workload: workload.id(),
-        summary: format!("`{}` gave up: {}", object.name(), over.message),
-        gravity: Gravity::NOW,
-        evidence: vec![Evidence::of_object(object, over.reason, over.message)],
-    })
+    let advice = match over.reason {
+        "BackoffLimitExceeded" => {
+            "Look in the logs of its pods why they fail; after the fix the Job has to be deleted and made anew"
+        }
+        "DeadlineExceeded" => "Raise `activeDeadlineSeconds`, or look why the Job takes so long",
+        "PodFailurePolicy" => {
+            "Its `podFailurePolicy` ends the Job at this failure: look at the pod's log"
+        }
+        _ => {
+            "Look at the newest pods of the workload; a slow start needs a longer `progressDeadlineSeconds`"
+        }
+    };
+    let weight = Weight::new(Gravity::NOW, "its controller has given it up", advice);
+    let summary = format!("`{}` gave up: {}", object.name(), over.message);
+    let mut evidence = vec![Evidence::of_object(object, over.reason, over.message)];
+    evidence.extend(Evidence::of_warnings(workload.snapshot(), object));
+    Some(RootCause::new(CauseKind::ProgressDeadline, workload.id(), &summary, weight, evidence))
 }

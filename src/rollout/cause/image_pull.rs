@@ -1,9 +1,9 @@
-//! The image can't be pulled: no such tag, no such name, no credentials, or the registry is busy.
+//! The image can't be pulled: no such tag, no such name, no credentials, no such platform, or the
+//! registry is busy.
 
-use std::time::Duration;
-
-use super::{CauseKind, Evidence, Gravity, RootCause};
-use crate::rollout::{Container, Workload};
+use super::{CauseKind, Evidence, Gravity, RootCause, Suspect, Weight};
+use crate::k8s::Object;
+use crate::rollout::Container;
 
 const REASONS: &[&str] = &[
     "ErrImagePull",
@@ -15,87 +15,186 @@ const REASONS: &[&str] = &[
     "SignatureValidationFailed",
 ];
 
-/// What registries and container runtimes say, and what it means. The first match counts: a busy
-/// registry's answer often mentions credentials too.
-const MEANINGS: &[(&[&str], &str, Gravity)] = &[
-    (
-        &["toomanyrequests", "429", "rate limit"],
-        "the registry answers that there were too many requests",
-        Gravity::Transient,
-    ),
-    (
-        &["no match for platform", "no matching manifest"],
-        "the image is not made for the node's platform",
-        Gravity::NOW,
-    ),
-    (
-        &["not found", "manifest unknown", "name unknown", "repository does not exist"],
-        "the registry has no such image",
-        Gravity::NOW,
-    ),
-    (
-        &["unauthorized", "authorization failed", "authentication required", "denied", "forbidden"],
-        "the registry refuses the node's credentials",
-        Gravity::Fatal { grace: Duration::from_secs(30) },
-    ),
-    (
-        &["invalid reference format", "couldn't parse image"],
-        "the image's name is malformed",
-        Gravity::NOW,
-    ),
+/// What registries and container runtimes say, and what it means.
+struct Meaning {
+    words: &'static [&'static str],
+    meaning: &'static str,
+    gravity: Gravity,
+    because: &'static str,
+    advice: &'static str,
+}
+
+/// The first match counts: a busy registry's answer often mentions credentials too.
+const MEANINGS: &[Meaning] = &[
+    Meaning {
+        words: &["toomanyrequests", "429 too many", "rate limit"],
+        meaning: "the registry answers that there were too many requests",
+        gravity: Gravity::Transient,
+        because: "the kubelet tries again, and limits are by the hour",
+        advice: "Pull with credentials (`imagePullSecrets`), or through a mirror that keeps the image",
+    },
+    Meaning {
+        words: &["no match for platform", "no matching manifest", "does not provide any platform"],
+        meaning: "the image is not made for the node's platform",
+        gravity: Gravity::NOW,
+        because: "an image does not change under its digest",
+        advice: "Build the image for the node's platform too, or choose nodes of the image's platform by the label `kubernetes.io/arch`",
+    },
+    Meaning {
+        words: &[
+            "name unknown",
+            "name_unknown",
+            "repository does not exist",
+            "repository name not known",
+        ],
+        meaning: "the registry has no such repository, or hides it",
+        gravity: Gravity::NOW,
+        because: "the registry answered, and it stays so until somebody pushes or changes the name",
+        advice: "Check the image's name for a misspelling, and that the node's credentials may see the repository",
+    },
+    Meaning {
+        words: &["manifest unknown", "manifest_unknown"],
+        meaning: "the registry has the repository, and no such tag or digest in it",
+        gravity: Gravity::NOW,
+        because: "the registry answered, and it stays so until somebody pushes or changes the tag",
+        advice: "Check that the build pushed this very tag and digest, and that no clean-up removed it",
+    },
+    Meaning {
+        words: &["not found"],
+        meaning: "the registry has no such image",
+        gravity: Gravity::NOW,
+        because: "the registry answered, and it stays so until somebody pushes or changes the reference",
+        advice: "Check name, tag and digest: `deployctl image parse` shows how they are read; and that the build pushed them",
+    },
+    Meaning {
+        words: &[
+            "unauthorized",
+            "authorization failed",
+            "authentication required",
+            "no basic auth credentials",
+            "denied",
+            "forbidden",
+        ],
+        meaning: "the registry refuses the node's credentials",
+        gravity: Gravity::after(30),
+        because: "a pull secret that is just being made would be taken up within seconds",
+        advice: "Name a Secret of type `kubernetes.io/dockerconfigjson` in `imagePullSecrets` of the pod or its service account, and check that it may pull",
+    },
+    Meaning {
+        words: &["invalid reference format", "couldn't parse image", "could not parse image"],
+        meaning: "the image's name is malformed",
+        gravity: Gravity::NOW,
+        because: "the reference has to change",
+        advice: "Correct the reference: `deployctl image parse` says what is wrong with it",
+    },
+    Meaning {
+        words: &["x509:", "http response to https client", "certificate"],
+        meaning: "the node does not trust the registry's certificate",
+        gravity: Gravity::after(30),
+        because: "certificates and the nodes' configuration change only by hand",
+        advice: "Give the nodes the authority that signed the registry's certificate, or correct the registry's name",
+    },
+    Meaning {
+        words: &["no such host"],
+        meaning: "the node finds no registry by that name",
+        gravity: Gravity::after(60),
+        because: "a name that is not in the DNS comes there only by hand; the DNS itself may hiccup",
+        advice: "Check the registry's name for a misspelling, and the DNS of the nodes",
+    },
+    Meaning {
+        words: &["no space left"],
+        meaning: "there is no space left on the node",
+        gravity: Gravity::Transient,
+        because: "the kubelet removes images that nobody uses",
+        advice: "Give the nodes more disk, or free it",
+    },
 ];
 
-pub(super) fn find(workload: &Workload<'_>) -> Option<RootCause> {
-    let containers = workload.containers();
-    let container = containers.iter().find(|container| {
+/// What is not in the list: time-outs, resets, answers 5xx.
+const OTHER: Meaning = Meaning {
+    words: &[],
+    meaning: "the registry did not deliver it",
+    gravity: Gravity::Transient,
+    because: "the kubelet tries again, and networks and registries recover",
+    advice: "Check that the node reaches the registry, and the registry's own state",
+};
+
+pub(super) fn find(suspect: &Suspect<'_>) -> Option<RootCause> {
+    let mut containers = suspect.containers.iter();
+    let container = containers.find(|container| {
         container.waiting().is_some_and(|(reason, _)| REASONS.contains(&reason))
     })?;
-    let evidence = evidence(workload, container);
-    let (meaning, gravity) = meaning(&evidence);
-    Some(RootCause {
-        kind: CauseKind::ImagePull,
-        workload: workload.id(),
-        summary: format!(
-            "`{}` can't pull `{}`: {meaning}",
-            workload.object().name(),
-            container.image()
-        ),
-        gravity: gravity.unless_partly_ready(workload),
-        evidence,
-    })
+    let evidence = evidence(suspect, container);
+    let Meaning { meaning, gravity, because, advice, .. } = meaning(&evidence);
+    let summary =
+        format!("`{}` can't pull `{}`: {meaning}", suspect.workload.id().name, container.image());
+    let weight = Weight::new(gravity, because, advice);
+    Some(suspect.cause(CauseKind::ImagePull, &summary, weight, evidence))
 }
 
 // `ImagePullBackOff` often says no more than that it waits; what the registry said is in the event
 // `Failed`.
-fn evidence(workload: &Workload<'_>, container: &Container<'_>) -> Vec<Evidence> {
+fn evidence(suspect: &Suspect<'_>, container: &Container<'_>) -> Vec<Evidence> {
     let mut evidence = vec![Evidence::of_waiting(container)];
-    let tells = |event: &&crate::k8s::Object| {
+    let tells = |event: &&Object| {
         event.text("/reason") == Some("Failed")
             && event.text("/message").is_some_and(|message| {
                 message.contains("Failed to pull image") && message.contains(container.image())
             })
     };
-    let snapshot = workload.snapshot();
-    let event = snapshot.warnings_about(container.pod).find(tells);
-    evidence.extend(event.map(|event| Evidence::of_event(container.pod, event)));
-    evidence
+    let event = suspect.warnings().find(tells);
+    evidence.extend(event.map(|event| Evidence::of_event(suspect.pod, event)));
+    evidence.into_iter().map(without_account).collect()
 }
 
-fn meaning(evidence: &[Evidence]) -> (&'static str, Gravity) {
+// Docker Hub's answer to whom it limits names the account: `… pull rate limit as 'name': …`.
+fn without_account(evidence: Evidence) -> Evidence {
+    let text = &evidence.message;
+    let Some((before, rest)) = text.split_once("rate limit as '") else { return evidence };
+    let after = rest.split_once('\'').map_or("", |(_, after)| after);
+    let message = format!("{before}rate limit{after}");
+    Evidence { message, ..evidence }
+}
+
+fn meaning(evidence: &[Evidence]) -> Meaning {
     match evidence[0].reason.as_str() {
-        "InvalidImageName" => return ("the image's name is malformed", Gravity::NOW),
+        "InvalidImageName" => return known("invalid reference format"),
         "ErrImageNeverPull" => {
-            return ("it is not on the node, and the pull policy is `Never`", Gravity::NOW);
+            return Meaning {
+                meaning: "it is not on the node, and the pull policy is `Never`",
+                gravity: Gravity::NOW,
+                because: "nobody but the pull would bring it there",
+                advice: "Set `imagePullPolicy: IfNotPresent`, or load the image onto the nodes",
+                ..OTHER
+            };
+        }
+        "SignatureValidationFailed" => {
+            return Meaning {
+                meaning: "its signature is not valid",
+                gravity: Gravity::NOW,
+                because: "a signature is about a digest, and neither changes",
+                advice: "Sign the image with a key that the nodes' policy trusts",
+                ..OTHER
+            };
         }
         _ => {}
     }
     let texts: Vec<String> =
         evidence.iter().map(|evidence| evidence.message.to_ascii_lowercase()).collect();
-    let said =
-        |words: &[&str]| texts.iter().any(|text| words.iter().any(|word| text.contains(word)));
-    let known = MEANINGS.iter().find(|(words, ..)| said(words));
-    known
-        .map_or(("the registry did not deliver it", Gravity::Transient), |(_, meaning, gravity)| {
-            (meaning, *gravity)
-        })
+    let word = MEANINGS
+        .iter()
+        .flat_map(|meaning| meaning.words)
+        .find(|word| texts.iter().any(|text| text.contains(**word)));
+    word.map_or(OTHER, |word| known(word))
+}
+
+fn known(word: &str) -> Meaning {
+    let found = MEANINGS.iter().find(|meaning| meaning.words.contains(&word));
+    found.map_or(OTHER, |&Meaning { words, meaning, gravity, because, advice }| Meaning {
+        words,
+        meaning,
+        gravity,
+        because,
+        advice,
+    })
 }

@@ -5,34 +5,64 @@
 //! Kubernetes' own words for its reasons.
 
 mod admission;
+mod autoscaler;
+mod claim;
 mod container_config;
 mod crash_loop;
 mod deadline;
+mod disruption_budget;
+mod eviction;
+mod evidence;
 mod failing_probe;
 mod image_pull;
+mod ingress;
+mod init_container;
+mod judge;
+mod service;
+mod stuck_stateful_set;
+mod termination;
 mod unschedulable;
 mod volume_mount;
 
-use std::fmt;
 use std::time::Duration;
 
 use crate::k8s::{Object, ObjectId};
 
+pub use self::evidence::Evidence;
+pub use self::judge::diagnose;
 use super::{Container, Snapshot, Workload};
 
-type Find = fn(&Workload<'_>) -> Option<RootCause>;
+/// What a cause is looked for in.
+#[derive(Clone, Copy)]
+enum Find {
+    /// Each pod of the new revision.
+    Pod(fn(&Suspect<'_>) -> Option<RootCause>),
+    /// Each workload.
+    Workload(fn(&Workload<'_>) -> Option<RootCause>),
+    /// Each object of the scope.
+    Object(fn(&Object, &Snapshot) -> Option<RootCause>),
+}
 
-/// All causes. The first that is found is told, one that nothing but a change mends before one that
-/// may pass.
+/// All causes, the most telling first. Of those that are found the first is told, one that nothing
+/// but a change mends before one that may pass.
 const CAUSES: &[Find] = &[
-    image_pull::find,
-    container_config::find,
-    volume_mount::find,
-    crash_loop::find,
-    admission::find,
-    unschedulable::find,
-    failing_probe::find,
-    deadline::find,
+    Find::Pod(image_pull::find),
+    Find::Pod(container_config::find),
+    Find::Pod(volume_mount::find),
+    Find::Pod(init_container::find),
+    Find::Pod(failing_probe::find),
+    Find::Pod(crash_loop::find),
+    Find::Workload(stuck_stateful_set::find),
+    Find::Workload(admission::find),
+    Find::Object(claim::find),
+    Find::Pod(unschedulable::find),
+    Find::Pod(eviction::find),
+    Find::Workload(deadline::find),
+    Find::Workload(termination::find),
+    Find::Object(autoscaler::find),
+    Find::Object(disruption_budget::find),
+    Find::Object(service::find),
+    Find::Object(ingress::find),
 ];
 
 /// Why a rollout does not get on.
@@ -40,18 +70,22 @@ const CAUSES: &[Find] = &[
 pub struct RootCause {
     /// What kind of cause it is.
     pub kind: CauseKind,
-    /// The workload that does not get on.
+    /// The object that does not get on, mostly a workload.
     pub workload: ObjectId,
     /// One line for people.
     pub summary: String,
+    /// What to do, in a sentence or two.
+    pub advice: String,
     /// Whether waiting can help.
     pub gravity: Gravity,
+    /// Why it can or can't.
+    pub because: String,
     /// What shows it, the most telling first.
     pub evidence: Vec<Evidence>,
 }
 
 /// The kinds of causes; [`CauseKind::as_str`] is their stable name in reports.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum CauseKind {
     /// The image can't be pulled.
     ImagePull,
@@ -59,16 +93,34 @@ pub enum CauseKind {
     ContainerConfig,
     /// A volume can't be mounted.
     VolumeMount,
-    /// A container ends again and again.
-    CrashLoop,
-    /// The API server does not admit the pods: quota, security policy, webhook.
-    Admission,
-    /// No node takes the pods.
-    Unschedulable,
+    /// An init container does not get through.
+    InitContainer,
     /// A probe says no.
     FailingProbe,
+    /// A container ends again and again.
+    CrashLoop,
+    /// A StatefulSet waits for a broken pod that it will not replace.
+    StuckStatefulSet,
+    /// The API server does not admit the pods: quota, security policy, webhook.
+    Admission,
+    /// A PersistentVolumeClaim has no volume.
+    VolumeClaim,
+    /// No node takes the pods.
+    Unschedulable,
+    /// Nodes put the pods out: pressure, preemption, shutdown.
+    Eviction,
     /// The workload's own deadline has passed.
     ProgressDeadline,
+    /// An old pod does not go.
+    StuckTermination,
+    /// A HorizontalPodAutoscaler has no metrics.
+    Autoscaler,
+    /// A PodDisruptionBudget allows no disruption.
+    DisruptionBudget,
+    /// A Service selects no pod, or has no address.
+    Service,
+    /// An Ingress has no address.
+    Ingress,
 }
 
 /// Whether waiting can help.
@@ -83,31 +135,6 @@ pub enum Gravity {
     Transient,
 }
 
-/// Something in the cluster that shows a cause.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Evidence {
-    /// The object that says it.
-    pub object: ObjectId,
-    /// The container of the pod, where it is about one.
-    pub container: Option<String>,
-    /// The reason in Kubernetes' words, for example `CrashLoopBackOff` or `BackOff`.
-    pub reason: String,
-    /// The message; may be empty.
-    pub message: String,
-}
-
-/// Returns why the rollout that `snapshot` shows does not get on, or `None` if nothing speaks
-/// against it.
-pub fn diagnose(snapshot: &Snapshot) -> Option<RootCause> {
-    let of = |workload: Workload<'_>| {
-        let found: Vec<_> = CAUSES.iter().filter_map(|find| find(&workload)).collect();
-        found
-    };
-    let mut causes: Vec<RootCause> = snapshot.workloads().flat_map(of).collect();
-    let first_fatal = causes.iter().position(|cause| cause.gravity.is_fatal()).unwrap_or(0);
-    (!causes.is_empty()).then(|| causes.swap_remove(first_fatal))
-}
-
 impl CauseKind {
     /// Returns the name that reports call it by.
     pub fn as_str(self) -> &'static str {
@@ -115,11 +142,20 @@ impl CauseKind {
             Self::ImagePull => "image-pull",
             Self::ContainerConfig => "container-config",
             Self::VolumeMount => "volume-mount",
-            Self::CrashLoop => "crash-loop",
-            Self::Admission => "admission",
-            Self::Unschedulable => "unschedulable",
+            Self::InitContainer => "init-container",
             Self::FailingProbe => "failing-probe",
+            Self::CrashLoop => "crash-loop",
+            Self::StuckStatefulSet => "stuck-stateful-set",
+            Self::Admission => "admission",
+            Self::VolumeClaim => "volume-claim",
+            Self::Unschedulable => "unschedulable",
+            Self::Eviction => "eviction",
             Self::ProgressDeadline => "progress-deadline",
+            Self::StuckTermination => "stuck-termination",
+            Self::Autoscaler => "autoscaler",
+            Self::DisruptionBudget => "disruption-budget",
+            Self::Service => "service",
+            Self::Ingress => "ingress",
         }
     }
 }
@@ -127,68 +163,91 @@ impl CauseKind {
 impl Gravity {
     const NOW: Self = Self::Fatal { grace: Duration::ZERO };
 
+    const fn after(seconds: u64) -> Self {
+        Self::Fatal { grace: Duration::from_secs(seconds) }
+    }
+
     /// Returns whether nothing but a change mends it.
     pub fn is_fatal(self) -> bool {
         matches!(self, Self::Fatal { .. })
     }
+}
 
-    // A ReplicaSet is doomed only if all its pods are: one broken pod out of many, on a bad node for
-    // example, may well be replaced (krane's rule).
-    fn unless_partly_ready(self, workload: &Workload<'_>) -> Self {
-        if workload.is_partly_ready() { Self::Transient } else { self }
+/// How a cause weighs: its gravity, why it is that, and what to do.
+#[derive(Debug, Clone)]
+struct Weight {
+    gravity: Gravity,
+    because: &'static str,
+    advice: String,
+}
+
+impl Weight {
+    fn new(gravity: Gravity, because: &'static str, advice: impl Into<String>) -> Self {
+        Self { gravity, because, advice: advice.into() }
     }
 }
 
-impl Evidence {
-    fn of_waiting(container: &Container<'_>) -> Self {
-        let (reason, message) = container.waiting().unwrap_or_default();
-        Self::of_container(container, reason, message)
+/// A pod whose trouble is looked for.
+struct Suspect<'a> {
+    workload: Workload<'a>,
+    pod: &'a Object,
+    containers: Vec<Container<'a>>,
+}
+
+impl<'a> Suspect<'a> {
+    fn new(workload: Workload<'a>, pod: &'a Object) -> Self {
+        Self { workload, pod, containers: Container::of_pod(pod) }
     }
 
-    fn of_container(container: &Container<'_>, reason: &str, message: &str) -> Self {
-        Self {
-            object: container.pod.id(),
-            container: Some(container.name.to_owned()),
-            reason: reason.to_owned(),
-            message: message.trim().to_owned(),
-        }
+    fn snapshot(&self) -> &'a Snapshot {
+        self.workload.snapshot()
     }
 
-    fn of_event(about: &Object, event: &Object) -> Self {
-        Self::of_object(
-            about,
-            event.text("/reason").unwrap_or_default(),
-            event.text("/message").unwrap_or_default(),
-        )
+    fn warnings(&self) -> impl Iterator<Item = &'a Object> {
+        self.snapshot().warnings_about(self.pod)
     }
 
-    fn of_object(about: &Object, reason: &str, message: &str) -> Self {
-        let (reason, message) = (reason.to_owned(), message.trim().to_owned());
-        Self { object: about.id(), container: None, reason, message }
-    }
-
-    /// Returns the latest warning of each reason about `about`, at most three.
-    pub fn of_warnings(snapshot: &Snapshot, about: &Object) -> Vec<Self> {
-        let mut told: Vec<Self> = Vec::new();
-        for event in snapshot.warnings_about(about) {
-            let evidence = Self::of_event(about, event);
-            if !told.iter().any(|earlier| earlier.reason == evidence.reason) && told.len() < 3 {
-                told.push(evidence);
-            }
-        }
-        told
+    fn cause(
+        &self,
+        kind: CauseKind,
+        summary: &str,
+        weight: Weight,
+        evidence: Vec<Evidence>,
+    ) -> RootCause {
+        RootCause::new(kind, self.workload.id(), summary, weight, evidence)
     }
 }
 
-impl fmt::Display for Evidence {
-    /// Writes `Pod:namespace/name container: Reason: message`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.object)?;
-        if let Some(container) = &self.container {
-            write!(f, " {container}")?;
-        }
-        write!(f, ": {}", self.reason)?;
-        if self.message.is_empty() { Ok(()) } else { write!(f, ": {}", self.message) }
+impl RootCause {
+    fn new(
+        kind: CauseKind,
+        workload: ObjectId,
+        summary: &str,
+        weight: Weight,
+        mut evidence: Vec<Evidence>,
+    ) -> Self {
+        let Weight { gravity, because, advice } = weight;
+        let mut told: Vec<(ObjectId, String, String)> = Vec::new();
+        evidence.retain(|e| {
+            let key = (e.object.clone(), e.reason.clone(), e.message.clone());
+            let is_new = !told.contains(&key);
+            told.push(key);
+            is_new
+        });
+        let summary = one_line(summary);
+        Self { kind, workload, summary, advice, gravity, because: because.to_owned(), evidence }
+    }
+}
+
+/// A webhook's refusal or a scheduler's account of a thousand nodes is cut to this.
+const LONGEST_SUMMARY: usize = 400;
+
+fn one_line(text: &str) -> String {
+    let words: Vec<_> = text.split_whitespace().collect();
+    let line = words.join(" ");
+    match line.char_indices().nth(LONGEST_SUMMARY) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
     }
 }
 

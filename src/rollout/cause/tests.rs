@@ -138,7 +138,7 @@ fn a_failing_probe_is_told_in_the_kubelets_words() {
     check(
         &format!("{running}{}", event("p-new", "Unhealthy", failed)),
         "container `web`: readiness probe failed: HTTP probe failed with statuscode: 500",
-        "transient",
+        "180",
     );
 }
 

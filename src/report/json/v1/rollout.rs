@@ -7,7 +7,7 @@ use super::document;
 use super::health::HealthOf;
 use crate::ops;
 use crate::report::VerifyReport;
-use crate::rollout::{Evidence, RootCause};
+use crate::rollout::{Evidence, Gravity, RootCause};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -41,7 +41,13 @@ struct Cause {
     kind: &'static str,
     workload: String,
     summary: String,
+    /// What to do.
+    advice: String,
     fatal: bool,
+    /// Why waiting can help, or can't.
+    because: String,
+    /// How long a fatal cause may last before it ends the wait.
+    grace_seconds: Option<f64>,
 }
 
 #[derive(Serialize)]
@@ -51,6 +57,12 @@ struct EvidenceOf {
     container: Option<String>,
     reason: String,
     message: String,
+    /// When it was last said.
+    time: Option<String>,
+    /// How often it was said.
+    count: i64,
+    /// The last lines of the container's log.
+    log: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -98,7 +110,13 @@ impl From<&RootCause> for Cause {
             kind: cause.kind.as_str(),
             workload: cause.workload.to_string(),
             summary: cause.summary.clone(),
+            advice: cause.advice.clone(),
             fatal: cause.gravity.is_fatal(),
+            because: cause.because.clone(),
+            grace_seconds: match cause.gravity {
+                Gravity::Fatal { grace } => Some(grace.as_secs_f64()),
+                Gravity::Transient => None,
+            },
         }
     }
 }
@@ -110,6 +128,9 @@ impl From<&Evidence> for EvidenceOf {
             container: evidence.container.clone(),
             reason: evidence.reason.clone(),
             message: evidence.message.clone(),
+            time: evidence.time.map(|time| time.to_string()),
+            count: evidence.count,
+            log: evidence.log.clone(),
         }
     }
 }
