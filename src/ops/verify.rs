@@ -5,10 +5,13 @@
 //! objects that the overlay renders to are judged alone. What a cause is worth is
 //! [`crate::rollout::diagnose`]'s to say; when to stop waiting is decided here.
 
+mod digest;
 mod patience;
 mod report;
+mod settle;
 mod standing;
 mod timeline;
+mod unmoved;
 
 use std::time::Duration;
 
@@ -19,7 +22,8 @@ use tokio::time::timeout;
 pub use self::report::{ObjectReport, PodReport, RolloutReport, RolloutVerdict};
 pub use self::timeline::Moment;
 
-use self::patience::Patience;
+use self::digest::DigestProof;
+use self::patience::{Limits, Patience, Seen};
 use self::standing::{Judge, Standing};
 use self::timeline::Timeline;
 use crate::argocd::{self, Accepts, Application, ApplicationName, Relation};
@@ -27,7 +31,10 @@ use crate::cluster::{Cluster, ClusterError, Scope, View};
 use crate::health::Rules;
 use crate::image::PinnedImage;
 use crate::k8s::ObjectId;
-use crate::rollout::{self, CauseKind, Overview, Progress, RootCause, Snapshot, diagnose};
+use crate::registry::Registry;
+use crate::rollout::{
+    self, CauseKind, Overview, Past, Progress, RootCause, Snapshot, diagnose, short_of_time,
+};
 
 /// What to verify, and how long to wait.
 #[derive(Clone)]
@@ -66,6 +73,12 @@ pub struct VerifyOptions<'a> {
     pub accepts: Accepts,
     /// Whether Argo CD is asked to sync where nothing else makes it.
     pub sync: bool,
+    /// Whether a cause that nothing but a change mends ends the wait; else the time is waited out.
+    pub fail_fast: bool,
+    /// Where to ask what the promoted image consists of; `None` asks nobody.
+    pub registry: Option<&'a dyn Registry>,
+    /// When `revision` was committed, if that is known.
+    pub committed: Option<Timestamp>,
 }
 
 /// Who knows how commits of the manifests repository relate.
@@ -170,7 +183,9 @@ async fn wait(
     let Ok(first) = timeout(options.timeout, first).await else {
         let reason = format!("the cluster did not answer within {} s", options.timeout.as_secs());
         let end = End { verdict: RolloutVerdict::TimedOut, reason, cause: None };
-        return Ok(report::write(options, &Snapshot::default(), end, start, cluster.now()));
+        let nothing = Known { digest: DigestProof::new(options), notes: Vec::new() };
+        let snapshot = Snapshot::default();
+        return Ok(report::write(options, &snapshot, end, &nothing, start, cluster.now()));
     };
     let mut snapshot = first?;
     let mut watch = Watch {
@@ -181,21 +196,25 @@ async fn wait(
         judge: Judge::new(options, cluster.now()),
         progress: Progress::default(),
         seen: Overview::default(),
-        patience: Patience::new(start, options.timeout, options.settle),
+        patience: Patience::new(start, Limits::of(options)),
+        past: Past::of(&snapshot),
+        known: Known { digest: DigestProof::new(options), notes: Vec::new() },
         waiting_for: String::new(),
         cause: None,
         noted: Vec::new(),
     };
+    short_of_time(&snapshot, options.timeout).into_iter().for_each(|doubt| watch.remark(doubt));
     loop {
         if let Some(end) = watch.look(&snapshot, cluster.now()).await {
             if end.verdict != RolloutVerdict::Healthy {
-                return Ok(report::write(options, &snapshot, end, start, cluster.now()));
+                return Ok(watch.report(&snapshot, end, start, cluster.now()));
             }
             // What was told may be old news, so that good news are asked for once more.
             if let Some(confirmed) = watch.bear(view.confirm().await, cluster.now())? {
                 snapshot = confirmed;
                 if let Some(end) = watch.look(&snapshot, cluster.now()).await {
-                    return Ok(report::write(options, &snapshot, end, start, cluster.now()));
+                    watch.conclude(&snapshot, end.verdict).await;
+                    return Ok(watch.report(&snapshot, end, start, cluster.now()));
                 }
             }
         }
@@ -265,6 +284,13 @@ impl Requests {
     }
 }
 
+/// What is known beyond the snapshot.
+struct Known<'a> {
+    digest: DigestProof<'a>,
+    /// What has to be said about the verdict, a sentence each.
+    notes: Vec<String>,
+}
+
 /// What is known between two looks.
 struct Watch<'a> {
     cluster: &'a dyn Cluster,
@@ -275,6 +301,8 @@ struct Watch<'a> {
     progress: Progress,
     seen: Overview,
     patience: Patience,
+    past: Past,
+    known: Known<'a>,
     waiting_for: String,
     cause: Option<(CauseKind, ObjectId)>,
     noted: Vec<String>,
@@ -291,13 +319,18 @@ impl Watch<'_> {
         if let Some(reason) = self.request(snapshot, now).await {
             standing = Standing::Waiting { reason };
         }
+        let standing = self.proven(standing, snapshot).await;
         let cause = match standing {
             Standing::Good => None,
-            _ => diagnose(&self.judge.of_this_rollout(snapshot)),
+            _ => self.diagnose(snapshot, now),
         };
         self.tell(&standing, cause.as_ref());
-        let restarts = self.progress.restarts();
-        let (verdict, reason) = self.patience.decide(&standing, cause.as_ref(), restarts, now)?;
+        let (restarts, last_restart) = (self.progress.restarts(), self.progress.last_restart());
+        let seen = Seen { standing: &standing, cause: cause.as_ref(), restarts, last_restart };
+        let (verdict, reason) = self.patience.decide(seen, now)?;
+        // A container that was restarted after it was healthy may be ready again.
+        let failed_in_health = verdict == RolloutVerdict::Degraded && standing == Standing::Good;
+        let cause = if failed_in_health { rollout::restarted(snapshot) } else { cause };
         Some(End { verdict, reason, cause })
     }
 
@@ -333,6 +366,50 @@ impl Watch<'_> {
                 None
             }
         }
+    }
+
+    fn diagnose(&self, snapshot: &Snapshot, now: Timestamp) -> Option<RootCause> {
+        let mut rollout = self.judge.of_this_rollout(snapshot);
+        rollout.time = Some(now);
+        self.past.leave_out(&mut rollout);
+        diagnose(&rollout)
+    }
+
+    // What is healthy may still be something else than what was promoted.
+    async fn proven(&mut self, standing: Standing, snapshot: &Snapshot) -> Standing {
+        match standing {
+            Standing::Good => match self.known.digest.objection(snapshot).await {
+                Some(reason) => Standing::Bad { reason, is_final: false },
+                None => Standing::Good,
+            },
+            standing => standing,
+        }
+    }
+
+    /// Adds what has to be said about a verdict.
+    async fn conclude(&mut self, snapshot: &Snapshot, verdict: RolloutVerdict) {
+        if verdict != RolloutVerdict::Healthy {
+            return;
+        }
+        let mut notes = self.known.digest.notes(snapshot);
+        notes.extend(unmoved::unmoved(self.options, snapshot).await);
+        notes.into_iter().for_each(|note| self.remark(note));
+    }
+
+    fn report(
+        &self,
+        snapshot: &Snapshot,
+        end: End,
+        start: Timestamp,
+        now: Timestamp,
+    ) -> RolloutReport {
+        report::write(self.options, snapshot, end, &self.known, start, now)
+    }
+
+    /// Tells something that also belongs into the report.
+    fn remark(&mut self, text: String) {
+        self.note(&text);
+        self.known.notes.push(text);
     }
 
     fn show(&mut self, snapshot: &Snapshot) {

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{Report, json};
 use crate::ops::{RolloutReport, RolloutVerdict, VerifyEvent};
-use crate::rollout::{Change, Evidence};
+use crate::rollout::{Change, Evidence, Proof};
 
 /// How the rollouts of an environment ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,7 +72,9 @@ pub(super) fn write_rollout(rollout: &RolloutReport, out: &mut dyn io::Write) ->
     writeln!(out, "{service} in {environment}: {style}{verdict}{style:#}: {}", rollout.reason)?;
     for pod in &rollout.pods {
         let ready = if pod.ready { "ready" } else { "not ready" };
-        writeln!(out, "  {} {}: {ready}, runs {}", pod.pod.name, pod.container, pod.image)?;
+        let proof = pod.proof.as_ref().and_then(proof_words).unwrap_or_default();
+        let (name, container) = (&pod.pod.name, &pod.container);
+        writeln!(out, "  {name} {container}: {ready}, runs {}{proof}", pod.image)?;
     }
     if let Some(cause) = &rollout.cause {
         writeln!(out, "  what to do: {}", cause.advice)?;
@@ -81,7 +83,20 @@ pub(super) fn write_rollout(rollout: &RolloutReport, out: &mut dyn io::Write) ->
         writeln!(out, "  {}", evidence_line(evidence))?;
         evidence.log.iter().try_for_each(|line| writeln!(out, "    | {line}"))?;
     }
+    rollout.notes.iter().try_for_each(|note| writeln!(out, "  note: {note}"))?;
     rollout.unread.iter().try_for_each(|note| writeln!(out, "  not seen: {note}"))
+}
+
+/// Returns how it is known that a container runs the promoted image.
+fn proof_words(proof: &Proof) -> Option<String> {
+    Some(match proof {
+        Proof::Digest => " (proven by its digest)".to_owned(),
+        Proof::Platform { platform, .. } => format!(" (proven by its {platform} manifest)"),
+        Proof::Config { .. } => " (proven by its config)".to_owned(),
+        Proof::Other { digest } => format!(" (in truth {digest})"),
+        Proof::Spec { .. } => " (by the pod's spec)".to_owned(),
+        Proof::NotRunning => return None,
+    })
 }
 
 fn style(verdict: RolloutVerdict) -> Style {

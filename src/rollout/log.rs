@@ -78,7 +78,7 @@ fn request(container: &Container<'_>) -> Option<LogRequest> {
     let ended = container.terminated()?;
     // What never ran wrote nothing.
     let never_ran = ["StartError", "ContainerCannotRun"].contains(&ended.reason);
-    if ended.exit_code == 0 || never_ran || container.is_ready() {
+    if ended.exit_code == 0 || never_ran {
         return None;
     }
     let pod: &Object = container.pod;

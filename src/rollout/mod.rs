@@ -6,19 +6,23 @@
 mod argo_rollout;
 mod cause;
 mod container;
+mod deadlines;
 mod digest;
 mod log;
 mod overview;
+mod past;
 mod progress;
 mod snapshot;
 mod workload;
 
 pub use argo_rollout::{Analysis, ArgoRollout, Pause};
-pub use cause::{CauseKind, Evidence, Gravity, RootCause, diagnose};
+pub use cause::{CauseKind, Evidence, Gravity, RootCause, diagnose, restarted};
 pub use container::{Container, ProbeKind, Terminated};
+pub use deadlines::short_of_time;
 pub use digest::{ImageContent, Proof, running_digest};
 pub use log::{LogRequest, LogTail, MOST_BYTES, MOST_LINES, wanted_logs};
 pub use overview::{ApplicationOverview, ContainerOverview, Overview, WorkloadOverview};
+pub use past::Past;
 pub use progress::{Change, Event, Progress};
 pub use snapshot::Snapshot;
 pub use workload::{Counts, Workload};

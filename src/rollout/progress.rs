@@ -67,6 +67,7 @@ pub struct Progress {
     workloads: BTreeMap<ObjectId, Counts>,
     waiting: BTreeMap<(ObjectId, String), String>,
     restarts: BTreeMap<(ObjectId, String), i64>,
+    last_restart: Option<String>,
 }
 
 impl Progress {
@@ -96,14 +97,22 @@ impl Progress {
         self.restarts.values().sum()
     }
 
+    /// Returns the last restart that was seen, in words.
+    pub fn last_restart(&self) -> Option<&str> {
+        self.last_restart.as_deref()
+    }
+
     fn restart(&mut self, container: &Container<'_>) -> Option<Change> {
         let (pod, restarts) = (container.pod.id(), container.restarts());
         let before = self.restarts.insert((pod.clone(), container.name.to_owned()), restarts);
-        (restarts > before.unwrap_or(0)).then(|| Change::Restarted {
-            pod,
-            container: container.name.to_owned(),
-            restarts,
-            exit_code: container.terminated().map(|ended| ended.exit_code),
+        let is_new = restarts > before.unwrap_or(0);
+        is_new.then(|| {
+            let exit_code = container.terminated().map(|ended| ended.exit_code);
+            let code = exit_code.map(|code| format!(" after exit code {code}")).unwrap_or_default();
+            let (pod_name, name) = (&pod.name, container.name);
+            self.last_restart =
+                Some(format!("container `{name}` of pod `{pod_name}` was restarted{code}"));
+            Change::Restarted { pod, container: name.to_owned(), restarts, exit_code }
         })
     }
 

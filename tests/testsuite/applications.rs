@@ -51,6 +51,9 @@ fn options(scope: Scope) -> VerifyOptions<'static> {
         settle: Duration::ZERO,
         accepts: Accepts::default(),
         sync: false,
+        fail_fast: true,
+        registry: None,
+        committed: None,
     }
 }
 

@@ -30,3 +30,4 @@ mod rollout;
 mod shipped;
 mod support;
 mod verify;
+mod why;

@@ -45,7 +45,7 @@ async fn each_case_is_told_as_its_first_lines_say() {
         let start = text.find("schema:").unwrap();
         let (expected, version) = text.split_at(start);
         let recording = Recording::read([(path, version)], &[]).unwrap();
-        let mut snapshot = recording.observe(&Scope::default()).await.unwrap();
+        let mut snapshot = recording.follow(&Scope::default()).observe().await.unwrap();
         snapshot.time = Some(recording.now());
         let cause = diagnose(&snapshot);
         let found = told(cause.as_ref());

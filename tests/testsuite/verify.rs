@@ -30,7 +30,7 @@ const IMAGE: &str = "registry.example.com/shop/ranking";
 const COMMITS: [&str; 2] =
     ["1111111111111111111111111111111111111111", "2222222222222222222222222222222222222222"];
 
-struct History(&'static str);
+pub(crate) struct History(pub(crate) &'static str);
 
 #[async_trait]
 impl Ancestry for History {
@@ -63,6 +63,9 @@ fn options<'a>(scope: Scope, image: &str, expected: &'a History) -> VerifyOption
         settle: Duration::from_secs(1),
         accepts: deployctl::argocd::Accepts::default(),
         sync: false,
+        fail_fast: true,
+        registry: None,
+        committed: None,
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use camino::Utf8PathBuf;
 use futures_util::future::try_join_all;
+use jiff::Timestamp;
 
 use crate::argocd::{Accepts, ApplicationName};
 use crate::cli::context::Context;
@@ -16,7 +17,7 @@ use crate::cli::rules::RuleArgs;
 use crate::cli::ui::Ui;
 use crate::cluster::{Cluster, Recorder, Scope};
 use crate::config::{Config, Environment, Service};
-use crate::git::CommitId;
+use crate::git::{Commit, CommitId};
 use crate::health::native::RuleSet;
 use crate::image::PinnedImage;
 use crate::kustomize::FileTree;
@@ -26,6 +27,7 @@ use crate::ops::{
 };
 use crate::pipeline::duration;
 use crate::promotion::Record;
+use crate::registry::Registry;
 use crate::report::VerifyReport;
 use crate::system;
 
@@ -81,6 +83,20 @@ pub(crate) struct VerifyArgs {
     /// after a full sync, or is left to prune)
     #[arg(long, value_name = "STATE", value_delimiter = ',')]
     accept: Vec<Accepted>,
+    /// End the wait at a cause that only a change mends
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_value_t = true,
+        default_missing_value = "true",
+        action = clap::ArgAction::Set
+    )]
+    fail_fast: bool,
+    /// Wait out the time, whatever is found
+    #[arg(long, conflicts_with = "fail_fast")]
+    no_fail_fast: bool,
     /// Write every observed version into DIR/SERVICE, to look at or to attach to a bug report
     #[arg(long, value_name = "DIR")]
     record: Option<Utf8PathBuf>,
@@ -128,10 +144,17 @@ impl VerifyArgs {
             settle: Duration::from_secs(10),
             sync: false,
             accept: Vec::new(),
+            fail_fast: true,
+            no_fail_fast: false,
             record: None,
             no_record: false,
             tells: true,
         }
+    }
+
+    /// Returns whether a cause that only a change mends ends the wait.
+    fn fails_fast(&self) -> bool {
+        self.fail_fast && !self.no_fail_fast
     }
 
     /// Returns the arguments that ask whether all is well now.
@@ -254,7 +277,8 @@ impl Expected<'_> {
         context: &Context,
         ui: &Ui,
     ) -> Result<RolloutReport, CommandError> {
-        let revision = self.revision(service).await?;
+        let (revision, committed) = self.revision(service).await?;
+        let registry = context.registry().ok();
         let tree = match &self.args.revision {
             Some(_) => &*self.manifests.store().tree(&revision)?,
             None => &*self.tree,
@@ -288,6 +312,9 @@ impl Expected<'_> {
             settle: self.args.settle,
             accepts: self.args.accepts(),
             sync: self.args.sync,
+            fail_fast: self.args.fails_fast(),
+            registry: registry.as_ref().map(|registry| registry as &dyn Registry),
+            committed,
         };
         let emit = |moment| ui.event(&Event::Verify { service: deployed.label.clone(), moment });
         Ok(ops::verify(cluster, &options, &emit).await?)
@@ -321,16 +348,26 @@ impl Expected<'_> {
         records
     }
 
-    /// Returns the commit that must be live: the one that was asked for, else the last one that
-    /// changed where the image is stated, since Argo CD may pass over commits that do not concern an Application.
-    async fn revision(&self, service: &Service) -> Result<CommitId, CommandError> {
+    /// Returns the commit that must be live, and when it was made: the one that was asked for, else the
+    /// last one that changed where the image is stated, since Argo CD may pass over commits that do not
+    /// concern an Application.
+    async fn revision(
+        &self,
+        service: &Service,
+    ) -> Result<(CommitId, Option<Timestamp>), CommandError> {
         let store = self.manifests.store();
+        let path = self.environment.target(service).path().to_owned();
         if let Some(revision) = &self.args.revision {
-            return Ok(store.resolve(revision).await?);
+            let revision = store.resolve(revision).await?;
+            let last =
+                store.log(&revision, &path, 1).await.ok().and_then(|log| log.first().cloned());
+            let is_it = |commit: &Commit| commit.id == revision;
+            let time = last.filter(is_it).map(|commit| commit.time);
+            return Ok((revision, time));
         }
-        let target = self.environment.target(service);
-        let last = store.log(&self.tip, target.path(), 1).await?.into_iter().next();
-        Ok(last.map_or_else(|| self.tip.clone(), |commit| commit.id))
+        let last = store.log(&self.tip, &path, 1).await?.into_iter().next();
+        let last = last.map(|commit| (commit.id, Some(commit.time)));
+        Ok(last.unwrap_or_else(|| (self.tip.clone(), None)))
     }
 
     /// Returns what to look at: the Application, which lists its objects itself, else the objects

@@ -13,7 +13,7 @@ use futures_util::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
 use http::Request;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{APIResource, APIResourceList};
 use kube::Client;
-use kube::api::{GetParams, ListParams, Patch, PatchParams, WatchEvent, WatchParams};
+use kube::api::{GetParams, ListParams, LogParams, Patch, PatchParams, WatchEvent, WatchParams};
 use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout};
@@ -22,6 +22,7 @@ use super::connection::Connection;
 use super::error::explain;
 use crate::cluster::ClusterError;
 use crate::k8s::Object;
+use crate::rollout::{LogRequest, MOST_BYTES, MOST_LINES};
 
 /// How many objects of one kind are read at most; a rollout that is larger is judged by its part.
 const MOST: usize = 5000;
@@ -233,6 +234,34 @@ impl Api {
         let request = kube::core::Request::new(path(kind, &place));
         let answer = self.ask(request.patch(name, &PatchParams::default(), &patch)).await;
         answer.map(|value| read(value, kind)).map_err(|error| self.explain(&verb, error))
+    }
+
+    /// Returns the end of a container's log, or `None` if there is none (any more).
+    ///
+    /// # Errors
+    ///
+    /// As [`Api::get`].
+    pub(super) async fn log(&self, request: &LogRequest) -> Result<Option<String>, ClusterError> {
+        let LogRequest { namespace, pod, container, previous, .. } = request;
+        let verb = format!("read the log of pods `{pod}` in namespace `{namespace}`");
+        let params = LogParams {
+            container: Some(container.clone()),
+            previous: *previous,
+            tail_lines: i64::try_from(MOST_LINES).ok(),
+            limit_bytes: i64::try_from(MOST_BYTES).ok(),
+            ..LogParams::default()
+        };
+        let path = format!("/api/v1/namespaces/{namespace}/pods");
+        let request = kube::core::Request::new(path).logs(pod, &params);
+        let request = request.map_err(|error| self.explain(&verb, kube_error(error)))?;
+        let text = |client: Client, request| async move { client.request_text(request).await };
+        let _permit = self.permits.acquire().await;
+        match self.send(request, text).await {
+            Ok(text) => Ok(Some(text)),
+            // There was no instance before, or the kubelet has removed what it left.
+            Err(error) if has_code(&error, 404) || has_code(&error, 400) => Ok(None),
+            Err(error) => Err(self.explain(&verb, error)),
+        }
     }
 
     async fn ask(

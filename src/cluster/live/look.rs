@@ -63,6 +63,7 @@ impl Look<'_> {
             Err(error @ ClusterError::Denied { .. }) => snapshot.unread.push(error.to_string()),
             result => result?,
         }
+        live.logs.add(&live.api, &mut snapshot).await;
         let mut told = BTreeSet::new();
         snapshot.unread.retain(|note| told.insert(note.clone()));
         Ok(snapshot)

@@ -12,6 +12,7 @@ mod connection;
 mod error;
 mod feed;
 mod feeds;
+mod logs;
 mod look;
 mod scope;
 mod selector;
@@ -26,6 +27,7 @@ use serde_json::{Value, json};
 use self::api::{Api, Kind, Selector};
 use self::connection::Connection;
 use self::feeds::Feeds;
+use self::logs::Logs;
 use self::view::LiveView;
 use super::{Cluster, ClusterError, Scope, View};
 use crate::argocd::ApplicationName;
@@ -36,6 +38,7 @@ use crate::system::{self, Environment};
 pub struct Live {
     api: Arc<Api>,
     feeds: Feeds,
+    logs: Logs,
 }
 
 impl Live {
@@ -51,7 +54,8 @@ impl Live {
         context: Option<&str>,
     ) -> Result<Self, ClusterError> {
         let api = Arc::new(Api::new(Connection::new(environment, context).await?));
-        Ok(Self { feeds: Feeds::new(Arc::clone(&api)), api })
+        let logs = Logs::new(environment);
+        Ok(Self { feeds: Feeds::new(Arc::clone(&api)), logs, api })
     }
 
     /// Returns the API server's URL.

@@ -272,6 +272,9 @@ impl<'a> Stage<'a> {
             settle: std::time::Duration::from_secs(5),
             accepts: crate::argocd::Accepts::default(),
             sync: false,
+            fail_fast: true,
+            registry: None,
+            committed: None,
         };
         let service = service.name.clone();
         let emit = |moment| emit(super::Event::Verify { service: service.clone(), moment });

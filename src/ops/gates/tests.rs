@@ -69,6 +69,9 @@ async fn said(cluster: &Recording, stated: &str, promoted: &str) -> (Standing, S
         settle: Duration::ZERO,
         accepts: crate::argocd::Accepts::default(),
         sync: false,
+        fail_fast: true,
+        registry: None,
+        committed: None,
     };
     let rollout = verify(cluster, &options, &|_| ()).await.unwrap();
     let service = ServiceFacts::new("ranking", promoted.parse().unwrap());

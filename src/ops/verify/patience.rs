@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::VerifyOptions;
 use super::report::RolloutVerdict;
+use super::settle::{Look, Settled, Settling};
 use super::standing::Standing;
 use crate::k8s::ObjectId;
 use crate::rollout::{CauseKind, Gravity, RootCause};
@@ -13,21 +15,53 @@ use crate::rollout::{CauseKind, Gravity, RootCause};
 /// for a moment, see Argo CD issues 20171 and 26173.
 const RECOVERY: Duration = Duration::from_secs(30);
 
+/// How long the metrics of an autoscaler and the pods of a disruption budget may take; Argo CD calls
+/// both Degraded meanwhile, at each rollout.
+const SLOW_RECOVERY: Duration = Duration::from_secs(180);
+
+/// How patient to be.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// How long to wait in all.
+    pub(super) timeout: Duration,
+    /// How long health must last before it counts.
+    pub(super) settle: Duration,
+    /// Whether what nothing but a change mends ends the wait.
+    pub(super) fail_fast: bool,
+}
+
+impl Limits {
+    pub(super) fn of(options: &VerifyOptions<'_>) -> Self {
+        let VerifyOptions { timeout, settle, fail_fast, .. } = *options;
+        Self { timeout, settle, fail_fast }
+    }
+}
+
+/// What one look showed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Seen<'a> {
+    pub(super) standing: &'a Standing,
+    pub(super) cause: Option<&'a RootCause>,
+    /// How often containers were restarted so far.
+    pub(super) restarts: i64,
+    /// The last restart, in words.
+    pub(super) last_restart: Option<&'a str>,
+}
+
 /// How patient a verification still is.
 #[derive(Debug)]
 pub(super) struct Patience {
+    limits: Limits,
     end: Timestamp,
-    timeout: Duration,
-    settle: Duration,
-    good_since: Option<(Timestamp, i64)>,
+    settling: Option<Settling>,
     bad_since: Option<Timestamp>,
     cause_since: Option<(CauseKind, ObjectId, Timestamp)>,
 }
 
 impl Patience {
-    pub(super) fn new(start: Timestamp, timeout: Duration, settle: Duration) -> Self {
-        let end = start.saturating_add(signed(timeout)).unwrap_or(Timestamp::MAX);
-        Self { end, timeout, settle, good_since: None, bad_since: None, cause_since: None }
+    pub(super) fn new(start: Timestamp, limits: Limits) -> Self {
+        let end = start.saturating_add(signed(limits.timeout)).unwrap_or(Timestamp::MAX);
+        Self { limits, end, settling: None, bad_since: None, cause_since: None }
     }
 
     /// Returns whether the time is over.
@@ -37,82 +71,106 @@ impl Patience {
 
     /// Returns whether all was well the last time.
     pub(super) fn is_settling(&self) -> bool {
-        self.good_since.is_some()
+        self.settling.as_ref().is_some_and(Settling::is_well)
     }
 
     /// Forgets what lasted: nobody knows what happened while nothing was seen.
     pub(super) fn interrupt(&mut self) {
-        (self.good_since, self.bad_since, self.cause_since) = (None, None, None);
+        if let Some(settling) = &mut self.settling {
+            settling.interrupt();
+        }
+        (self.bad_since, self.cause_since) = (None, None);
     }
 
     /// Returns the verdict and its reason, or `None` if it is worth waiting on.
     pub(super) fn decide(
         &mut self,
-        standing: &Standing,
-        cause: Option<&RootCause>,
-        restarts: i64,
+        seen: Seen<'_>,
         now: Timestamp,
     ) -> Option<(RolloutVerdict, String)> {
-        let (reason, is_final) = match standing {
-            Standing::Good => return self.settled(restarts, now),
-            Standing::Waiting { reason } => (reason, false),
-            Standing::Bad { reason, is_final } => (reason, self.lasts(*is_final, now)),
+        let settled = self.settled(seen, now);
+        if let Some(end) = settled {
+            return Some(end);
+        }
+        let (reason, is_final) = match seen.standing {
+            Standing::Good => {
+                (self.bad_since, self.cause_since) = (None, None);
+                return None;
+            }
+            Standing::Waiting { reason } => {
+                self.bad_since = None;
+                (reason, false)
+            }
+            Standing::Bad { reason, is_final } => {
+                let recovery = recovery(seen.cause);
+                (reason, self.lasts(*is_final, recovery, now))
+            }
         };
-        self.good_since = None;
-        if matches!(standing, Standing::Waiting { .. }) {
-            self.bad_since = None;
+        let is_fatal = self.is_fatal(seen.cause, now);
+        let told = seen.cause.map_or(reason, |cause| &cause.summary);
+        let is_lost = is_fatal || is_final;
+        if is_lost && self.limits.fail_fast {
+            return Some((RolloutVerdict::Degraded, told.clone()));
         }
-        if let Some(cause) = cause.filter(|cause| self.is_fatal(cause, now)) {
-            return Some((RolloutVerdict::Degraded, cause.summary.clone()));
-        }
-        if is_final {
-            let reason = cause.map_or(reason, |cause| &cause.summary);
-            return Some((RolloutVerdict::Degraded, reason.clone()));
-        }
-        if cause.is_none() {
-            self.cause_since = None;
-        }
-        let told = cause.map_or(reason, |cause| &cause.summary);
-        let late = || format!("not done after {}: {told}", spelled(self.timeout));
-        self.is_over(now).then(|| (RolloutVerdict::TimedOut, late()))
+        let verdict = if is_lost { RolloutVerdict::Degraded } else { RolloutVerdict::TimedOut };
+        let late = || format!("not done after {}: {told}", spelled(self.limits.timeout));
+        self.is_over(now).then(|| (verdict, late()))
     }
 
-    fn settled(&mut self, restarts: i64, now: Timestamp) -> Option<(RolloutVerdict, String)> {
-        (self.bad_since, self.cause_since) = (None, None);
-        let (since, before) = *self.good_since.get_or_insert((now, restarts));
-        if restarts != before {
-            self.good_since = Some((now, restarts));
-            return None;
+    fn settled(&mut self, seen: Seen<'_>, now: Timestamp) -> Option<(RolloutVerdict, String)> {
+        let trouble = match seen.standing {
+            Standing::Good => None,
+            Standing::Waiting { reason } | Standing::Bad { reason, .. } => Some(reason.as_str()),
+        };
+        if self.settling.is_none() && trouble.is_none() {
+            self.settling = Some(Settling::new(self.limits.settle, seen.restarts, now));
         }
-        let healthy = || (RolloutVerdict::Healthy, "live and healthy".to_owned());
-        (now.duration_since(since) >= signed(self.settle)).then(healthy)
+        let settling = self.settling.as_mut()?;
+        let (restarts, last_restart) = (seen.restarts, seen.last_restart);
+        match settling.observe(Look { trouble, restarts, last_restart }, now)? {
+            Settled::Well => Some((RolloutVerdict::Healthy, "live and healthy".to_owned())),
+            Settled::Not(why) if self.limits.fail_fast => {
+                let because = seen.cause.map(|cause| format!(": {}", cause.summary));
+                Some((RolloutVerdict::Degraded, why + &because.unwrap_or_default()))
+            }
+            Settled::Not(_) => {
+                settling.begin_anew(restarts, now);
+                None
+            }
+        }
     }
 
-    fn lasts(&mut self, is_final: bool, now: Timestamp) -> bool {
+    fn lasts(&mut self, is_final: bool, recovery: Duration, now: Timestamp) -> bool {
         let since = *self.bad_since.get_or_insert(now);
-        is_final || now.duration_since(since) >= signed(RECOVERY)
+        is_final || now.duration_since(since) >= signed(recovery)
     }
 
-    fn is_fatal(&mut self, cause: &RootCause, now: Timestamp) -> bool {
-        let Gravity::Fatal { grace } = cause.gravity else {
-            self.cause_since = None;
-            return false;
-        };
+    fn is_fatal(&mut self, cause: Option<&RootCause>, now: Timestamp) -> bool {
+        let known = self.cause_since.take();
+        let Some(cause) = cause else { return false };
+        let Gravity::Fatal { grace } = cause.gravity else { return false };
         let same = |(kind, workload, _): &(CauseKind, ObjectId, Timestamp)| {
             *kind == cause.kind && *workload == cause.workload
         };
-        let known = self.cause_since.take().filter(same);
-        let since = known.map_or(now, |(.., since)| since);
+        let since = known.filter(same).map_or(now, |(.., since)| since);
         self.cause_since = Some((cause.kind, cause.workload.clone(), since));
         now.duration_since(since) >= signed(grace)
     }
 }
 
-fn signed(duration: Duration) -> SignedDuration {
+fn recovery(cause: Option<&RootCause>) -> Duration {
+    match cause.map(|cause| cause.kind) {
+        Some(CauseKind::Autoscaler | CauseKind::DisruptionBudget) => SLOW_RECOVERY,
+        _ => RECOVERY,
+    }
+}
+
+pub(super) fn signed(duration: Duration) -> SignedDuration {
     SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
 }
 
-fn spelled(duration: Duration) -> String {
+/// Returns `10m`, `45s`, `1m30s`.
+pub(super) fn spelled(duration: Duration) -> String {
     match (duration.as_secs() / 60, duration.as_secs() % 60) {
         (0, seconds) => format!("{seconds}s"),
         (minutes, 0) => format!("{minutes}m"),
@@ -129,7 +187,14 @@ mod tests {
     }
 
     fn patience() -> Patience {
-        Patience::new(at(0), Duration::from_secs(600), Duration::from_secs(10))
+        let (timeout, settle) = (Duration::from_secs(600), Duration::from_secs(10));
+        Patience::new(at(0), Limits { timeout, settle, fail_fast: true })
+    }
+
+    fn patient() -> Patience {
+        let mut patience = patience();
+        patience.limits.fail_fast = false;
+        patience
     }
 
     fn cause(grace: Option<u64>) -> RootCause {
@@ -152,47 +217,95 @@ mod tests {
         Standing::Waiting { reason: "1 of 2 are updated".into() }
     }
 
+    fn bad(is_final: bool) -> Standing {
+        Standing::Bad { reason: "Degraded".into(), is_final }
+    }
+
+    fn decide(
+        patience: &mut Patience,
+        standing: &Standing,
+        cause: Option<&RootCause>,
+        restarts: i64,
+        second: i64,
+    ) -> Option<(RolloutVerdict, String)> {
+        let last_restart = Some("container `web` was restarted");
+        patience.decide(Seen { standing, cause, restarts, last_restart }, at(second))
+    }
+
     #[test]
-    fn health_counts_after_a_while_without_a_restart() {
+    fn health_counts_after_a_while() {
         let mut patience = patience();
-        assert_eq!(patience.decide(&Standing::Good, None, 0, at(0)), None);
-        assert_eq!(patience.decide(&Standing::Good, None, 1, at(9)), None);
-        assert_eq!(patience.decide(&Standing::Good, None, 1, at(15)), None);
-        let (verdict, _) = patience.decide(&Standing::Good, None, 1, at(19)).unwrap();
+        assert_eq!(decide(&mut patience, &Standing::Good, None, 1, 0), None);
+        assert_eq!(decide(&mut patience, &Standing::Good, None, 1, 9), None);
+        let (verdict, _) = decide(&mut patience, &Standing::Good, None, 1, 10).unwrap();
+        assert_eq!(verdict, RolloutVerdict::Healthy);
+    }
+
+    #[test]
+    fn a_restart_soon_after_health_is_a_failure_and_its_cause_is_told() {
+        let mut patience = patience();
+        assert_eq!(decide(&mut patience, &Standing::Good, None, 0, 0), None);
+        let end = decide(&mut patience, &waiting(), Some(&cause(None)), 1, 5);
+        let reason =
+            "it was healthy at 00:00:00 UTC, and then container `web` was restarted: it crashes";
+        assert_eq!(end, Some((RolloutVerdict::Degraded, reason.to_owned())));
+        // Whoever wants to wait gets a new window.
+        let mut patience = patient();
+        assert_eq!(decide(&mut patience, &Standing::Good, None, 0, 0), None);
+        assert_eq!(decide(&mut patience, &Standing::Good, None, 1, 9), None);
+        assert_eq!(decide(&mut patience, &Standing::Good, None, 1, 15), None);
+        let (verdict, _) = decide(&mut patience, &Standing::Good, None, 1, 19).unwrap();
         assert_eq!(verdict, RolloutVerdict::Healthy);
     }
 
     #[test]
     fn a_fatal_cause_ends_the_wait_after_its_grace() {
-        let mut patience = patience();
-        assert_eq!(patience.decide(&waiting(), Some(&cause(Some(5))), 0, at(0)), None);
+        let (mut patience, cause) = (patience(), cause(Some(5)));
+        assert_eq!(decide(&mut patience, &waiting(), Some(&cause), 0, 0), None);
         // It vanished in between, so its time starts anew.
-        assert_eq!(patience.decide(&waiting(), None, 0, at(4)), None);
-        assert_eq!(patience.decide(&waiting(), Some(&cause(Some(5))), 0, at(6)), None);
-        let end = patience.decide(&waiting(), Some(&cause(Some(5))), 0, at(11));
+        assert_eq!(decide(&mut patience, &waiting(), None, 0, 4), None);
+        assert_eq!(decide(&mut patience, &waiting(), Some(&cause), 0, 6), None);
+        let end = decide(&mut patience, &waiting(), Some(&cause), 0, 11);
         assert_eq!(end, Some((RolloutVerdict::Degraded, "it crashes".to_owned())));
     }
 
     #[test]
+    fn without_fail_fast_a_fatal_cause_is_told_at_the_end() {
+        let (mut patience, cause) = (patient(), cause(Some(5)));
+        assert_eq!(decide(&mut patience, &waiting(), Some(&cause), 0, 0), None);
+        assert_eq!(decide(&mut patience, &waiting(), Some(&cause), 0, 599), None);
+        let end = decide(&mut patience, &waiting(), Some(&cause), 0, 600);
+        let reason = "not done after 10m: it crashes".to_owned();
+        assert_eq!(end, Some((RolloutVerdict::Degraded, reason)));
+        assert_eq!(decide(&mut self::patient(), &bad(true), None, 0, 0), None);
+    }
+
+    #[test]
     fn a_transient_cause_waits_for_the_end_and_is_told_then() {
-        let mut patience = patience();
-        assert_eq!(patience.decide(&waiting(), Some(&cause(None)), 0, at(599)), None);
-        let end = patience.decide(&waiting(), Some(&cause(None)), 0, at(600));
-        assert_eq!(
-            end,
-            Some((RolloutVerdict::TimedOut, "not done after 10m: it crashes".to_owned()))
-        );
+        let (mut patience, cause) = (patience(), cause(None));
+        assert_eq!(decide(&mut patience, &waiting(), Some(&cause), 0, 599), None);
+        let end = decide(&mut patience, &waiting(), Some(&cause), 0, 600);
+        let reason = "not done after 10m: it crashes".to_owned();
+        assert_eq!(end, Some((RolloutVerdict::TimedOut, reason)));
     }
 
     #[test]
     fn what_may_recover_has_half_a_minute() {
-        let bad = |is_final| Standing::Bad { reason: "Degraded".into(), is_final };
         let mut patience = patience();
-        assert_eq!(patience.decide(&bad(false), None, 0, at(0)), None);
-        assert_eq!(patience.decide(&waiting(), None, 0, at(20)), None);
-        assert_eq!(patience.decide(&bad(false), None, 0, at(29)), None);
-        let end = patience.decide(&bad(false), None, 0, at(59)).unwrap();
+        assert_eq!(decide(&mut patience, &bad(false), None, 0, 0), None);
+        assert_eq!(decide(&mut patience, &waiting(), None, 0, 20), None);
+        assert_eq!(decide(&mut patience, &bad(false), None, 0, 29), None);
+        let end = decide(&mut patience, &bad(false), None, 0, 59).unwrap();
         assert_eq!(end.0, RolloutVerdict::Degraded);
-        assert!(self::patience().decide(&bad(true), None, 0, at(0)).is_some());
+        assert!(decide(&mut self::patience(), &bad(true), None, 0, 0).is_some());
+    }
+
+    #[test]
+    fn an_autoscaler_has_the_time_that_metrics_take() {
+        let mut patience = patience();
+        let cause = RootCause { kind: CauseKind::Autoscaler, ..cause(Some(180)) };
+        assert_eq!(decide(&mut patience, &bad(false), Some(&cause), 0, 0), None);
+        assert_eq!(decide(&mut patience, &bad(false), Some(&cause), 0, 120), None);
+        assert!(decide(&mut patience, &bad(false), Some(&cause), 0, 180).is_some());
     }
 }

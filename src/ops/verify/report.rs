@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{End, Moment, VerifyOptions};
+use super::{End, Known, Moment, VerifyOptions};
 use crate::argocd::ApplicationName;
 use crate::health::{Health, HealthStatus};
 use crate::image::PinnedImage;
 use crate::k8s::{Object, ObjectId};
-use crate::rollout::{Container, Evidence, RootCause, Snapshot};
+use crate::rollout::{Container, Evidence, Proof, RootCause, Snapshot};
 
 /// More pieces of evidence than this help nobody.
 const MOST_EVIDENCE: usize = 8;
@@ -41,6 +41,8 @@ pub struct RolloutReport {
     pub pods: Vec<PodReport>,
     /// What could not be read, one sentence each.
     pub unread: Vec<String>,
+    /// What has to be said about the verdict, one sentence each.
+    pub notes: Vec<String>,
     /// When it began.
     pub started: Timestamp,
     /// How long it took.
@@ -85,6 +87,8 @@ pub struct PodReport {
     pub ready: bool,
     /// How often it was restarted.
     pub restarts: i64,
+    /// What proves that it runs the promoted image; `None` if it is not to run it.
+    pub proof: Option<Proof>,
 }
 
 impl RolloutVerdict {
@@ -103,8 +107,13 @@ impl RolloutReport {
     pub fn proven(&self) -> Option<&PinnedImage> {
         let image = self.image.as_ref().filter(|_| self.verdict == RolloutVerdict::Healthy)?;
         let digest = format!("@{}", image.digest);
-        let mut pods = self.pods.iter();
-        pods.any(|pod| pod.image.ends_with(&digest) || pod.names_digest_of(image)).then_some(image)
+        let proves = |pod: &PodReport| match &pod.proof {
+            Some(Proof::Spec { .. }) => Some(pod.image.ends_with(&digest)),
+            Some(Proof::NotRunning) | None => None,
+            Some(proof) => Some(proof.is_proven()),
+        };
+        let proofs: Vec<bool> = self.pods.iter().filter_map(proves).collect();
+        (!proofs.is_empty() && proofs.iter().all(|proven| *proven)).then_some(image)
     }
 }
 
@@ -120,6 +129,7 @@ pub(super) fn write(
     options: &VerifyOptions<'_>,
     snapshot: &Snapshot,
     end: End,
+    known: &Known<'_>,
     start: Timestamp,
     now: Timestamp,
 ) -> RolloutReport {
@@ -135,15 +145,16 @@ pub(super) fn write(
         evidence: evidence(end.verdict, end.cause.as_ref(), snapshot),
         cause: end.cause,
         objects: objects(options, snapshot),
-        pods: pods.map(|container| pod(&container)).collect(),
+        pods: pods.map(|container| pod(&container, known)).collect(),
         unread: snapshot.unread.clone(),
+        notes: known.notes.clone(),
         started: start,
         timeline: Vec::new(),
         duration: Duration::try_from(now.duration_since(start)).unwrap_or_default(),
     }
 }
 
-fn pod(container: &Container<'_>) -> PodReport {
+fn pod(container: &Container<'_>, known: &Known<'_>) -> PodReport {
     PodReport {
         pod: container.pod.id(),
         container: container.name.to_owned(),
@@ -151,6 +162,7 @@ fn pod(container: &Container<'_>) -> PodReport {
         image_id: container.image_id().to_owned(),
         ready: container.is_ready(),
         restarts: container.restarts(),
+        proof: known.digest.of(container),
     }
 }
 

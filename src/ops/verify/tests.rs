@@ -92,6 +92,9 @@ fn options(with_application: bool) -> VerifyOptions<'static> {
         settle: Duration::from_secs(3),
         accepts: crate::argocd::Accepts::default(),
         sync: false,
+        fail_fast: true,
+        registry: None,
+        committed: None,
     }
 }
 
@@ -184,4 +187,31 @@ async fn without_anything_to_look_at_there_is_no_verdict() {
     assert_eq!(error.to_string(), "there is no Application `ranking-dev` in namespace `argocd`");
     let none = VerifyOptions { scope: Scope::default(), ..options(false) };
     assert!(matches!(verify(&nothing, &none, &|_| {}).await, Err(VerifyError::NothingToVerify)));
+}
+
+#[tokio::test]
+async fn health_that_is_followed_by_a_restart_is_a_failure() {
+    let healthy = deployment(NEW, true) + &pod(NEW, READY);
+    let restarted = "{name: web, ready: false, restartCount: 1, state: {waiting: {reason: CrashLoopBackOff}}, lastState: {terminated: {exitCode: 7}}}";
+    let broken = deployment(NEW, false) + &pod(NEW, restarted);
+    let versions = [healthy.clone(), broken.clone(), healthy.clone()];
+    let report = verdict(false, &versions).await;
+    assert_eq!(report.verdict, RolloutVerdict::Degraded, "{report:#?}");
+    assert_eq!(
+        report.reason,
+        "it was healthy at 00:00:00 UTC, and then container `web` of pod `ranking-1-x` was restarted after exit code 7: container `web` ends with exit code 7, 1 restart"
+    );
+    let patient = VerifyOptions { fail_fast: false, ..options(false) };
+    let report = verify(&play(&versions), &patient, &|_| {}).await.unwrap();
+    assert_ne!(report.verdict, RolloutVerdict::Degraded, "{report:#?}");
+}
+
+#[tokio::test]
+async fn a_timeout_below_the_workload_s_own_deadline_is_told_at_once() {
+    let healthy = deployment(NEW, true) + &pod(NEW, READY);
+    let report = verdict(false, &[healthy]).await;
+    assert_eq!(report.verdict, RolloutVerdict::Healthy);
+    let [deadline, proof] = report.notes.as_slice() else { panic!("{:?}", report.notes) };
+    assert!(deadline.contains("may take 600 s to make progress"), "{deadline}");
+    assert!(proof.contains("proven by their spec alone"), "{proof}");
 }

@@ -1,7 +1,7 @@
 //! A container ends again and again: it fails, or it is killed for lack of memory.
 
 use super::{CauseKind, Evidence, Gravity, RootCause, Suspect, Weight};
-use crate::rollout::{Container, Terminated};
+use crate::rollout::{Container, Snapshot, Terminated};
 
 /// A dependency may just be late, so the first restarts are no verdict.
 pub(super) const PATIENCE: i64 = 3;
@@ -9,6 +9,24 @@ pub(super) const PATIENCE: i64 = 3;
 pub(super) fn find(suspect: &Suspect<'_>) -> Option<RootCause> {
     let crash = Crash::of(suspect, false)?;
     Some(crash.cause(suspect, CauseKind::CrashLoop))
+}
+
+/// Returns the crash of a container that runs again and may be ready by now, or `None` if none of the
+/// new revision's was restarted after a failure.
+pub fn restarted(snapshot: &Snapshot) -> Option<RootCause> {
+    let pods = snapshot.workloads().flat_map(|workload| {
+        workload.current_pods().into_iter().map(move |pod| Suspect::new(workload, pod))
+    });
+    let mut suspects: Vec<Suspect<'_>> = pods.collect();
+    let restarts = |suspect: &Suspect<'_>| suspect.containers.iter().map(Container::restarts).max();
+    suspects.sort_by_key(|suspect| std::cmp::Reverse(restarts(suspect)));
+    let suspect = suspects.first()?;
+    let failed = suspect.containers.iter().filter(|c| c.restarts() > 0 && is_crashing(c));
+    let container = failed.max_by_key(|container| container.restarts())?;
+    let crash = Crash::new(suspect, container)?;
+    let kind = if container.is_init { CauseKind::InitContainer } else { CauseKind::CrashLoop };
+    let because = "what is restarted right after it was healthy is not".to_owned();
+    Some(RootCause { gravity: Gravity::NOW, because, ..crash.cause(suspect, kind) })
 }
 
 /// A container that came to a bad end.
@@ -23,7 +41,10 @@ impl<'a, 's> Crash<'a, 's> {
     pub(super) fn of(suspect: &'s Suspect<'a>, is_init: bool) -> Option<Self> {
         let crashes = |c: &&Container<'_>| c.is_init == is_init && !c.is_ready() && is_crashing(c);
         let containers = suspect.containers.iter().filter(crashes);
-        let container = containers.max_by_key(|container| container.restarts())?;
+        Self::new(suspect, containers.max_by_key(|container| container.restarts())?)
+    }
+
+    fn new(suspect: &Suspect<'a>, container: &'s Container<'a>) -> Option<Self> {
         let ended = container.terminated()?;
         let log = suspect.snapshot().log_of(container);
         let log = log.map(|log| log.lines.clone()).unwrap_or_default();

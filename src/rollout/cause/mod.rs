@@ -28,6 +28,7 @@ use std::time::Duration;
 
 use crate::k8s::{Object, ObjectId};
 
+pub use self::crash_loop::restarted;
 pub use self::evidence::Evidence;
 pub use self::judge::diagnose;
 use super::{Container, Snapshot, Workload};

@@ -156,16 +156,7 @@ fn a_pod_that_no_node_takes_has_a_grace_unless_an_autoscaler_is_at_work() {
 }
 
 #[test]
-fn a_quota_is_final_and_a_passed_deadline_too() {
-    let failure = "{observedGeneration: 2, conditions: [{type: ReplicaFailure, status: 'True', reason: FailedCreate, message: 'pods \"x\" is forbidden: exceeded quota: q'}]}";
-    assert_eq!(
-        told_of(failure, ""),
-        Some((
-            "`ranking-new` may not create its pods: pods \"x\" is forbidden: exceeded quota: q"
-                .to_owned(),
-            "10".to_owned()
-        ))
-    );
+fn a_passed_deadline_is_final() {
     let over = "{observedGeneration: 2, conditions: [{type: Progressing, status: 'False', reason: ProgressDeadlineExceeded, message: 'ReplicaSet \"x\" has timed out progressing.'}]}";
     assert_eq!(
         told_of(over, ""),

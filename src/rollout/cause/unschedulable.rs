@@ -15,7 +15,7 @@ const ADVICE: &[(&[&str], &str)] = &[
         "The pod's volume is in another zone than the nodes that could take it: add a node there, or use a storage class with `volumeBindingMode: WaitForFirstConsumer`",
     ),
     (
-        &["node affinity/selector", "node affinity", "node selector"],
+        &["match pod's node affinity", "match node selector"],
         "No node has these labels: correct `nodeSelector` and `affinity`, or label a node",
     ),
     (
@@ -69,9 +69,11 @@ pub(super) fn find(suspect: &Suspect<'_>) -> Option<RootCause> {
 
 fn weight(message: &str, is_helped: bool, asked: &str) -> Weight {
     let text = message.to_ascii_lowercase();
-    let known = ADVICE.iter().find(|(words, _)| words.iter().any(|word| text.contains(word)));
-    let advice = known.map_or("Read the scheduler's message", |(_, advice)| advice);
-    let advice = format!("{advice}{asked}");
+    // Nodes may each have a reason of their own.
+    let known = ADVICE.iter().filter(|(words, _)| words.iter().any(|word| text.contains(word)));
+    let known: Vec<_> = known.take(2).map(|(_, advice)| *advice).collect();
+    let advice = if known.is_empty() { vec!["Read the scheduler's message"] } else { known };
+    let advice = format!("{}{asked}", advice.join("; "));
     if is_helped {
         return Weight::new(Gravity::Transient, "an autoscaler brings a node", advice);
     }

@@ -137,6 +137,9 @@ fn options(objects: Vec<Object>, settle: Duration) -> VerifyOptions<'static> {
         timeout: Duration::from_secs(90),
         interval: Duration::from_millis(300),
         settle,
+        fail_fast: true,
+        registry: None,
+        committed: None,
         accepts: deployctl::argocd::Accepts::default(),
         sync: false,
     }

@@ -13,6 +13,7 @@ use crate::cli::objects;
 use crate::cli::ui::Ui;
 use crate::cluster::{Cluster, Live, Recorder, Scope};
 use crate::ops::{self, Ancestry, Event, VerifyOptions};
+use crate::registry::Registry;
 use crate::report::VerifyReport;
 
 /// Nobody knows how commits relate, so that only the very revision that was asked for counts.
@@ -35,6 +36,7 @@ pub(super) async fn verify(
         Scope { application: args.application.clone(), objects: objects::read(&args.files)? };
     let live = Live::connect(&context.environment, args.context.as_deref()).await?;
     let service = name(args);
+    let registry = context.registry().ok();
     let recorder = match &args.record {
         Some(dir) => Some(Recorder::new(&live, &dir.join(&service))?),
         None => None,
@@ -60,6 +62,9 @@ pub(super) async fn verify(
         settle: args.settle,
         accepts: args.accepts(),
         sync: args.sync,
+        fail_fast: args.fails_fast(),
+        registry: registry.as_ref().map(|registry| registry as &dyn Registry),
+        committed: None,
     };
     let emit = |moment| ui.event(&Event::Verify { service: service.clone(), moment });
     let rollout = ops::verify(cluster, &options, &emit).await?;

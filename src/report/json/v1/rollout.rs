@@ -7,7 +7,7 @@ use super::document;
 use super::health::HealthOf;
 use crate::ops;
 use crate::report::VerifyReport;
-use crate::rollout::{Evidence, Gravity, RootCause};
+use crate::rollout::{Evidence, Gravity, Proof, RootCause};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -32,6 +32,7 @@ struct Rollout {
     objects: Vec<ObjectOf>,
     pods: Vec<PodOf>,
     unread: Vec<String>,
+    notes: Vec<String>,
     seconds: f64,
 }
 
@@ -82,6 +83,20 @@ struct PodOf {
     image_id: String,
     ready: bool,
     restarts: i64,
+    /// What is known about the image that runs; `null` if it is not to be the promoted one.
+    proof: Option<ProofOf>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ProofOf {
+    /// `digest`, `platform-manifest`, `config`, `spec-only`, `other-image` or `not-running`.
+    by: &'static str,
+    /// Whether the container runtime's own words prove it.
+    proven: bool,
+    platform: Option<String>,
+    digest: Option<String>,
+    because: Option<String>,
 }
 
 /// Returns `deployctl.dev/rollout/v1`.
@@ -98,6 +113,7 @@ pub fn rollout(report: &VerifyReport) -> Value {
         objects: rollout.objects.iter().map(ObjectOf::from).collect(),
         pods: rollout.pods.iter().map(PodOf::from).collect(),
         unread: rollout.unread.clone(),
+        notes: rollout.notes.clone(),
         seconds: rollout.duration.as_secs_f64(),
     });
     let (environment, verdict) = (report.environment.clone(), report.verdict().as_str());
@@ -150,6 +166,25 @@ impl From<&ops::PodReport> for PodOf {
             image_id: pod.image_id.clone(),
             ready: pod.ready,
             restarts: pod.restarts,
+            proof: pod.proof.as_ref().map(ProofOf::from),
+        }
+    }
+}
+
+impl From<&Proof> for ProofOf {
+    fn from(proof: &Proof) -> Self {
+        let (platform, digest, because) = match proof {
+            Proof::Platform { platform, digest } => (Some(platform), Some(digest), None),
+            Proof::Config { digest } | Proof::Other { digest } => (None, Some(digest), None),
+            Proof::Spec { because } => (None, None, Some(because)),
+            Proof::Digest | Proof::NotRunning => (None, None, None),
+        };
+        Self {
+            by: proof.as_str(),
+            proven: proof.is_proven(),
+            platform: platform.cloned(),
+            digest: digest.map(ToString::to_string),
+            because: because.cloned(),
         }
     }
 }

@@ -7,6 +7,7 @@ use deployctl::git::{Identity, Repository};
 use deployctl::github;
 use deployctl::k8s::ObjectId;
 use deployctl::ops::{self, Manifests, PodReport, RolloutReport, RolloutVerdict, Witness};
+use deployctl::rollout::Proof;
 use jiff::Timestamp;
 
 use super::image;
@@ -28,6 +29,7 @@ fn rollout(image: &str, verdict: RolloutVerdict, pods: usize) -> RolloutReport {
         image_id: String::new(),
         ready: true,
         restarts: 0,
+        proof: Some(Proof::Spec { because: String::new() }),
     };
     RolloutReport {
         environment: "prod".to_owned(),
@@ -42,6 +44,7 @@ fn rollout(image: &str, verdict: RolloutVerdict, pods: usize) -> RolloutReport {
         objects: Vec::new(),
         pods: vec![pod; pods],
         unread: Vec::new(),
+        notes: Vec::new(),
         started: jiff::Timestamp::UNIX_EPOCH,
         duration: Duration::ZERO,
         timeline: Vec::new(),

@@ -41,7 +41,7 @@ impl Node {
         write_configuration(&home, registry_domain, number);
         let mut node = Self {
             control_plane: *control_plane,
-            name: format!("node-{number}"),
+            name: address(number),
             bridge: bridge(number),
             containerd: Some(start_containerd(&containerd, &home)),
             kubelet: None,
@@ -123,6 +123,11 @@ fn run(program: &str, args: &[&str]) {
     let _ = Command::new(program).args(args).output();
 }
 
+// The API server reaches the kubelet, for logs, at the address that the node is named by.
+fn address(number: u16) -> String {
+    format!("127.{}.{}.1", number / 256, number % 256)
+}
+
 // The kernel allows 15 characters.
 fn bridge(number: u16) -> String {
     format!("deployctl{number}")
@@ -149,14 +154,14 @@ fn write_configuration(home: &Path, registry: &str, number: u16) {
     );
     fs::write(home.join("cni/10-bridge.conflist"), network).unwrap();
     fs::write(home.join("containerd.toml"), containerd_configuration(home, registry)).unwrap();
-    let kubelet = KUBELET.replace("PORT", &number.to_string());
+    let kubelet = KUBELET.replace("PORT", &number.to_string()).replace("ADDRESS", &address(number));
     fs::write(home.join("kubelet.yaml"), kubelet).unwrap();
 }
 
 const KUBELET: &str = "
 apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
-address: 127.0.0.1
+address: ADDRESS
 port: PORT
 healthzPort: 0
 readOnlyPort: 0
