@@ -12,6 +12,7 @@ mod objects;
 mod panic;
 mod passage;
 mod place;
+mod reports;
 mod rules;
 mod ui;
 

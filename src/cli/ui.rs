@@ -203,7 +203,13 @@ impl Ui {
                 return;
             }
         }
-        if let Some(line) = report::event_line(event, self.options.verbose) {
+        let line = match event {
+            Event::Verify { service, moment } if self.is_json() && self.live.is_none() => {
+                report::json::v1::event(service, moment).map(|event| event.to_string())
+            }
+            event => report::event_line(event, self.options.verbose),
+        };
+        if let Some(line) = line {
             self.say(&line);
         }
     }

@@ -12,6 +12,7 @@ mod gates;
 mod health;
 pub mod json;
 mod lint;
+mod markdown;
 mod rollback;
 mod rollout;
 mod run;

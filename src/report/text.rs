@@ -27,7 +27,6 @@ fn visible(c: char) -> char {
     }
 }
 
-#[expect(dead_code)]
 /// Returns how long something took, as people say it: `4s`, `1m12s`, `2h5m`.
 pub(super) fn spelled(seconds: u64) -> String {
     match (seconds / 3600, seconds / 60 % 60, seconds % 60) {

@@ -8,7 +8,7 @@ mod group;
 
 pub use command::{Command, CommandError, Output};
 pub use environment::Environment;
-pub use file::{is_private_folder, replace_file};
+pub use file::{PendingFile, is_private_folder, replace_file};
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};

@@ -3,12 +3,13 @@
 use crate::cli::error::CommandError;
 use crate::cli::exit::Exit;
 use crate::cli::ui::Ui;
+use crate::report::json;
 use crate::{config, pipeline};
 
-/// Print the JSON schema of a file that deployctl reads
+/// Print the JSON schema of a file that deployctl reads, or of a report that it writes
 #[derive(Debug, clap::Args)]
 pub(crate) struct SchemaArgs {
-    /// Which file
+    /// Which one
     #[arg(default_value = "config")]
     file: SchemaOf,
 }
@@ -19,12 +20,18 @@ enum SchemaOf {
     Config,
     /// `pipelines/NAME.yaml`
     Pipeline,
+    /// What `verify --output json` answers (`deployctl.dev/rollout/v1`)
+    Rollout,
+    /// A line that `verify --output json` writes on standard error (`deployctl.dev/event/v1`)
+    Event,
 }
 
 pub(crate) fn run(args: &SchemaArgs, ui: &Ui) -> Result<Exit, CommandError> {
     let schema = match args.file {
         SchemaOf::Config => config::schema(),
         SchemaOf::Pipeline => pipeline::schema(),
+        SchemaOf::Rollout => json::v1::rollout_schema(),
+        SchemaOf::Event => json::v1::event_schema(),
     };
     ui.answer(|out| writeln!(out, "{schema:#}"))?;
     Ok(Exit::Done)

@@ -13,6 +13,7 @@ use crate::argocd::{Accepts, ApplicationName};
 use crate::cli::context::Context;
 use crate::cli::error::CommandError;
 use crate::cli::exit::Exit;
+use crate::cli::reports::{ReportArg, Reports};
 use crate::cli::rules::RuleArgs;
 use crate::cli::ui::Ui;
 use crate::cluster::{Cluster, Recorder, Scope};
@@ -100,6 +101,10 @@ pub(crate) struct VerifyArgs {
     /// Write every observed version into DIR/SERVICE, to look at or to attach to a bug report
     #[arg(long, value_name = "DIR")]
     record: Option<Utf8PathBuf>,
+    /// Write a report beside the answer, as junit=FILE, markdown=FILE, html=FILE or json=FILE; again for
+    /// another
+    #[arg(long = "report", value_name = "FORMAT=FILE")]
+    reports: Vec<ReportArg>,
     /// Put nothing on record in the manifests repository
     #[arg(long)]
     no_record: bool,
@@ -147,6 +152,7 @@ impl VerifyArgs {
             fail_fast: true,
             no_fail_fast: false,
             record: None,
+            reports: Vec::new(),
             no_record: false,
             tells: true,
         }
@@ -176,10 +182,12 @@ pub(crate) async fn run(
     context: &Context,
     ui: &Ui,
 ) -> Result<Exit, CommandError> {
+    let reports = Reports::begin(&args.reports)?;
     let report = match &args.env {
         Some(_) => verify(args, &context.config()?, context, ui).await?,
         None => alone::verify(args, context, ui).await?,
     };
+    reports.write(&report)?;
     ui.report(&report)?;
     Ok(match report.verdict() {
         RolloutVerdict::Healthy => Exit::Done,

@@ -3,6 +3,7 @@
 mod health;
 mod hold;
 mod lint;
+mod moment;
 mod rollout;
 mod set;
 mod status;
@@ -17,7 +18,8 @@ use crate::pipeline::Pipeline;
 pub use health::{health, health_test};
 pub use hold::{release_hold, rollback};
 pub use lint::lint;
-pub use rollout::rollout;
+pub use moment::{event, event_schema};
+pub use rollout::{rollout, rollout_schema};
 pub use set::{gated, set};
 pub use status::{history, status};
 
@@ -27,6 +29,21 @@ fn document<T: Serialize>(schema: &str, document: &T) -> Value {
     let fields = serde_json::to_value(document).expect("documents are plain structs");
     let map = value.as_object_mut().expect("it was made as a map");
     map.extend(fields.as_object().cloned().unwrap_or_default());
+    value
+}
+
+/// Returns the JSON schema of the document that [`document`] makes of a `T`.
+fn schema_of<T: schemars::JsonSchema>(schema: &str) -> Value {
+    let settings = schemars::generate::SchemaSettings::draft2020_12().for_serialize();
+    let mut value = settings.into_generator().into_root_schema_for::<T>().to_value();
+    let name = json!({ "const": format!("deployctl.dev/{schema}/v1") });
+    let map = value.as_object_mut().expect("a struct's schema is a map");
+    if let Some(properties) = map.get_mut("properties").and_then(Value::as_object_mut) {
+        properties.insert("schema".to_owned(), name);
+    }
+    if let Some(required) = map.get_mut("required").and_then(Value::as_array_mut) {
+        required.insert(0, json!("schema"));
+    }
     value
 }
 

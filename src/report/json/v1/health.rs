@@ -8,7 +8,7 @@ use crate::health::{Assessment, Health};
 use crate::ops;
 use crate::report::HealthReport;
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct HealthOf {
     status: String,

@@ -1,24 +1,28 @@
 //! How rollouts went.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::document;
 use super::health::HealthOf;
+use super::moment::MomentOf;
+use super::{document, schema_of};
 use crate::ops;
 use crate::report::VerifyReport;
 use crate::rollout::{Evidence, Gravity, Proof, RootCause};
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
+#[schemars(title = "The report of deployctl verify")]
 struct Rollouts {
+    /// What was verified.
     environment: String,
     /// `healthy`, `degraded` or `timed-out`.
     verdict: &'static str,
     services: Vec<Rollout>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct Rollout {
     service: String,
@@ -31,19 +35,27 @@ struct Rollout {
     evidence: Vec<EvidenceOf>,
     objects: Vec<ObjectOf>,
     pods: Vec<PodOf>,
+    /// What could not be read, one sentence each.
     unread: Vec<String>,
+    /// What has to be said about the verdict, a sentence each.
     notes: Vec<String>,
+    /// RFC 3339.
+    started: String,
     seconds: f64,
+    /// What happened when, oldest first.
+    timeline: Vec<MomentOf>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
-struct Cause {
+pub(super) struct Cause {
     kind: &'static str,
+    /// The object that does not get on, mostly a workload.
     workload: String,
     summary: String,
     /// What to do.
     advice: String,
+    /// Whether waiting does not help.
     fatal: bool,
     /// Why waiting can help, or can't.
     because: String,
@@ -51,29 +63,29 @@ struct Cause {
     grace_seconds: Option<f64>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct EvidenceOf {
     object: String,
     container: Option<String>,
     reason: String,
     message: String,
-    /// When it was last said.
+    /// RFC 3339; when it was last said.
     time: Option<String>,
     /// How often it was said.
     count: i64,
-    /// The last lines of the container's log.
+    /// The last lines of the container's log, oldest first.
     log: Vec<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct ObjectOf {
     object: String,
     health: Option<HealthOf>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct PodOf {
     pod: String,
@@ -87,7 +99,7 @@ struct PodOf {
     proof: Option<ProofOf>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct ProofOf {
     /// `digest`, `platform-manifest`, `config`, `spec-only`, `other-image` or `not-running`.
@@ -114,10 +126,17 @@ pub fn rollout(report: &VerifyReport) -> Value {
         pods: rollout.pods.iter().map(PodOf::from).collect(),
         unread: rollout.unread.clone(),
         notes: rollout.notes.clone(),
+        started: rollout.started.to_string(),
+        timeline: rollout.timeline.iter().filter_map(MomentOf::of).collect(),
         seconds: rollout.duration.as_secs_f64(),
     });
     let (environment, verdict) = (report.environment.clone(), report.verdict().as_str());
     document("rollout", &Rollouts { environment, verdict, services: services.collect() })
+}
+
+/// Returns the JSON schema of `deployctl.dev/rollout/v1`.
+pub fn rollout_schema() -> Value {
+    schema_of::<Rollouts>("rollout")
 }
 
 impl From<&RootCause> for Cause {
