@@ -14,7 +14,7 @@ use crate::cluster::ClusterError;
 use crate::config::{ConfigError, UnknownName};
 use crate::github::actions::Level;
 use crate::kustomize::EditError;
-use crate::ops::SetError;
+use crate::ops::{ReplayError, SetError};
 use crate::promotion::UnknownGate;
 use crate::yaml::Invalid;
 use hint::hint_for;
@@ -128,6 +128,7 @@ fn exit_of(error: &(dyn Error + 'static)) -> Option<Exit> {
         || found::<UnknownName>(error).is_some()
         || found::<Invalid>(error).is_some()
         || matches!(found(error), Some(SetError::NoPullRequests { .. }))
+        || matches!(found(error), Some(ReplayError::None(_)))
         || matches!(found(error), Some(EditError::NoArguments | EditError::Argument { .. }));
     usage.then_some(Exit::Usage)
 }

@@ -2,9 +2,11 @@
 //!
 //! Judging what is seen is left to [`crate::rollout`].
 
+mod journal;
 mod live;
 mod recorder;
 mod recording;
+mod redaction;
 mod version;
 
 pub use live::Live;

@@ -1,6 +1,6 @@
 //! A cluster whose every observed version is written down.
 
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -8,18 +8,35 @@ use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::journal::{Failure, Journal, What};
+use super::redaction::{self, Redaction};
 use super::{Cluster, ClusterError, Scope, View, version};
 use crate::argocd::ApplicationName;
 use crate::k8s::Object;
 use crate::rollout::Snapshot;
 use version::Occasion;
 
+/// A recording does not become larger.
+const MOST_BYTES: u64 = 256 << 20;
+
 /// A cluster, and a folder that each version that is observed through it goes to: `0001.yaml`,
-/// `0002.yaml`, … A version that equals the one before is not written again.
+/// `0002.yaml`, … A version that equals the one before is not written again; when each was seen, and
+/// what else was answered, is in `journal.jsonl`.
+///
+/// Its time stands still between two looks, so that whatever is decided in between can be decided again.
 pub struct Recorder<'a> {
     cluster: &'a dyn Cluster,
     dir: Utf8PathBuf,
-    written: Mutex<(usize, Option<Snapshot>)>,
+    redaction: Redaction,
+    written: Mutex<Written>,
+}
+
+struct Written {
+    journal: Journal,
+    count: usize,
+    bytes: u64,
+    last: Option<Snapshot>,
+    now: Timestamp,
 }
 
 impl<'a> Recorder<'a> {
@@ -34,22 +51,94 @@ impl<'a> Recorder<'a> {
         if first.exists() {
             return Err(failed(&first, "there is a recording already".to_owned()));
         }
-        Ok(Self { cluster, dir: dir.to_owned(), written: Mutex::default() })
+        let journal = Journal::create(dir).map_err(|error| failed(dir, error.to_string()))?;
+        let now = cluster.now();
+        let written = Mutex::new(Written { journal, count: 0, bytes: 0, last: None, now });
+        Ok(Self { cluster, dir: dir.to_owned(), redaction: Redaction::new(), written })
     }
 
-    fn write(&self, snapshot: &Snapshot, occasion: Occasion) -> Result<(), ClusterError> {
-        let mut written = self.written.lock().expect("no thread panics with the lock");
-        let (count, last) = &mut *written;
-        if last.as_ref() == Some(snapshot) {
+    /// Writes what else the verdict is made from: `answer` to the `question` about `of`.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the journal can't be written.
+    pub fn answered(&self, question: &str, of: &str, answer: Value) -> Result<(), ClusterError> {
+        let (question, of) = (question.to_owned(), of.to_owned());
+        let mut written = self.written();
+        let now = written.now;
+        written.journal.write(now, What::Answered { question, of, answer })
+    }
+
+    /// Writes the file `name` of the recording.
+    ///
+    /// # Errors
+    ///
+    /// Fails if it can't be written.
+    pub fn write_file(&self, name: &str, text: &str) -> Result<(), ClusterError> {
+        let path = self.dir.join(name);
+        std::fs::write(&path, text).map_err(|error| failed(&path, error.to_string()))
+    }
+
+    /// Returns `object` as it may be written: without what may be secret.
+    pub fn redacted(&self, object: &Object) -> Value {
+        self.redaction.of(object.value().clone())
+    }
+
+    /// Returns the `url` of a repository as it may be written.
+    pub fn redacted_url(url: &str) -> String {
+        redaction::without_credentials(url)
+    }
+
+    fn look(
+        &self,
+        seen: Result<Snapshot, ClusterError>,
+        occasion: Occasion,
+    ) -> Result<Snapshot, ClusterError> {
+        let mut written = self.written();
+        let now = self.cluster.now();
+        written.now = now;
+        let confirms = occasion == Occasion::Confirmed;
+        match seen {
+            Ok(snapshot) => {
+                self.write(&mut written, &snapshot, occasion)?;
+                Ok(snapshot)
+            }
+            Err(error) => {
+                let failed = What::Failed { error: Failure::from(&error), confirms };
+                written.journal.write(now, failed)?;
+                Err(error)
+            }
+        }
+    }
+
+    fn write(
+        &self,
+        written: &mut Written,
+        snapshot: &Snapshot,
+        occasion: Occasion,
+    ) -> Result<(), ClusterError> {
+        let now = written.now;
+        if written.bytes > MOST_BYTES {
             return Ok(());
         }
-        *count += 1;
-        let path = self.dir.join(format!("{count:04}.yaml"));
-        let text = version::write(snapshot, occasion, self.cluster.now())
-            .map_err(|error| failed(&path, error.to_string()))?;
-        std::fs::write(&path, text).map_err(|error| failed(&path, error.to_string()))?;
-        *last = Some(snapshot.clone());
-        Ok(())
+        if written.last.as_ref() != Some(snapshot) {
+            let path = self.dir.join(format!("{:04}.yaml", written.count + 1));
+            let text = version::write(snapshot, occasion, now, &self.redaction)
+                .map_err(|error| failed(&path, error.to_string()))?;
+            written.bytes += text.len() as u64;
+            if written.bytes > MOST_BYTES {
+                return written.journal.write(now, What::Full);
+            }
+            std::fs::write(&path, text).map_err(|error| failed(&path, error.to_string()))?;
+            written.count += 1;
+            written.last = Some(snapshot.clone());
+        }
+        let (version, confirms) = (written.count, occasion == Occasion::Confirmed);
+        written.journal.write(now, What::Look { version, confirms })
+    }
+
+    fn written(&self) -> MutexGuard<'_, Written> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -64,11 +153,21 @@ impl Cluster for Recorder<'_> {
     }
 
     async fn refresh(&self, application: &ApplicationName) -> Result<(), ClusterError> {
-        self.cluster.refresh(application).await
+        let refreshed = self.cluster.refresh(application).await;
+        let error = refreshed.as_ref().err().map(Failure::from);
+        let mut written = self.written();
+        let now = written.now;
+        written.journal.write(now, What::Refreshed { error })?;
+        refreshed
     }
 
     async fn sync(&self, application: &Object, operation: &Value) -> Result<(), ClusterError> {
-        self.cluster.sync(application, operation).await
+        let synced = self.cluster.sync(application, operation).await;
+        let error = synced.as_ref().err().map(Failure::from);
+        let mut written = self.written();
+        let now = written.now;
+        written.journal.write(now, What::Synced { error })?;
+        synced
     }
 
     async fn argo_cd(&self, namespace: Option<&str>) -> Result<Vec<Object>, ClusterError> {
@@ -80,7 +179,7 @@ impl Cluster for Recorder<'_> {
     }
 
     fn now(&self) -> Timestamp {
-        self.cluster.now()
+        self.written().now
     }
 }
 
@@ -92,15 +191,13 @@ struct RecordedView<'a> {
 #[async_trait]
 impl View for RecordedView<'_> {
     async fn observe(&mut self) -> Result<Snapshot, ClusterError> {
-        let snapshot = self.view.observe().await?;
-        self.recorder.write(&snapshot, Occasion::Observed)?;
-        Ok(snapshot)
+        let seen = self.view.observe().await;
+        self.recorder.look(seen, Occasion::Observed)
     }
 
     async fn confirm(&mut self) -> Result<Snapshot, ClusterError> {
-        let snapshot = self.view.confirm().await?;
-        self.recorder.write(&snapshot, Occasion::Confirmed)?;
-        Ok(snapshot)
+        let seen = self.view.confirm().await;
+        self.recorder.look(seen, Occasion::Confirmed)
     }
 
     async fn pause(&mut self, interval: Duration) {

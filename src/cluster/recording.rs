@@ -1,6 +1,7 @@
 //! A recorded cluster: observed versions in a folder, and a clock that goes from one to the next.
 
-use std::sync::Mutex;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -8,6 +9,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::journal::{self, Entry, Failure, What};
 use super::version::{self, Occasion};
 use super::{Cluster, ClusterError, Scope, View};
 use crate::argocd::ApplicationName;
@@ -17,11 +19,28 @@ use crate::rollout::Snapshot;
 /// Versions of a rollout, seen one after the other.
 ///
 /// Time stands still until [`View::pause`], which goes on to the next version; after the last one
-/// it only lets time pass.
+/// it only lets time pass. One with a journal goes from look to look, at the times they were made.
 pub struct Recording {
     versions: Vec<(Timestamp, Occasion, Snapshot)>,
     at: Mutex<(usize, Timestamp)>,
     pace: Duration,
+    path: Utf8PathBuf,
+    journal: Option<Mutex<Played>>,
+}
+
+/// What of a journal is still to come.
+#[derive(Default)]
+struct Played {
+    looks: VecDeque<(Timestamp, Look)>,
+    refreshes: VecDeque<Option<Failure>>,
+    syncs: VecDeque<Option<Failure>>,
+    answers: BTreeMap<(String, String), VecDeque<Value>>,
+}
+
+struct Look {
+    /// The version, counted from 0, or why there is none.
+    seen: Result<usize, ClusterError>,
+    confirms: bool,
 }
 
 /// A placeholder of a recording, for example `image` for `{{image}}`, and what stands for it.
@@ -44,24 +63,45 @@ impl Recording {
         let mut paths: Vec<Utf8PathBuf> = Vec::new();
         for entry in dir.read_dir_utf8().map_err(unreadable)? {
             let path = entry.map_err(unreadable)?.into_path();
-            if path.extension() == Some("yaml") {
+            if is_version(&path) {
                 paths.push(path);
             }
         }
-        let read = |path: Utf8PathBuf| {
-            let size = path.metadata().map_err(|error| failed(&path, error.to_string()))?.len();
-            if size > version::MOST_BYTES {
-                return Err(failed(&path, format!("is too large ({size} bytes)")));
-            }
-            let text = std::fs::read_to_string(&path);
-            let text = text.map_err(|error| failed(&path, error.to_string()))?;
-            Ok((path, text))
-        };
+        let read = |path: Utf8PathBuf| Ok((path.clone(), read_file(&path)?));
         let files: Vec<_> = paths.into_iter().map(read).collect::<Result<_, _>>()?;
         if files.is_empty() {
             return Err(failed(dir, "there are no recorded versions".to_owned()));
         }
         Self::read(files.iter().map(|(path, text)| (path.as_path(), text.as_str())), substitutions)
+    }
+
+    /// Returns the recording in the folder `dir` with its journal, as it began at `start`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Recording::open`]; also if there is no journal, or it names versions that are not there.
+    pub fn replay(dir: &Utf8Path, start: Timestamp) -> Result<Self, ClusterError> {
+        let recording = Self::open(dir, &[])?;
+        let path = dir.join(journal::FILE_NAME);
+        let entries = journal::read(&read_file(&path)?).map_err(|reason| failed(&path, reason))?;
+        let mut played = Played::default();
+        for Entry { at, what } in entries {
+            played.add(at, what, &path);
+        }
+        let is_there =
+            |look: &Look| look.seen.as_ref().is_ok_and(|v| *v >= recording.versions.len());
+        if played.looks.iter().any(|(_, look)| is_there(look)) {
+            return Err(failed(&path, "it names a version that is not there".to_owned()));
+        }
+        let (at, journal) = (Mutex::new((0, start)), Some(Mutex::new(played)));
+        Ok(Self { at, journal, path, ..recording })
+    }
+
+    /// Returns what was answered to the `question` about `of`: the next answer, or the last one again.
+    pub fn answer(&self, question: &str, of: &str) -> Option<Value> {
+        let mut played = self.played()?;
+        let answers = played.answers.get_mut(&(question.to_owned(), of.to_owned()))?;
+        if answers.len() > 1 { answers.pop_front() } else { answers.front().cloned() }
     }
 
     /// Returns the recording that `files` hold, by path, in the order of the paths.
@@ -82,7 +122,8 @@ impl Recording {
         }
         let empty = || failed(Utf8Path::new("."), "there are no recorded versions".to_owned());
         let start = versions.first().ok_or_else(empty)?.0;
-        Ok(Self { versions, at: Mutex::new((0, start)), pace: Duration::ZERO })
+        let (at, path) = (Mutex::new((0, start)), Utf8PathBuf::from("."));
+        Ok(Self { versions, at, pace: Duration::ZERO, path, journal: None })
     }
 
     /// Returns the recording, played so slowly that a person can follow: no step takes longer than
@@ -93,8 +134,85 @@ impl Recording {
     }
 
     fn position(&self) -> (usize, Timestamp) {
-        *self.at.lock().expect("no thread panics with the lock")
+        *self.at.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn go_to(&self, place: (usize, Timestamp)) {
+        *self.at.lock().unwrap_or_else(PoisonError::into_inner) = place;
+    }
+
+    fn played(&self) -> Option<MutexGuard<'_, Played>> {
+        Some(self.journal.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Returns whether looks are still to come.
+    fn has_looks(&self) -> bool {
+        self.played().is_some_and(|played| !played.looks.is_empty())
+    }
+
+    /// Goes to the next look of the journal; returns what it failed with, or `None` if there is none.
+    fn next_look(&self, confirms: bool) -> Option<Result<(), ClusterError>> {
+        let (index, now) = self.position();
+        let (time, look) = {
+            let mut played = self.played()?;
+            // Another version of deployctl may confirm where the one that recorded did not.
+            if confirms && played.looks.front().is_some_and(|(_, look)| !look.confirms) {
+                return None;
+            }
+            played.looks.pop_front()?
+        };
+        let time = time.max(now);
+        let seen = look.seen.map(|index| self.go_to((index, time)));
+        if seen.is_err() {
+            self.go_to((index, time));
+        }
+        Some(seen)
+    }
+
+    /// Lets a person see what there is before the next step, which took until now.
+    async fn keep_pace(&self, before: Timestamp) {
+        let took = self.now().duration_since(before);
+        let took = Duration::try_from(took).unwrap_or_default();
+        tokio::time::sleep(took.min(self.pace)).await;
+    }
+}
+
+impl Played {
+    fn add(&mut self, at: Timestamp, what: What, path: &Utf8Path) {
+        match what {
+            What::Look { version, confirms } => {
+                let seen = Ok(version.saturating_sub(1));
+                self.looks.push_back((at, Look { seen, confirms }));
+            }
+            What::Failed { error, confirms } => {
+                let seen = Err(error.into_error(path));
+                self.looks.push_back((at, Look { seen, confirms }));
+            }
+            What::Full => {
+                let seen = Err(failed(path, "it is full, and does not go to the end".to_owned()));
+                self.looks.push_back((at, Look { seen, confirms: false }));
+            }
+            What::Refreshed { error } => self.refreshes.push_back(error),
+            What::Synced { error } => self.syncs.push_back(error),
+            What::Answered { question, of, answer } => {
+                self.answers.entry((question, of)).or_default().push_back(answer);
+            }
+        }
+    }
+}
+
+/// Returns whether the file's name is that of a version.
+fn is_version(path: &Utf8Path) -> bool {
+    let stem = path.file_stem().unwrap_or_default();
+    path.extension() == Some("yaml") && stem.bytes().all(|b| b.is_ascii_digit())
+}
+
+fn read_file(path: &Utf8Path) -> Result<String, ClusterError> {
+    let size = path.metadata().map_err(|error| failed(path, error.to_string()))?.len();
+    if size > version::MOST_BYTES {
+        return Err(failed(path, format!("is too large ({size} bytes)")));
+    }
+    std::fs::read_to_string(path).map_err(|error| failed(path, error.to_string()))
 }
 
 fn substitute(text: &str, substitutions: &[Substitution<'_>]) -> String {
@@ -115,12 +233,13 @@ impl Cluster for Recording {
     }
 
     async fn refresh(&self, _application: &ApplicationName) -> Result<(), ClusterError> {
-        Ok(())
+        let error = self.played().and_then(|mut played| played.refreshes.pop_front().flatten());
+        error.map_or(Ok(()), |error| Err(error.into_error(&self.path)))
     }
 
-    // What came of it is recorded.
     async fn sync(&self, _application: &Object, _operation: &Value) -> Result<(), ClusterError> {
-        Ok(())
+        let error = self.played().and_then(|mut played| played.syncs.pop_front().flatten());
+        error.map_or(Ok(()), |error| Err(error.into_error(&self.path)))
     }
 
     async fn argo_cd(&self, _namespace: Option<&str>) -> Result<Vec<Object>, ClusterError> {
@@ -142,32 +261,42 @@ struct PlayedView<'a>(&'a Recording);
 #[async_trait]
 impl View for PlayedView<'_> {
     async fn observe(&mut self) -> Result<Snapshot, ClusterError> {
-        let (index, _) = self.0.position();
-        Ok(self.0.versions[index].2.clone())
+        let before = self.0.now();
+        if let Some(look) = self.0.next_look(false) {
+            self.0.keep_pace(before).await;
+            look?;
+        }
+        Ok(self.0.versions[self.0.position().0].2.clone())
     }
 
     async fn confirm(&mut self) -> Result<Snapshot, ClusterError> {
-        let next = self.0.position().0 + 1;
-        if let Some((time, Occasion::Confirmed, _)) = self.0.versions.get(next) {
-            let mut at = self.0.at.lock().expect("no thread panics with the lock");
-            *at = (next, at.1.max(*time));
+        if let Some(look) = self.0.next_look(true) {
+            look?;
         }
-        self.observe().await
+        let (index, now) = self.0.position();
+        let next = self.0.versions.get(index + 1).filter(|_| self.0.journal.is_none());
+        if let Some((time, Occasion::Confirmed, _)) = next {
+            self.0.go_to((index + 1, now.max(*time)));
+        }
+        Ok(self.0.versions[self.0.position().0].2.clone())
     }
 
     async fn pause(&mut self, interval: Duration) {
+        // The next look has its own time.
+        if self.0.has_looks() {
+            return;
+        }
         let (index, now) = self.0.position();
         let interval = jiff::SignedDuration::try_from(interval).unwrap_or_default();
         let later = now.saturating_add(interval).unwrap_or(now);
-        let next = match self.0.versions.get(index + 1) {
+        let next = self.0.versions.get(index + 1).filter(|_| self.0.journal.is_none());
+        self.0.go_to(match next {
             // It was found when somebody asked, so that it waits for that a while.
             Some((time, Occasion::Confirmed, _)) if later < *time => (index, later),
             Some((time, ..)) => (index + 1, (*time).max(now)),
             None => (index, later),
-        };
-        *self.0.at.lock().expect("no thread panics with the lock") = next;
-        let took = Duration::try_from(next.1.duration_since(now)).unwrap_or_default();
-        tokio::time::sleep(took.min(self.0.pace)).await;
+        });
+        self.0.keep_pace(now).await;
     }
 }
 
@@ -212,10 +341,44 @@ mod tests {
         view.observe().await.unwrap();
         view.pause(Duration::ZERO).await;
         view.observe().await.unwrap();
-        assert_eq!(dir.read_dir_utf8().unwrap().count(), 2);
+        let files = dir.read_dir_utf8().unwrap().map(|file| file.unwrap().file_name().to_owned());
+        let files: std::collections::BTreeSet<String> = files.collect();
+        assert_eq!(files, ["0001.yaml", "0002.yaml", "journal.jsonl"].map(str::to_owned).into());
         let again = Recording::open(&dir, &[]).unwrap();
         assert_eq!(again.follow(&scope).observe().await.unwrap(), first);
         assert!(Recorder::new(&played, &dir).is_err());
+    }
+
+    #[tokio::test]
+    async fn looks_are_played_at_their_times_with_what_failed_and_what_else_was_answered() {
+        let (played, scope) = (recording(), Scope::default());
+        let dir = tempfile::tempdir().unwrap();
+        let dir = Utf8Path::from_path(dir.path()).unwrap();
+        let recorder = Recorder::new(&played, dir).unwrap();
+        let start = recorder.now();
+        let mut view = recorder.follow(&scope);
+        view.observe().await.unwrap();
+        recorder.answered("relation", "a", "older".into()).unwrap();
+        recorder.answered("relation", "a", "same".into()).unwrap();
+        view.pause(Duration::ZERO).await;
+        view.observe().await.unwrap();
+        view.pause(Duration::from_secs(3)).await;
+        view.observe().await.unwrap();
+        view.confirm().await.unwrap();
+        let again = Recording::replay(dir, start).unwrap();
+        let mut view = again.follow(&scope);
+        assert_eq!(view.observe().await.unwrap().objects.len(), 1);
+        let answers = [(); 3].map(|()| again.answer("relation", "a").unwrap());
+        assert_eq!(answers, ["older", "same", "same"]);
+        for second in ["07", "10"] {
+            view.pause(Duration::from_secs(60)).await;
+            assert_eq!(view.observe().await.unwrap().objects.len(), 0);
+            assert_eq!(again.now().to_string(), format!("2026-01-01T00:00:{second}Z"));
+        }
+        view.confirm().await.unwrap();
+        view.pause(Duration::from_secs(60)).await;
+        view.observe().await.unwrap();
+        assert_eq!(again.now().to_string(), "2026-01-01T00:01:10Z");
     }
 
     #[test]

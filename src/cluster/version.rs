@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::redaction::Redaction;
 use crate::k8s::Object;
 use crate::rollout::{LogTail, Snapshot};
 
@@ -75,8 +76,9 @@ pub(super) fn write(
     snapshot: &Snapshot,
     occasion: Occasion,
     time: Timestamp,
+    redaction: &Redaction,
 ) -> Result<String, serde_yaml::Error> {
-    let bare = |object: &Object| without_managed_fields(object.value().clone());
+    let bare = |object: &Object| redaction.of(object.value().clone());
     let all = |objects: &[Object]| objects.iter().map(bare).collect();
     serde_yaml::to_string(&Version {
         schema: Schema::V1,
@@ -112,13 +114,6 @@ pub(super) fn read(text: &str) -> Result<(Timestamp, Occasion, Snapshot), String
         time: None,
     };
     Ok((version.time, version.occasion, snapshot))
-}
-
-fn without_managed_fields(mut value: Value) -> Value {
-    if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
-        metadata.shift_remove("managedFields");
-    }
-    value
 }
 
 impl From<&LogTail> for Log {

@@ -55,8 +55,8 @@ pub use status::{StatusReport, StatusRow, status};
 pub use store::{Files, Made, Put, Store, StoreError, Visit};
 pub use verified::{Witness, last_verified, record_verified};
 pub use verify::{
-    Ancestry, Moment, ObjectReport, PodReport, RolloutReport, RolloutVerdict, VerifyError,
-    VerifyEvent, VerifyOptions, verify,
+    Ancestry, Moment, ObjectReport, PodReport, ReplayError, RolloutReport, RolloutVerdict,
+    VerifyError, VerifyEvent, VerifyOptions, record, replay, verify,
 };
 
 use crate::promotion::Hold;

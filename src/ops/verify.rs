@@ -7,6 +7,7 @@
 
 mod digest;
 mod patience;
+mod recorded;
 mod report;
 mod settle;
 mod standing;
@@ -19,6 +20,7 @@ use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use tokio::time::timeout;
 
+pub use self::recorded::{ReplayError, record, replay};
 pub use self::report::{ObjectReport, PodReport, RolloutReport, RolloutVerdict};
 pub use self::timeline::Moment;
 

@@ -18,6 +18,7 @@ mod pull_requests;
 mod refusals;
 mod refused;
 mod remotes;
+mod reports;
 mod rollback;
 mod secrets;
 pub(crate) mod shop;

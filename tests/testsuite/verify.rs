@@ -15,7 +15,9 @@ use deployctl::argocd::{ApplicationName, Relation};
 use deployctl::cluster::{Cluster, Live, Recorder, Recording, Scope};
 use deployctl::health::Rules;
 use deployctl::k8s::Object;
-use deployctl::ops::{Ancestry, RolloutReport, RolloutVerdict, VerifyOptions, verify};
+use deployctl::ops::{
+    Ancestry, RolloutReport, RolloutVerdict, VerifyOptions, record, replay, verify,
+};
 use deployctl::rollout::{CauseKind, Progress};
 use serde_json::Value;
 
@@ -167,14 +169,28 @@ async fn without_argo_cd_the_rendered_objects_are_watched() {
     let options =
         VerifyOptions { timeout: Duration::from_secs(4), ..options(scope, &image, &history) };
     let cluster = live(&control_plane).await;
-    let report = verify(&cluster, &options, &|_| {}).await.unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let dir = Utf8Path::from_path(dir.path()).unwrap();
+    let report = recorded_and_replayed(&cluster, &options, &dir.join("late")).await;
     assert_verdict(&report, RolloutVerdict::TimedOut);
     // In the real scheduler's words.
     assert_eq!(report.cause.unwrap().kind, CauseKind::Unschedulable);
     assert!(report.reason.contains("no node takes pod `ranking-"), "{}", report.reason);
     control_plane.play_kubelet(namespace);
-    let report = verify(&cluster, &options, &|_| {}).await.unwrap();
+    let report = recorded_and_replayed(&cluster, &options, &dir.join("healthy")).await;
     assert_verdict(&report, RolloutVerdict::Healthy);
+}
+
+/// Returns the report, which the recording leads to, too.
+async fn recorded_and_replayed(
+    cluster: &Live,
+    options: &VerifyOptions<'_>,
+    dir: &Utf8Path,
+) -> RolloutReport {
+    let report = record(cluster, options, dir, &|_| {}).await.unwrap();
+    let again = replay(dir, &Rules::default(), Duration::ZERO, &|_| {}).await.unwrap();
+    assert_eq!(again, [report.clone()]);
+    report
 }
 
 /// Returns what the overlay of `environment` renders to, with `image` instead of the one it states.

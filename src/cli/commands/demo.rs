@@ -27,9 +27,6 @@ pub(crate) struct DemoArgs {
     fail: bool,
 }
 
-/// So long a person needs to take in a step.
-const PACE: Duration = Duration::from_millis(400);
-
 pub(crate) async fn run(args: &DemoArgs, context: &Context, ui: &Ui) -> Result<Exit, CommandError> {
     let temporary = TempDir::with_prefix("deployctl-demo-")?;
     let home = match &args.keep {
@@ -42,7 +39,7 @@ pub(crate) async fn run(args: &DemoArgs, context: &Context, ui: &Ui) -> Result<E
         home: &home,
         is_kept: args.keep.is_some(),
         fail: args.fail,
-        pace: if ui.is_live() { PACE } else { Duration::ZERO },
+        pace: if ui.is_live() { super::verify::PACE } else { Duration::ZERO },
         environment: &context.environment,
         renderer: &renderer,
         time: system::now(),

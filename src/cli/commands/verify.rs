@@ -5,7 +5,7 @@ mod deployed;
 
 use std::time::Duration;
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
 
@@ -16,7 +16,7 @@ use crate::cli::exit::Exit;
 use crate::cli::reports::{ReportArg, Reports};
 use crate::cli::rules::RuleArgs;
 use crate::cli::ui::Ui;
-use crate::cluster::{Cluster, Recorder, Scope};
+use crate::cluster::{Cluster, Scope};
 use crate::config::{Config, Environment, Service};
 use crate::git::{Commit, CommitId};
 use crate::health::native::RuleSet;
@@ -46,7 +46,7 @@ pub(crate) struct VerifyArgs {
     /// Services to verify [default: all]
     services: Vec<String>,
     /// The environment
-    #[arg(long, value_name = "ENV", required_unless_present_any = ["application", "files"])]
+    #[arg(long, value_name = "ENV", required_unless_present_any = ["application", "files", "replay"])]
     env: Option<String>,
     /// Commit of the manifests repository [default: the last one that changed the overlay]
     #[arg(long, value_name = "SHA")]
@@ -98,9 +98,14 @@ pub(crate) struct VerifyArgs {
     /// Wait out the time, whatever is found
     #[arg(long, conflicts_with = "fail_fast")]
     no_fail_fast: bool,
-    /// Write every observed version into DIR/SERVICE, to look at or to attach to a bug report
+    /// Write all that the verdict is made from into DIR/SERVICE, without values that may be secret: to
+    /// look at, to attach to a bug report, and for `--replay`
     #[arg(long, value_name = "DIR")]
     record: Option<Utf8PathBuf>,
+    /// Decide again what `--record` wrote into DIR, without cluster, git and network; health scripts count
+    /// if `--argocd-cm` names them, rules of your own if `--config` names their file
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["env", "services", "application", "files", "record", "revision", "image"])]
+    replay: Option<Utf8PathBuf>,
     /// Write a report beside the answer, as junit=FILE, markdown=FILE, html=FILE or json=FILE; again for
     /// another
     #[arg(long = "report", value_name = "FORMAT=FILE")]
@@ -152,6 +157,7 @@ impl VerifyArgs {
             fail_fast: true,
             no_fail_fast: false,
             record: None,
+            replay: None,
             reports: Vec::new(),
             no_record: false,
             tells: true,
@@ -183,9 +189,10 @@ pub(crate) async fn run(
     ui: &Ui,
 ) -> Result<Exit, CommandError> {
     let reports = Reports::begin(&args.reports)?;
-    let report = match &args.env {
-        Some(_) => verify(args, &context.config()?, context, ui).await?,
-        None => alone::verify(args, context, ui).await?,
+    let report = match (&args.env, &args.replay) {
+        (_, Some(dir)) => replay(dir, args, context, ui).await?,
+        (Some(_), None) => verify(args, &context.config()?, context, ui).await?,
+        (None, None) => alone::verify(args, context, ui).await?,
     };
     reports.write(&report)?;
     ui.report(&report)?;
@@ -194,6 +201,23 @@ pub(crate) async fn run(
         RolloutVerdict::Degraded => Exit::Degraded,
         RolloutVerdict::TimedOut => Exit::TimedOut,
     })
+}
+
+/// Returns how the rollouts that are recorded in `dir` end.
+async fn replay(
+    dir: &Utf8Path,
+    args: &VerifyArgs,
+    context: &Context,
+    ui: &Ui,
+) -> Result<VerifyReport, CommandError> {
+    let pace = if ui.is_live() { PACE } else { Duration::ZERO };
+    let rules = match &context.global.config {
+        Some(_) => args.rules.rules()?.with_own(context.config()?.health_rules),
+        None => args.rules.rules()?,
+    };
+    let rollouts = ops::replay(dir, &rules, pace, &|event| ui.event(&event)).await?;
+    let environment = rollouts.first().map(|rollout| rollout.environment.clone());
+    Ok(VerifyReport { environment: environment.unwrap_or_default(), rollouts })
 }
 
 /// Verifies the services at the same time and returns how each rollout ended.
@@ -253,6 +277,9 @@ async fn put_on_record(
     }
 }
 
+/// So long a person needs to take in a step of what is played.
+pub(super) const PACE: Duration = Duration::from_millis(400);
+
 /// So many changes of a file are looked through for what is on record for its image.
 const LOOK_BACK: usize = 5;
 
@@ -294,11 +321,6 @@ impl Expected<'_> {
         let stated = stated_image(tree, self.environment, service)?;
         let scope = self.scope(service, deployed.application, tree, context).await?;
         let overlay = self.environment.overlay(service);
-        let recorder = match &self.args.record {
-            Some(dir) => Some(Recorder::new(cluster, &dir.join(&deployed.label))?),
-            None => None,
-        };
-        let cluster = recorder.as_ref().map_or(cluster, |recorder| recorder);
         let target = self.environment.target(service);
         let ancestry = CommitAncestry::new(self.manifests, &revision).of_overlay(target.overlay());
         let application = scope.application.as_ref();
@@ -325,7 +347,10 @@ impl Expected<'_> {
             committed,
         };
         let emit = |moment| ui.event(&Event::Verify { service: deployed.label.clone(), moment });
-        Ok(ops::verify(cluster, &options, &emit).await?)
+        Ok(match &self.args.record {
+            Some(dir) => ops::record(cluster, &options, &dir.join(&deployed.label), &emit).await?,
+            None => ops::verify(cluster, &options, &emit).await?,
+        })
     }
 
     /// Returns what is on record for the images that were looked at, and how they do.

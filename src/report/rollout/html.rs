@@ -70,7 +70,7 @@ fn contents(report: &VerifyReport) -> String {
             "<li>{} <a href=\"#service-{number}\">{}</a> <span class=\"soft\">{}</span></li>\n",
             badge(rollout.verdict),
             text(&rollout.service),
-            text(&rollout.reason)
+            prose(&rollout.reason)
         )
     });
     format!("<nav>\n<ul>\n{}</ul>\n</nav>\n", items.collect::<String>())
@@ -96,7 +96,7 @@ fn section((number, rollout): (usize, &RolloutReport)) -> String {
 
 /// Returns why, what to do, and what shows it.
 fn why(rollout: &RolloutReport) -> String {
-    let reason = text(&rollout.reason);
+    let reason = prose(&rollout.reason);
     if rollout.verdict == RolloutVerdict::Healthy {
         return format!("<p>{reason}</p>\n");
     }
@@ -107,9 +107,9 @@ fn why(rollout: &RolloutReport) -> String {
         };
         format!(
             "<p><strong>What to do:</strong> {}</p>\n<p class=\"soft\">{}: {gravity}, since {}</p>\n",
-            text(&cause.advice),
+            prose(&cause.advice),
             cause.kind.as_str(),
-            text(&cause.because)
+            prose(&cause.because)
         )
     });
     let evidence: String = rollout.evidence.iter().map(evidence).collect();
@@ -150,7 +150,7 @@ fn objects(objects: &[ObjectReport]) -> String {
             text(&object.id.to_string()),
             class(of_health(health.status)),
             health.status,
-            text(&health.message)
+            prose(&health.message)
         ),
         None => format!("<tr><td>{}</td><td></td><td></td></tr>\n", text(&object.id.to_string())),
     };
@@ -201,7 +201,7 @@ fn running(pod: &PodReport) -> String {
 
 fn list(title: &str, sentences: &[String]) -> String {
     let items: String =
-        sentences.iter().map(|sentence| format!("<li>{}</li>\n", text(sentence))).collect();
+        sentences.iter().map(|sentence| format!("<li>{}</li>\n", prose(sentence))).collect();
     match items.is_empty() {
         true => items,
         false => format!("<h3>{title}</h3>\n<ul>\n{items}</ul>\n"),
@@ -223,6 +223,19 @@ fn table(title: &str, head: [&str; 3], rows: impl ExactSizeIterator<Item = Strin
     format!(
         "<h3>{title}</h3>\n<table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}{more}</tbody>\n</table>\n"
     )
+}
+
+/// Returns what others wrote as text in which what stands in backticks is code.
+fn prose(said: &str) -> String {
+    let parts: Vec<&str> = said.split('`').collect();
+    if parts.len() % 2 == 0 {
+        return text(said);
+    }
+    let parts = parts.iter().enumerate().map(|(at, part)| match at % 2 {
+        0 => text(part),
+        _ => format!("<code>{}</code>", text(part)),
+    });
+    parts.collect()
 }
 
 /// Returns what others wrote as text of the page, or of an attribute in double quotes.

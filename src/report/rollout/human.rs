@@ -39,10 +39,6 @@ fn style(verdict: RolloutVerdict) -> Style {
 }
 
 fn write_evidence(evidence: &Evidence, out: &mut dyn io::Write) -> io::Result<()> {
-    let title = words::title(evidence);
-    match one_line(&evidence.message) {
-        message if message.is_empty() => writeln!(out, "  {title}")?,
-        message => writeln!(out, "  {title}: {message}")?,
-    }
-    evidence.log.iter().try_for_each(|line| writeln!(out, "    | {}", one_line(line)))
+    writeln!(out, "  {}", words::title(evidence))?;
+    words::body(evidence).iter().try_for_each(|line| writeln!(out, "    | {line}"))
 }

@@ -67,6 +67,7 @@ fn rollout(service: &str, verdict: RolloutVerdict, text: &str) -> RolloutReport 
     RolloutReport {
         environment: "dev".to_owned(),
         service: service.to_owned(),
+        application: None,
         image: Some(IMAGE.parse().unwrap()),
         revision: Some("2".repeat(40)),
         verdict,
@@ -87,7 +88,11 @@ fn rollout(service: &str, verdict: RolloutVerdict, text: &str) -> RolloutReport 
             image_id: IMAGE.to_owned(),
             ready: is_well,
             restarts: if is_well { 0 } else { 3 },
-            proof: Some(if is_well { Proof::Digest } else { Proof::Spec { because: text.to_owned() } }),
+            proof: Some(if is_well {
+                Proof::Digest
+            } else {
+                Proof::Spec { because: text.to_owned() }
+            }),
         }],
         unread: Vec::new(),
         notes: Vec::new(),
@@ -148,10 +153,9 @@ fn a_step_summary_says_why_and_what_to_do() {
 
     image `registry.example.com/shop/ranking:2@sha256:2222222222222222222222222222222222222222222222222222222222222222`, commit `2222222222222222222222222222222222222222`, took 1m12s
 
-    Pod:shop/ranking-1 (web): Error (3x)
+    Pod:shop/ranking-1 (web): Error (3x): exit code 3
 
     ```text
-    exit code 3
     connecting
     container `web` ends with exit code 3
     ```
@@ -200,8 +204,7 @@ fn a_junit_report_has_a_case_for_each_service_and_object() {
 
     What to do: Read the log: container `web` ends with exit code 3
 
-    Pod:shop/ranking-1 (web): Error (3x)
-      exit code 3
+    Pod:shop/ranking-1 (web): Error (3x): exit code 3
       connecting
       container `web` ends with exit code 3</failure>
             </testcase>

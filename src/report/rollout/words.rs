@@ -61,20 +61,26 @@ fn change(change: &Change) -> String {
     one_line(&text)
 }
 
-/// Returns who says it and what, without the message, for example `Pod:shop/web-1 (web): BackOff`.
+/// Returns who says it and what, for example `Pod:shop/web-1 (web): Error (3x): exit code 3`; a message
+/// of more lines is left to [`body`].
 pub(super) fn title(evidence: &Evidence) -> String {
     let container = evidence.container.as_ref().map(|name| format!(" ({name})"));
     let times = match evidence.count {
         ..2 => String::new(),
         count => format!(" ({count}x)"),
     };
+    let message = match evidence.message.trim() {
+        message if message.is_empty() || message.contains('\n') => String::new(),
+        message => format!(": {message}"),
+    };
     let container = container.unwrap_or_default();
-    one_line(&format!("{}{container}: {}{times}", evidence.object, evidence.reason))
+    one_line(&format!("{}{container}: {}{times}{message}", evidence.object, evidence.reason))
 }
 
-/// Returns the message and the last lines of the log, as lines; empty if there are none.
+/// Returns a message of more than one line, and the last lines of the log; empty if there are none.
 pub(super) fn body(evidence: &Evidence) -> Vec<String> {
     let message = lines(evidence.message.trim());
+    let message = if message.contains('\n') { message } else { String::new() };
     let message = message.lines().filter(|line| !line.is_empty()).map(str::to_owned);
     message.chain(evidence.log.iter().map(|line| one_line(line))).collect()
 }

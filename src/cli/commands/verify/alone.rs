@@ -11,7 +11,7 @@ use crate::cli::context::Context;
 use crate::cli::error::CommandError;
 use crate::cli::objects;
 use crate::cli::ui::Ui;
-use crate::cluster::{Cluster, Live, Recorder, Scope};
+use crate::cluster::{Live, Scope};
 use crate::ops::{self, Ancestry, Event, VerifyOptions};
 use crate::registry::Registry;
 use crate::report::VerifyReport;
@@ -37,13 +37,8 @@ pub(super) async fn verify(
     let live = Live::connect(&context.environment, args.context.as_deref()).await?;
     let service = name(args);
     let registry = context.registry().ok();
-    let recorder = match &args.record {
-        Some(dir) => Some(Recorder::new(&live, &dir.join(&service))?),
-        None => None,
-    };
-    let cluster: &dyn Cluster = recorder.as_ref().map_or(&live, |recorder| recorder);
     let environment = args.context.clone().unwrap_or_else(|| "the cluster".to_owned());
-    let rules = args.rules.of_cluster(cluster, scope.application.as_ref(), ui).await?;
+    let rules = args.rules.of_cluster(&live, scope.application.as_ref(), ui).await?;
     let options = VerifyOptions {
         environment: &environment,
         service: &service,
@@ -67,7 +62,10 @@ pub(super) async fn verify(
         committed: None,
     };
     let emit = |moment| ui.event(&Event::Verify { service: service.clone(), moment });
-    let rollout = ops::verify(cluster, &options, &emit).await?;
+    let rollout = match &args.record {
+        Some(dir) => ops::record(&live, &options, &dir.join(&service), &emit).await?,
+        None => ops::verify(&live, &options, &emit).await?,
+    };
     Ok(VerifyReport { environment: environment.clone(), rollouts: vec![rollout] })
 }
 

@@ -1,6 +1,6 @@
 //! What happened when: a strip to scale, and the same in words.
 
-use super::{class, text};
+use super::{class, prose, text};
 use crate::ops::RolloutReport;
 use crate::report::rollout::{Tone, told};
 use crate::report::text::spelled;
@@ -21,7 +21,7 @@ fn item((after, sentence, tone): &(u64, String, Tone)) -> String {
         "<li><time>+{}</time><i class=\"{}\"></i><span>{}</span></li>\n",
         spelled(*after),
         class(*tone),
-        text(sentence)
+        prose(sentence)
     )
 }
 

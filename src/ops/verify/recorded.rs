@@ -1,0 +1,538 @@
+//! A verification that can be decided again without cluster, git and network.
+//!
+//! What the cluster shows is [`Recorder`]'s to write; here is what else a verdict is made from: what was
+//! asked for, how commits relate, and what the registry says.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use camino::{Utf8Path, Utf8PathBuf};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{Ancestry, Moment, RolloutReport, VerifyError, VerifyOptions, verify};
+use crate::argocd::{Accepts, ApplicationName, Relation};
+use crate::cluster::{Cluster, Recorder, Recording, Scope};
+use crate::health::Rules;
+use crate::image::{Blob, Digest, ImageName, ImageReference, Manifest, Tag};
+use crate::k8s::Object;
+use crate::ops::{Emit, Event};
+use crate::registry::{BlobReader, Registry, RegistryError};
+
+/// The file, in the folder of a recording, that says what was asked for.
+const FILE_NAME: &str = "verification.yaml";
+
+/// A file that is larger is not read.
+const MOST_BYTES: u64 = 32 << 20;
+
+/// The questions of the journal.
+const RELATION: &str = "relation";
+const MANIFEST: &str = "manifest";
+
+/// Why a recording was not played.
+#[derive(Debug, thiserror::Error)]
+pub enum ReplayError {
+    /// There is no recording in the folder.
+    #[error("there is no recording in `{0}`: neither it nor a folder in it holds `{FILE_NAME}`")]
+    None(Utf8PathBuf),
+    /// A file of it can't be read.
+    #[error("recording `{path}`: {reason}")]
+    File {
+        /// The file or folder.
+        path: Utf8PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// As the verification that was recorded.
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
+}
+
+/// As [`verify()`], and writes all that the verdict is made from into the folder `dir`.
+///
+/// # Errors
+///
+/// As [`verify()`]; also if the folder can't be written, or holds a recording already.
+pub async fn record(
+    cluster: &dyn Cluster,
+    options: &VerifyOptions<'_>,
+    dir: &Utf8Path,
+    emit: &(dyn Fn(Moment) + Send + Sync),
+) -> Result<RolloutReport, VerifyError> {
+    let recorder = Recorder::new(cluster, dir)?;
+    let text = serde_yaml::to_string(&Verification::of(options, &recorder));
+    recorder.write_file(FILE_NAME, &text.expect("a verification is plain structs"))?;
+    let ancestry = RecordedAncestry { ancestry: options.ancestry, recorder: &recorder };
+    let registry =
+        options.registry.map(|registry| Manifests::Recorded { registry, recorder: &recorder });
+    let options = VerifyOptions {
+        ancestry: &ancestry,
+        registry: registry.as_ref().map(|registry| registry as &dyn Registry),
+        ..options.clone()
+    };
+    verify(&recorder, &options, emit).await
+}
+
+/// Returns how the verifications that are recorded in `dir`, or in folders in it, end if they are
+/// decided again, with `rules` for the health of objects, which are not recorded; no step takes longer
+/// than `pace`.
+///
+/// # Errors
+///
+/// Fails if there is no recording, or if it does not go to a verdict.
+pub async fn replay(
+    dir: &Utf8Path,
+    rules: &Rules,
+    pace: Duration,
+    emit: Emit<'_>,
+) -> Result<Vec<RolloutReport>, ReplayError> {
+    let mut reports = Vec::new();
+    for dir in recordings(dir)? {
+        reports.push(replay_one(&dir, rules, pace, emit).await?);
+    }
+    Ok(reports)
+}
+
+async fn replay_one(
+    dir: &Utf8Path,
+    rules: &Rules,
+    pace: Duration,
+    emit: Emit<'_>,
+) -> Result<RolloutReport, ReplayError> {
+    let path = dir.join(FILE_NAME);
+    let asked = Verification::read(&path)?;
+    let recording = Recording::replay(dir, asked.started).map_err(VerifyError::from)?.paced(pace);
+    let ancestry = PlayedAncestry(&recording);
+    let registry = Manifests::Played(&recording);
+    let options = VerifyOptions {
+        ancestry: &ancestry,
+        rules: rules.clone(),
+        registry: asked.registry.then_some(&registry as &dyn Registry),
+        ..asked.options(&path)?
+    };
+    let service = &asked.service;
+    let emit = |moment| emit(Event::Verify { service: service.clone(), moment });
+    Ok(verify(&recording, &options, &emit).await?)
+}
+
+/// Returns the folders that hold one verification each, in order.
+fn recordings(dir: &Utf8Path) -> Result<Vec<Utf8PathBuf>, ReplayError> {
+    if dir.join(FILE_NAME).exists() {
+        return Ok(vec![dir.to_owned()]);
+    }
+    let failed =
+        |error: std::io::Error| ReplayError::File { path: dir.into(), reason: error.to_string() };
+    let mut found = Vec::new();
+    for entry in dir.read_dir_utf8().map_err(failed)? {
+        let folder = entry.map_err(failed)?.into_path();
+        if folder.join(FILE_NAME).exists() {
+            found.push(folder);
+        }
+    }
+    found.sort();
+    if found.is_empty() { Err(ReplayError::None(dir.to_owned())) } else { Ok(found) }
+}
+
+#[derive(Serialize, Deserialize)]
+enum Schema {
+    #[serde(rename = "deployctl.dev/verification/v1")]
+    V1,
+}
+
+/// What was asked for.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Verification {
+    schema: Schema,
+    /// The version of deployctl that recorded.
+    deployctl: String,
+    started: Timestamp,
+    environment: String,
+    service: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    application: Option<Name>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    objects: Vec<Value>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    image: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    revision: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    committed: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    repo_url: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    path: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    branch: Option<String>,
+    within_sync: bool,
+    timeout_seconds: f64,
+    interval_seconds: f64,
+    settle_seconds: f64,
+    accept_suspended: bool,
+    accept_out_of_sync: bool,
+    sync: bool,
+    fail_fast: bool,
+    /// Whether a registry could be asked.
+    registry: bool,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Name {
+    namespace: String,
+    name: String,
+}
+
+impl Verification {
+    fn of(options: &VerifyOptions<'_>, recorder: &Recorder<'_>) -> Self {
+        let name = |ApplicationName { namespace, name }: &ApplicationName| Name {
+            namespace: namespace.clone(),
+            name: name.clone(),
+        };
+        Self {
+            schema: Schema::V1,
+            deployctl: env!("CARGO_PKG_VERSION").to_owned(),
+            started: recorder.now(),
+            environment: options.environment.to_owned(),
+            service: options.service.to_owned(),
+            application: options.scope.application.as_ref().map(name),
+            objects: options.scope.objects.iter().map(|object| recorder.redacted(object)).collect(),
+            image: options.image.as_ref().map(ToString::to_string),
+            revision: options.revision.clone(),
+            committed: options.committed,
+            repo_url: options.repo_url.map(Recorder::redacted_url),
+            path: options.path.map(str::to_owned),
+            branch: options.branch.map(str::to_owned),
+            within_sync: options.within_sync,
+            timeout_seconds: options.timeout.as_secs_f64(),
+            interval_seconds: options.interval.as_secs_f64(),
+            settle_seconds: options.settle.as_secs_f64(),
+            accept_suspended: options.accepts.suspended,
+            accept_out_of_sync: options.accepts.out_of_sync,
+            sync: options.sync,
+            fail_fast: options.fail_fast,
+            registry: options.registry.is_some(),
+        }
+    }
+
+    fn read(path: &Utf8Path) -> Result<Self, ReplayError> {
+        let failed = |reason: String| ReplayError::File { path: path.to_owned(), reason };
+        let size = path.metadata().map_err(|error| failed(error.to_string()))?.len();
+        if size > MOST_BYTES {
+            return Err(failed(format!("is too large ({size} bytes)")));
+        }
+        let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
+        serde_yaml::from_str(&text).map_err(|error| failed(error.to_string()))
+    }
+
+    /// Returns the options, with nobody to ask.
+    fn options(&self, path: &Utf8Path) -> Result<VerifyOptions<'_>, ReplayError> {
+        let failed = |reason: String| ReplayError::File { path: path.to_owned(), reason };
+        let time = |seconds: f64| {
+            Duration::try_from_secs_f64(seconds).map_err(|error| failed(error.to_string()))
+        };
+        let object = |value: &Value| Object::new(value.clone());
+        let objects: Option<Vec<Object>> = self.objects.iter().map(object).collect();
+        let none = || failed("an object has no `apiVersion` or no `kind`".to_owned());
+        let application = self.application.as_ref().map(|Name { namespace, name }| {
+            ApplicationName { namespace: namespace.clone(), name: name.clone() }
+        });
+        let image = self.image.as_ref().map(|image| image.parse()).transpose();
+        Ok(VerifyOptions {
+            environment: &self.environment,
+            service: &self.service,
+            scope: Scope { application, objects: objects.ok_or_else(none)? },
+            image: image.map_err(|_| failed("`image` is not pinned by a digest".to_owned()))?,
+            revision: self.revision.clone(),
+            repo_url: self.repo_url.as_deref(),
+            path: self.path.as_deref(),
+            branch: self.branch.as_deref(),
+            within_sync: self.within_sync,
+            ancestry: &Nobody,
+            rules: Rules::default(),
+            timeout: time(self.timeout_seconds)?,
+            interval: time(self.interval_seconds)?,
+            settle: time(self.settle_seconds)?,
+            accepts: Accepts {
+                suspended: self.accept_suspended,
+                out_of_sync: self.accept_out_of_sync,
+            },
+            sync: self.sync,
+            fail_fast: self.fail_fast,
+            registry: None,
+            committed: self.committed,
+        })
+    }
+}
+
+struct Nobody;
+
+#[async_trait]
+impl Ancestry for Nobody {
+    async fn relation(&self, _: &str) -> Relation {
+        Relation::Unknown
+    }
+}
+
+struct RecordedAncestry<'a> {
+    ancestry: &'a dyn Ancestry,
+    recorder: &'a Recorder<'a>,
+}
+
+#[async_trait]
+impl Ancestry for RecordedAncestry<'_> {
+    async fn relation(&self, observed: &str) -> Relation {
+        let relation = self.ancestry.relation(observed).await;
+        // A disk that is full is told at the next look.
+        let _ = self.recorder.answered(RELATION, observed, name(relation).into());
+        relation
+    }
+}
+
+struct PlayedAncestry<'a>(&'a Recording);
+
+#[async_trait]
+impl Ancestry for PlayedAncestry<'_> {
+    async fn relation(&self, observed: &str) -> Relation {
+        let answer = self.0.answer(RELATION, observed);
+        let said = answer.as_ref().and_then(Value::as_str).unwrap_or_default();
+        let known = RELATIONS.into_iter().find(|relation| name(*relation) == said);
+        known.unwrap_or(Relation::Unknown)
+    }
+}
+
+const RELATIONS: [Relation; 4] =
+    [Relation::Same, Relation::Newer, Relation::Older, Relation::Diverged];
+
+fn name(relation: Relation) -> &'static str {
+    match relation {
+        Relation::Same => "same",
+        Relation::Newer => "newer",
+        Relation::Older => "older",
+        Relation::Diverged => "diverged",
+        Relation::Unknown => "unknown",
+    }
+}
+
+/// A registry of which only manifests are read.
+enum Manifests<'a> {
+    Recorded { registry: &'a dyn Registry, recorder: &'a Recorder<'a> },
+    Played(&'a Recording),
+}
+
+#[async_trait]
+impl Registry for Manifests<'_> {
+    async fn manifest(
+        &self,
+        reference: &ImageReference,
+    ) -> Result<Option<Manifest>, RegistryError> {
+        match self {
+            Self::Recorded { registry, recorder } => {
+                let manifest = registry.manifest(reference).await;
+                let answer = match &manifest {
+                    Ok(None) => Value::Null,
+                    Ok(Some(manifest)) => written(manifest),
+                    Err(error) => failure(error),
+                };
+                let _ = recorder.answered(MANIFEST, &reference.to_string(), answer);
+                manifest
+            }
+            Self::Played(recording) => {
+                let answer = recording.answer(MANIFEST, &reference.to_string());
+                played(answer, reference)
+            }
+        }
+    }
+
+    async fn resolve(&self, reference: &ImageReference) -> Result<Option<Digest>, RegistryError> {
+        Ok(self.manifest(reference).await?.map(|manifest| manifest.digest()))
+    }
+
+    async fn has_blob(&self, _: &ImageName, _: &Digest) -> Result<bool, RegistryError> {
+        Ok(false)
+    }
+
+    async fn blob(&self, _: &ImageName, digest: &Digest) -> Result<BlobReader, RegistryError> {
+        Err(RegistryError::NotFound(digest.to_string()))
+    }
+
+    async fn push_blob(&self, name: &ImageName, _: &Blob) -> Result<(), RegistryError> {
+        Err(RegistryError::NotFound(name.to_string()))
+    }
+
+    async fn mount_blob(
+        &self,
+        _: &ImageName,
+        _: &Digest,
+        _: &ImageName,
+    ) -> Result<bool, RegistryError> {
+        Ok(false)
+    }
+
+    async fn push_manifest(
+        &self,
+        name: &ImageName,
+        _: &Manifest,
+        _: Option<&Tag>,
+    ) -> Result<(), RegistryError> {
+        Err(RegistryError::NotFound(name.to_string()))
+    }
+}
+
+fn written(manifest: &Manifest) -> Value {
+    let text = String::from_utf8_lossy(&manifest.bytes);
+    json!({ "mediaType": manifest.media_type, "text": text })
+}
+
+// The kinds that a reason quotes as they are.
+fn failure(error: &RegistryError) -> Value {
+    match error {
+        RegistryError::Unreachable { registry, reason } => {
+            json!({ "unreachable": registry, "reason": reason })
+        }
+        RegistryError::Denied { registry, repository, reason } => {
+            json!({ "denied": registry, "repository": repository, "reason": reason })
+        }
+        RegistryError::Answer { registry, reason } => {
+            json!({ "answered": registry, "reason": reason })
+        }
+        error => json!({ "failed": error.to_string() }),
+    }
+}
+
+fn played(
+    answer: Option<Value>,
+    reference: &ImageReference,
+) -> Result<Option<Manifest>, RegistryError> {
+    let Some(answer) = answer else {
+        return Err(RegistryError::NotFound(reference.to_string()));
+    };
+    let text = |key: &str| answer.get(key).and_then(Value::as_str).map(str::to_owned);
+    let reason = text("reason").unwrap_or_default();
+    if let (Some(media_type), Some(bytes)) = (text("mediaType"), text("text")) {
+        return Ok(Some(Manifest { media_type, bytes: bytes.into() }));
+    }
+    if let Some(registry) = text("unreachable") {
+        return Err(RegistryError::Unreachable { registry, reason });
+    }
+    if let (Some(registry), Some(repository)) = (text("denied"), text("repository")) {
+        return Err(RegistryError::Denied { registry, repository, reason });
+    }
+    if let Some(registry) = text("answered") {
+        return Err(RegistryError::Answer { registry, reason });
+    }
+    match text("failed") {
+        Some(failed) => Err(RegistryError::NotFound(failed)),
+        None => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::RolloutVerdict;
+
+    const IMAGE: &str = "registry.example.com/shop/ranking:2@sha256:2222222222222222222222222222222222222222222222222222222222222222";
+
+    /// Nothing, then a Deployment with one pod whose image is not there, under an Application.
+    fn versions() -> Vec<String> {
+        let version = |second: usize, body: &str| {
+            format!(
+                "schema: deployctl.dev/snapshot/v1\ntime: 2026-01-01T00:00:{second:02}Z\n{body}"
+            )
+        };
+        let broken = format!(
+            "application:\n  apiVersion: argoproj.io/v1alpha1\n  kind: Application\n  metadata: {{name: ranking-dev, namespace: argocd}}\n  \
+             spec: &spec {{source: &source {{repoURL: 'https://me:canary@git.example.com/shop/manifests.git', path: apps, targetRevision: main}}, destination: {{server: 'https://kubernetes.default.svc', namespace: shop}}, syncPolicy: {{automated: {{}}}}}}\n  \
+             status: {{reconciledAt: '2026-01-01T00:00:00Z', sync: {{status: Synced, revision: '{new}', comparedTo: *spec}}, health: {{status: Progressing}}, resources: [{{group: apps, version: v1, kind: Deployment, namespace: shop, name: ranking, status: Synced}}]}}\n\
+             objects:\n- apiVersion: apps/v1\n  kind: Deployment\n  metadata: {{name: ranking, namespace: shop, uid: d, generation: 1}}\n  spec: {{replicas: 1, template: {{spec: {{containers: [{{name: web, image: '{IMAGE}', env: [{{name: TOKEN, value: canary}}]}}]}}}}}}\n  \
+             status: {{observedGeneration: 1, replicas: 1, updatedReplicas: 1}}\n\
+             owned:\n- apiVersion: apps/v1\n  kind: ReplicaSet\n  metadata: {{name: ranking-1, namespace: shop, uid: s, ownerReferences: [{{uid: d, controller: true}}]}}\n\
+             pods:\n- apiVersion: v1\n  kind: Pod\n  metadata: {{name: ranking-1-x, namespace: shop, uid: p, ownerReferences: [{{uid: s, controller: true}}]}}\n  spec: {{containers: [{{name: web, image: '{IMAGE}'}}]}}\n  \
+             status: {{containerStatuses: [{{name: web, ready: false, restartCount: 0, state: {{waiting: {{reason: ErrImagePull, message: 'ranking: not found'}}}}}}]}}\n",
+            new = "3".repeat(40)
+        );
+        let old = broken.replace(&"3".repeat(40), &"1".repeat(40));
+        vec![version(0, &old), version(7, &broken)]
+    }
+
+    /// The later the commit, the higher its first digit; the expected one begins with a 2.
+    struct Commits;
+
+    #[async_trait]
+    impl Ancestry for Commits {
+        async fn relation(&self, observed: &str) -> Relation {
+            match observed.as_bytes()[0] {
+                b'1' => Relation::Older,
+                b'2' => Relation::Same,
+                _ => Relation::Newer,
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_recorded_is_decided_again_the_same() {
+        let versions = versions();
+        let files = versions.iter().zip(["0001.yaml", "0002.yaml"]);
+        let files = files.map(|(text, path)| (Utf8Path::new(path), text.as_str()));
+        let cluster = Recording::read(files, &[]).unwrap();
+        let name = Name { namespace: "argocd".to_owned(), name: "ranking-dev".to_owned() };
+        let asked = Verification {
+            schema: Schema::V1,
+            deployctl: String::new(),
+            started: cluster.now(),
+            environment: "dev".to_owned(),
+            service: "ranking".to_owned(),
+            application: Some(name),
+            objects: Vec::new(),
+            image: Some(IMAGE.to_owned()),
+            revision: Some("2".repeat(40)),
+            committed: None,
+            repo_url: Some("https://me:canary@git.example.com/shop/manifests".to_owned()),
+            path: None,
+            branch: None,
+            within_sync: false,
+            timeout_seconds: 60.0,
+            interval_seconds: 1.0,
+            settle_seconds: 1.0,
+            accept_suspended: false,
+            accept_out_of_sync: false,
+            sync: false,
+            fail_fast: true,
+            registry: false,
+        };
+        let options = asked.options(Utf8Path::new("asked")).unwrap();
+        let options = VerifyOptions { ancestry: &Commits, ..options };
+        let dir = tempfile::tempdir().unwrap();
+        let dir = Utf8Path::from_path(dir.path()).unwrap();
+        let recorded = record(&cluster, &options, &dir.join("ranking"), &|_| {}).await.unwrap();
+        assert_eq!(recorded.verdict, RolloutVerdict::Degraded, "{recorded:#?}");
+        assert!(recorded.timeline.len() > 3, "{recorded:#?}");
+        let again = replay(dir, &Rules::default(), Duration::ZERO, &|_| {}).await.unwrap();
+        assert_eq!(again, [recorded]);
+        for file in dir.join("ranking").read_dir_utf8().unwrap() {
+            let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
+            assert!(!text.contains("canary"), "{text}");
+        }
+        let error =
+            replay(&dir.join("ranking/.."), &Rules::default(), Duration::ZERO, &|_| {}).await;
+        assert!(error.is_ok());
+        let none = tempfile::tempdir().unwrap();
+        let none = Utf8Path::from_path(none.path()).unwrap();
+        let error = replay(none, &Rules::default(), Duration::ZERO, &|_| {}).await.unwrap_err();
+        assert!(matches!(error, ReplayError::None(_)), "{error}");
+    }
+
+    #[test]
+    fn what_a_registry_said_is_said_again() {
+        let reference: ImageReference = "registry.example.com/a:1".parse().unwrap();
+        let manifest = Manifest { media_type: "m".to_owned(), bytes: "{}".into() };
+        assert_eq!(played(Some(written(&manifest)), &reference).unwrap(), Some(manifest));
+        assert_eq!(played(Some(Value::Null), &reference).unwrap(), None);
+        let (registry, reason) = ("registry.example.com".to_owned(), "no route".to_owned());
+        let error = RegistryError::Unreachable { registry, reason };
+        let again = played(Some(failure(&error)), &reference).unwrap_err();
+        assert_eq!(again.to_string(), error.to_string());
+    }
+}

@@ -1,0 +1,115 @@
+//! `verify --replay`, and what it reports: the answer, the events, and `--report`.
+
+use serde_json::Value;
+
+use crate::support::World;
+
+const ASKED: &str = "schema: deployctl.dev/verification/v1\ndeployctl: 0.1.0\nstarted: 2026-01-01T00:00:00Z\n\
+    environment: dev\nservice: ranking\nobjects:\n- apiVersion: apps/v1\n  kind: Deployment\n  metadata: {name: ranking, namespace: shop}\n  \
+    spec: {template: {spec: {containers: [{name: web, image: 'registry.example.com/shop/ranking:2'}]}}}\n\
+    withinSync: false\ntimeoutSeconds: 60\nintervalSeconds: 1\nsettleSeconds: 1\nacceptSuspended: false\nacceptOutOfSync: false\nsync: false\nfailFast: true\nregistry: false\n";
+
+const SEEN: &str = "schema: deployctl.dev/snapshot/v1\ntime: 2026-01-01T00:00:01Z\n\
+    objects:\n- apiVersion: apps/v1\n  kind: Deployment\n  metadata: {name: ranking, namespace: shop, uid: d, generation: 1}\n  \
+    spec: {replicas: 1, template: {spec: {containers: [{name: web, image: 'registry.example.com/shop/ranking:2'}]}}}\n  \
+    status: {observedGeneration: 1, replicas: 1, updatedReplicas: 1}\n\
+    owned:\n- apiVersion: apps/v1\n  kind: ReplicaSet\n  metadata: {name: ranking-1, namespace: shop, uid: s, ownerReferences: [{uid: d, controller: true}]}\n\
+    pods:\n- apiVersion: v1\n  kind: Pod\n  metadata: {name: ranking-1-x, namespace: shop, uid: p, ownerReferences: [{uid: s, controller: true}]}\n  \
+    spec: {containers: [{name: web, image: 'registry.example.com/shop/ranking:2'}]}\n  \
+    status: {containerStatuses: [{name: web, ready: false, restartCount: 0, image: x, imageID: '', state: {waiting: {reason: InvalidImageName, message: \"can't <b>parse</b>\"}}}]}\n";
+
+/// A world with the recording of a rollout that ends badly.
+fn recorded() -> World {
+    let world = World::new();
+    world.write("rec/ranking/verification.yaml", ASKED);
+    world.write("rec/ranking/0001.yaml", SEEN);
+    let look = |second: u8| {
+        format!(
+            "{{\"at\":\"2026-01-01T00:00:{second:02}Z\",\"what\":\"look\",\"version\":1,\"confirms\":false}}\n"
+        )
+    };
+    let looks: String = (1..3).map(look).collect();
+    world.write("rec/ranking/journal.jsonl", &looks);
+    world
+}
+
+#[test]
+fn a_recording_is_decided_without_cluster_repository_and_configuration() {
+    let world = recorded().with("PATH", "/nowhere");
+    let ran = world.run(&["verify", "--replay", "rec"]);
+    assert_eq!(ran.code, 4, "{ran:#?}");
+    assert!(ran.stdout.starts_with("ranking in dev: degraded: "), "{}", ran.stdout);
+    let one = world.run(&["verify", "--replay", "rec/ranking"]);
+    assert_eq!((one.code, one.stdout), (ran.code, ran.stdout));
+    let none = world.run(&["verify", "--replay", "home"]);
+    assert_eq!((none.code, none.stdout.as_str()), (2, ""));
+    assert!(none.stderr.contains("there is no recording in `home`"), "{}", none.stderr);
+}
+
+#[test]
+fn programs_get_events_as_lines_and_the_report_as_the_answer() {
+    let world = recorded();
+    let ran = world.run(&["verify", "--replay", "rec", "--output", "json"]);
+    let report: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(
+        (&report["schema"], &report["verdict"]),
+        (&"deployctl.dev/rollout/v1".into(), &"degraded".into())
+    );
+    let events: Vec<Value> = ran
+        .stderr
+        .lines()
+        .filter(|line| line.starts_with('{'))
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    for (name, documents) in [("rollout", vec![report.clone()]), ("event", events.clone())] {
+        let schema: Value = serde_json::from_str(&world.ok(&["schema", name])).unwrap();
+        let validator = jsonschema::validator_for(&schema).unwrap();
+        for document in documents {
+            assert!(validator.is_valid(&document), "{:?}", validator.validate(&document).err());
+        }
+    }
+    assert_eq!(events.last().unwrap()["type"], "ended");
+    // The report tells the same story.
+    let told = report["services"][0]["timeline"].as_array().unwrap();
+    assert_eq!(told.len(), events.len());
+    let quiet = world.run(&["verify", "--replay", "rec", "--output", "json", "-q"]);
+    assert_eq!((quiet.stdout, quiet.stderr.as_str()), (ran.stdout, ""));
+}
+
+#[test]
+fn reports_are_written_whatever_the_verdict_is() {
+    let world = recorded();
+    let reports = ["junit=r.xml", "markdown=r.md", "html=r.html", "json=r.json"];
+    let mut arguments = vec!["verify", "--replay", "rec", "--output", "json"];
+    reports.iter().for_each(|report| arguments.extend(["--report", report]));
+    let ran = world.run(&arguments);
+    assert_eq!(ran.code, 4, "{ran:#?}");
+    assert_eq!(world.read("r.json"), ran.stdout);
+    assert!(world.read("r.xml").contains("<failure message="));
+    assert!(world.read("r.md").contains("| ❌ | ranking | degraded |"));
+    let page = world.read("r.html");
+    assert!(page.contains("can&#39;t &lt;b&gt;parse&lt;/b&gt;"), "{page}");
+    // The step summary is the same Markdown.
+    let summary = world.path().join("summary.md");
+    let world = world.with("GITHUB_ACTIONS", "true").with("GITHUB_STEP_SUMMARY", summary.as_str());
+    world.run(&["verify", "--replay", "rec"]);
+    assert_eq!(world.read("summary.md"), world.read("r.md"));
+}
+
+#[test]
+fn a_report_that_can_not_be_written_is_told_before_the_wait() {
+    let world = recorded();
+    for (report, why) in [
+        ("html=no/r.html", "can't write the report `no/r.html`: No such file or directory"),
+        ("html=rec", "can't write the report `rec`: is a directory"),
+        ("pdf=r.pdf", "the formats are junit, markdown, html and json"),
+        ("r.html", "expected FORMAT=FILE"),
+    ] {
+        let ran = world.run(&["verify", "--replay", "rec", "--report", report]);
+        assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{report}");
+        assert!(ran.stderr.contains(why), "{}", ran.stderr);
+    }
+    let twice = ["verify", "--replay", "rec", "--report", "html=r", "--report", "junit=r"];
+    assert_eq!(world.run(&twice).code, 2);
+    assert!(!world.path().join("r").exists());
+}
