@@ -7,7 +7,7 @@ use super::text::{lines, one_line};
 pub(super) fn inline(text: &str) -> String {
     let text = one_line(text);
     let parts: Vec<&str> = text.split('`').collect();
-    if parts.len() % 2 == 0 {
+    if parts.len().is_multiple_of(2) {
         return escaped(&text);
     }
     let parts = parts.iter().enumerate();

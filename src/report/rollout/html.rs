@@ -228,7 +228,7 @@ fn table(title: &str, head: [&str; 3], rows: impl ExactSizeIterator<Item = Strin
 /// Returns what others wrote as text in which what stands in backticks is code.
 fn prose(said: &str) -> String {
     let parts: Vec<&str> = said.split('`').collect();
-    if parts.len() % 2 == 0 {
+    if parts.len().is_multiple_of(2) {
         return text(said);
     }
     let parts = parts.iter().enumerate().map(|(at, part)| match at % 2 {
