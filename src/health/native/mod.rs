@@ -9,6 +9,7 @@
 //! ```yaml
 //! - group: example.com               # `*` stands for any text: `*.example.com`
 //!   kinds: [Database, "*Replica"]    # likewise
+//!   versions: [v1, v2]               # left out: all
 //!   let:                             # named values, as `$name`
 //!     wanted: {field: spec.replicas, default: 1}
 //!   rows:
@@ -252,5 +253,16 @@ mod tests {
         assert!(judge("a.example.com", "Axb"));
         assert!(!judge("example.com", "ReplicaSet"));
         assert!(!judge("a.example.com", "SetA"));
+    }
+
+    #[test]
+    fn a_set_may_be_for_some_versions_of_the_api() {
+        let text = "- {group: example.com, kinds: [W], versions: [v1, v1beta*], rows: [{health: Healthy}]}";
+        let sets: Vec<RuleSet> = yaml::decode("r".into(), text).unwrap();
+        for (version, known) in [("v1", true), ("v1beta2", true), ("v1alpha1", false)] {
+            let object = format!("{{apiVersion: example.com/{version}, kind: W}}");
+            let health = rule::assess(&sets, &Object::read_first(&object).unwrap());
+            assert_eq!(health.is_some(), known, "{version}");
+        }
     }
 }

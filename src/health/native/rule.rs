@@ -20,6 +20,7 @@ use crate::k8s::Object;
 pub struct RuleSet {
     group: Pattern,
     kinds: Vec<Pattern>,
+    versions: Vec<Pattern>,
     named: Vec<(String, Expression)>,
     rows: Vec<Row>,
 }
@@ -47,8 +48,7 @@ struct Row {
 /// Returns the health of `object` by the first of `sets` with a row for its kind that holds, or
 /// `None`.
 pub(super) fn assess(sets: &[RuleSet], object: &Object) -> Option<Health> {
-    let (group, kind) = (object.group(), object.kind());
-    let mut sets = sets.iter().filter(|set| set.is_for(group, kind));
+    let mut sets = sets.iter().filter(|set| set.is_for(object));
     sets.find_map(|set| set.assess(object))
 }
 
@@ -63,9 +63,11 @@ impl RuleSet {
         &self.kinds
     }
 
-    /// Returns whether the set is for a group and kind.
-    fn is_for(&self, group: &str, kind: &str) -> bool {
-        self.group.matches(group) && self.kinds.iter().any(|pattern| pattern.matches(kind))
+    fn is_for(&self, object: &Object) -> bool {
+        let any = |patterns: &[Pattern], text| patterns.iter().any(|it| it.matches(text));
+        self.group.matches(object.group())
+            && any(&self.kinds, object.kind())
+            && (self.versions.is_empty() || any(&self.versions, object.version()))
     }
 
     fn assess(&self, object: &Object) -> Option<Health> {
@@ -131,7 +133,9 @@ pub(super) fn unreachable(sets: &[RuleSet]) -> Vec<String> {
     for (index, set) in sets.iter().enumerate() {
         let decided = |kind: &Pattern| {
             sets[..index].iter().any(|before| {
-                before.is_for(&set.group.0, &kind.0)
+                before.group.matches(&set.group.0)
+                    && before.kinds.iter().any(|pattern| pattern.matches(&kind.0))
+                    && before.versions.is_empty()
                     && before.rows.last().is_some_and(|row| row.r#if.is_none())
             })
         };
@@ -152,6 +156,9 @@ pub(super) struct Form {
     group: Pattern,
     /// Kinds; `*` stands for any text.
     kinds: Vec<Pattern>,
+    /// Versions of the API, for rows that say how one of them reports; left out: all.
+    #[serde(default)]
+    versions: Vec<Pattern>,
     /// Values by name, which paths call `$name`. One may use those before it.
     #[serde(default, rename = "let")]
     named: IndexMap<String, Expression>,
@@ -166,6 +173,7 @@ impl TryFrom<Form> for RuleSet {
         let set = Self {
             group: form.group,
             kinds: form.kinds,
+            versions: form.versions,
             named: form.named.into_iter().collect(),
             rows: form.rows,
         };
