@@ -324,7 +324,7 @@ async fn a_stuck_stateful_set_is_freed_by_the_advice(
             let restarts = control_plane
                 .try_kubectl(&["-n", NAMESPACE, "get", "pod", "db-0", "-o", format], "");
             restarts.is_ok_and(|restarts| matches!(restarts.as_str(), "1" | "2" | "3"))
-        })
+        });
     })
     .await;
     let mended = stateful_set(image, "exec sleep 1000");
@@ -367,7 +367,7 @@ async fn a_quota_is_told(control_plane: ControlPlane, live: &Live, image: &str) 
             let hard = control_plane
                 .try_kubectl(&["-n", namespace, "get", "quota", "none", "-o", format], "");
             hard.is_ok_and(|hard| hard == "0")
-        })
+        });
     })
     .await;
     let in_namespace = format!("namespace: {namespace}");
