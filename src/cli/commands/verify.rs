@@ -84,7 +84,7 @@ pub(crate) struct VerifyArgs {
     /// after a full sync, or is left to prune)
     #[arg(long, value_name = "STATE", value_delimiter = ',')]
     accept: Vec<Accepted>,
-    /// End the wait at a cause that only a change mends
+    /// End the wait at a cause that only a change mends; `--fail-fast=false` waits out the time
     #[arg(
         long,
         value_name = "BOOL",
@@ -95,9 +95,6 @@ pub(crate) struct VerifyArgs {
         action = clap::ArgAction::Set
     )]
     fail_fast: bool,
-    /// Wait out the time, whatever is found
-    #[arg(long, conflicts_with = "fail_fast")]
-    no_fail_fast: bool,
     /// Write all that the verdict is made from into DIR/SERVICE, without values that may be secret: to
     /// look at, to attach to a bug report, and for `--replay`
     #[arg(long, value_name = "DIR")]
@@ -155,18 +152,12 @@ impl VerifyArgs {
             sync: false,
             accept: Vec::new(),
             fail_fast: true,
-            no_fail_fast: false,
             record: None,
             replay: None,
             reports: Vec::new(),
             no_record: false,
             tells: true,
         }
-    }
-
-    /// Returns whether a cause that only a change mends ends the wait.
-    fn fails_fast(&self) -> bool {
-        self.fail_fast && !self.no_fail_fast
     }
 
     /// Returns the arguments that ask whether all is well now.
@@ -235,7 +226,8 @@ pub(super) async fn verify(
     let (tip, tree) = manifests.tree(&|event| ui.event(&event)).await?;
     let own_rules = &config.health_rules;
     let expected = Expected { args, environment, manifests: &manifests, tip, tree, own_rules };
-    let applications = deployed::applications(&services, environment, &cluster, ui).await?;
+    let applications =
+        deployed::applications(&services, environment, &cluster, args.timeout, ui).await?;
     let rollouts = services.iter().flat_map(|service| {
         let place = expected.place(service);
         let found = deployed::of(&applications, environment, service, &place);
@@ -342,7 +334,7 @@ impl Expected<'_> {
             settle: self.args.settle,
             accepts: self.args.accepts(),
             sync: self.args.sync,
-            fail_fast: self.args.fails_fast(),
+            fail_fast: self.args.fail_fast,
             registry: registry.as_ref().map(|registry| registry as &dyn Registry),
             committed,
         };

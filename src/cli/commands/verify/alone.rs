@@ -57,7 +57,7 @@ pub(super) async fn verify(
         settle: args.settle,
         accepts: args.accepts(),
         sync: args.sync,
-        fail_fast: args.fails_fast(),
+        fail_fast: args.fail_fast,
         registry: registry.as_ref().map(|registry| registry as &dyn Registry),
         committed: None,
     };

@@ -1,7 +1,10 @@
 //! By which Applications a service is deployed: the one that is configured, else those that deploy its
 //! manifests, found by repository, path and branch.
 
+use std::time::Duration;
+
 use camino::Utf8PathBuf;
+use tokio::time::timeout;
 
 use crate::argocd::{Application, ApplicationName, deploys};
 use crate::cli::error::CommandError;
@@ -30,21 +33,26 @@ pub(super) struct Deployed {
 }
 
 /// Returns the Applications of the cluster, if one of the services has none configured. Without Argo CD,
-/// and where a role leaves Applications out, there are none.
+/// and where a role leaves Applications out, there are none. A cluster that has said nothing for `patience`
+/// is left to the wait to judge.
 pub(super) async fn applications(
     services: &[&Service],
     environment: &Environment,
     cluster: &dyn Cluster,
+    patience: Duration,
     ui: &Ui,
 ) -> Result<Vec<Object>, CommandError> {
     if services.iter().all(|service| environment.application(service).is_some()) {
         return Ok(Vec::new());
     }
-    let found = match cluster.argo_cd(None).await {
-        // A role may be for one namespace only.
-        Err(ClusterError::Denied { .. }) => cluster.argo_cd(Some(NAMESPACE)).await,
-        found => found,
+    let found = async {
+        match cluster.argo_cd(None).await {
+            // A role may be for one namespace only.
+            Err(ClusterError::Denied { .. }) => cluster.argo_cd(Some(NAMESPACE)).await,
+            found => found,
+        }
     };
+    let Ok(found) = timeout(patience, found).await else { return Ok(Vec::new()) };
     match found {
         Ok(objects) => Ok(objects),
         Err(ClusterError::UnknownKind { .. }) => Ok(Vec::new()),
