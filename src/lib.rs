@@ -16,15 +16,15 @@
 //! | [`git`] | the manifests repository: read and edit trees without a checkout, commit, push |
 //! | [`github`] | commits, pull requests, checks and deployments by its API; what Actions tells a step |
 //! | [`build`] | image builders: native, docker, buildah; build context and ignore file |
-//! | [`cluster`] | what runs: the live Kubernetes API, or a recording of it |
+//! | [`cluster`] | what runs: the live Kubernetes API by watches, or a recording of it |
 //! | [`render`] | an overlay to Kubernetes objects, through `kustomize` or `kubectl` |
 //! | [`config`] | `deployctl.yaml` to the nouns' own types; errors with line and column; schema |
 //! | [`image`] | reference, digest, tag, tag policy, platform, manifest and config documents |
 //! | [`kustomize`] | the kustomization file: its images, and their byte-exact edit; file trees |
 //! | [`k8s`] | dynamic object, identity, conditions |
-//! | [`health`] | Argo CD's health rules, one file a kind, and their aggregation |
-//! | [`argocd`] | the Application resource: sources, revisions, sync and operation state |
-//! | [`rollout`] | a snapshot of a rollout to its progress and, if it fails, the cause |
+//! | [`health`] | Argo CD's health rules: its checks, one file a kind; Lua customizations; rows for custom resources; their aggregation |
+//! | [`argocd`] | the Application, its project and its set: whether a revision is rolled out by it; `argocd-cm` |
+//! | [`rollout`] | a snapshot of a rollout to its progress, to what its digests prove and, if it fails, to the cause, one file each |
 //! | [`promotion`] | what a promotion is on record as, and what is decided from that |
 //! | [`target`] | where an environment states an image: kustomization, Argo CD's source file, Helm values |
 //! | [`lint`] | what is wrong with overlays: rules, one file each |
