@@ -23,8 +23,7 @@
 //!   - {health: Progressing, message: Waiting for the database}
 //! ```
 //!
-//! The words are those of [`Path`](path), [`Predicate`](predicate), [`Expression`](expression) and
-//! [`Template`](template). Nothing in them loops or calls: judging an object takes time in
+//! The words are those of the modules `path`, `predicate`, `expression` and `template`. Nothing in them loops or calls: judging an object takes time in
 //! proportion to the object.
 
 mod expression;
