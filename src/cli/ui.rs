@@ -168,8 +168,8 @@ impl Ui {
     /// Writes a text of the conversation.
     fn write(&self, text: &str) {
         let write = || match self.fence(text) {
-            Some((stop, resume)) => anstream::eprintln!("{stop}\n{text}\n{resume}"),
-            None => anstream::eprintln!("{text}"),
+            Some((stop, resume)) => tell(&format!("{stop}\n{text}\n{resume}")),
+            None => tell(text),
         };
         match &self.live {
             Some(live) => live.above(write),
@@ -181,7 +181,7 @@ impl Ui {
     fn take_away_live(&self) {
         let verdicts = self.live.as_ref().map(|live| live.take_away()).unwrap_or_default();
         if !io::stdout().is_terminal() {
-            verdicts.iter().for_each(|line| anstream::eprintln!("{line}"));
+            verdicts.iter().for_each(|line| tell(line));
         }
     }
 
@@ -238,7 +238,7 @@ impl Ui {
 
     /// Says what to do about an error.
     pub(crate) fn hint(&self, hint: &str) {
-        anstream::eprintln!("{HINT}hint{HINT:#}: {hint}");
+        tell(&format!("{HINT}hint{HINT:#}: {hint}"));
     }
 
     /// Shows a message at a place of a file under GitHub Actions; does nothing elsewhere.
@@ -250,13 +250,18 @@ impl Ui {
         let (line, column) = (place.map(|place| place.line), place.and_then(|place| place.column));
         let annotation = Annotation { level, file, line, column, title: None, message };
         // Workflow commands are read from either stream; standard output is the answer.
-        anstream::eprintln!("{annotation}");
+        tell(&annotation.to_string());
     }
 
     fn in_workspace<'a>(&self, file: &'a Utf8Path) -> &'a Utf8Path {
         let inside = self.workspace.as_ref().and_then(|folder| file.strip_prefix(folder).ok());
         inside.unwrap_or(file)
     }
+}
+
+/// Writes a line of the conversation. Where nobody can be written to there is nobody to be told of that.
+fn tell(text: &str) {
+    let _ = writeln!(anstream::stderr(), "{text}");
 }
 
 /// Returns whether rollouts are shown in one place: a person watches a terminal that can do it, and did

@@ -39,6 +39,9 @@ pub enum HealthTestError {
         #[source]
         source: io::Error,
     },
+    /// There is nothing to test.
+    #[error("there is no `{SUITE}` in `{0}` or below")]
+    NoSuite(Utf8PathBuf),
     /// A suite is not one.
     #[error("`{path}` is not a suite of health cases")]
     Suite {
@@ -57,10 +60,13 @@ const SUITE: &str = "health_test.yaml";
 ///
 /// # Errors
 ///
-/// Fails if a folder or a suite can't be read; an input that can't be read is a failed case.
+/// Fails if there is no suite, or a folder or a suite can't be read; an input that can't be read is a failed case.
 pub fn health_test(dir: &Utf8Path, rules: &Rules) -> Result<HealthTestReport, HealthTestError> {
     let mut suites = Vec::new();
     find_suites(dir, &mut suites)?;
+    if suites.is_empty() {
+        return Err(HealthTestError::NoSuite(dir.to_owned()));
+    }
     suites.sort();
     let mut report = HealthTestReport { passed: 0, failed: Vec::new() };
     for path in suites {

@@ -146,7 +146,7 @@ pub enum VerifyError {
     },
     /// Neither an Application nor objects were named.
     #[error(
-        "there is nothing to verify: no Application is configured and the overlay renders to no objects"
+        "there is nothing to verify: there is no Application, and the overlay or file has no objects"
     )]
     NothingToVerify,
 }

@@ -4,6 +4,7 @@ use std::io;
 
 use serde_json::Value;
 
+use super::text::one_line;
 use super::{Report, json};
 use crate::health::{Assessment, Health, HealthStatus};
 use crate::k8s::ObjectId;
@@ -38,8 +39,9 @@ impl HealthReport {
 impl Report for HealthReport {
     fn human(&self, out: &mut dyn io::Write) -> io::Result<()> {
         for AssessedObject { id, assessment, .. } in &self.resources {
+            let id = one_line(&id.to_string());
             match &assessment.health {
-                Some(health) => line(out, &id.to_string(), health)?,
+                Some(health) => line(out, &id, health)?,
                 None if assessment.is_empty_health() => writeln!(out, "{id}: empty health")?,
                 None => writeln!(out, "{id}: no health")?,
             }
@@ -53,7 +55,8 @@ impl Report for HealthReport {
 }
 
 fn line(out: &mut dyn io::Write, what: &str, health: &Health) -> io::Result<()> {
-    match health.message.as_str() {
+    // Whoever writes an object's status could else write lines of ours.
+    match one_line(&health.message).as_str() {
         "" => writeln!(out, "{what}: {}", health.status),
         message => writeln!(out, "{what}: {}: {message}", health.status),
     }

@@ -99,9 +99,9 @@ fn registry(error: &RegistryError) -> Option<&'static str> {
 
 fn cluster(error: &ClusterError) -> Option<&'static str> {
     match error {
-        ClusterError::NoCluster { .. } | ClusterError::Kubeconfig { .. } => {
-            Some("set KUBECONFIG, or the environment's `context` in deployctl.yaml")
-        }
+        ClusterError::NoCluster { .. } | ClusterError::Kubeconfig { .. } => Some(
+            "set KUBECONFIG, or name a context: `context` in deployctl.yaml, `--context` without one",
+        ),
         ClusterError::Unreachable { .. } => {
             Some("check that the cluster is up and its context is right")
         }

@@ -185,3 +185,34 @@ fn completions_and_man_pages_name_every_command() {
     world.ok(&["man", "--out", "pages"]);
     assert!(world.read("pages/deployctl-promote.1").contains("promote"));
 }
+
+#[test]
+fn what_holds_no_objects_is_no_proof_of_health() {
+    let world = World::new();
+    world.write("empty.yaml", "\n");
+    let ran = world.run(&["health", "-f", "empty.yaml", "--fail-on", "degraded"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{ran:#?}");
+    assert!(ran.stderr.contains("there are no objects in `empty.yaml`"), "{ran:#?}");
+    world.write("none.yaml", "{apiVersion: v1, kind: List, items: []}");
+    assert_eq!(world.ok(&["health", "-f", "none.yaml"]), "");
+    std::fs::create_dir(world.path().join("suites")).unwrap();
+    let ran = world.run(&["health", "test", "suites"]);
+    assert_eq!(ran.code, 1, "{ran:#?}");
+    assert!(ran.stderr.contains("there is no `health_test.yaml` in `suites` or below"), "{ran:#?}");
+}
+
+#[test]
+fn a_message_of_an_object_writes_no_line_of_ours() {
+    let world = World::new();
+    let pod = "\u{feff}{apiVersion: v1, kind: Pod, metadata: {name: a}, status: {phase: Failed, message: \"x\\nPod:b: Healthy\\e[2J\"}}";
+    world.write("pod.yaml", pod);
+    assert_eq!(world.ok(&["health", "-f", "pod.yaml"]), "Pod:a: Degraded: x Pod:b: Healthy\n");
+}
+
+#[test]
+fn a_conversation_that_nobody_can_hear_is_no_bug() {
+    let world = World::new();
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut command = world.command(&["health", "-f", "missing.yaml"]);
+    assert_eq!(command.stderr(full).status().unwrap().code(), Some(1));
+}
