@@ -186,7 +186,8 @@ fn crashes(image: &str) -> Vec<Case> {
         ", initContainers: [{{name: migrate, image: '{image}', command: [sh, -c, 'echo no such table; exit 4']}}]"
     );
     let memory = "x=a; while :; do x=$x$x; done";
-    let limit = ", resources: {limits: {memory: 32Mi}}";
+    // Taking all the memory takes a while, and what was ready before has another verdict.
+    let limit = ", resources: {limits: {memory: 32Mi}}, readinessProbe: {exec: {command: [cat, /nowhere]}, initialDelaySeconds: 60}";
     vec![
         of(
             "crash",
