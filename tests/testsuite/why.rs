@@ -186,12 +186,13 @@ fn crashes(image: &str) -> Vec<Case> {
         ", initContainers: [{{name: migrate, image: '{image}', command: [sh, -c, 'echo no such table; exit 4']}}]"
     );
     let memory = "x=a; while :; do x=$x$x; done";
-    // Taking all the memory takes a while, and what was ready before has another verdict.
-    let limit = ", resources: {limits: {memory: 32Mi}}, readinessProbe: {exec: {command: [cat, /nowhere]}, initialDelaySeconds: 60}";
+    // A container without a probe is ready while it runs, and a crash after health has another verdict.
+    let late = ", readinessProbe: {exec: {command: [cat, /nowhere]}, initialDelaySeconds: 60}";
+    let limit = ", resources: {limits: {memory: 32Mi}}";
     vec![
         of(
             "crash",
-            &shell("echo -e \"\\033[31mno database\\033[0m\"; exit 3"),
+            &(shell("echo -e \"\\033[31mno database\\033[0m\"; exit 3") + late),
             "",
             CauseKind::CrashLoop,
             "container `web` ends with exit code 3, ",
@@ -199,7 +200,7 @@ fn crashes(image: &str) -> Vec<Case> {
         ),
         of(
             "signal",
-            &shell("exit 139"),
+            &(shell("exit 139") + late),
             "",
             CauseKind::CrashLoop,
             "killed by SIGSEGV",
@@ -207,7 +208,7 @@ fn crashes(image: &str) -> Vec<Case> {
         ),
         of(
             "memory",
-            &(shell(memory) + limit),
+            &(shell(memory) + limit + late),
             "",
             CauseKind::CrashLoop,
             "killed for lack of memory (limit 32Mi)",
