@@ -8,7 +8,8 @@ use camino::Utf8Path;
 use git2::{Oid, Repository};
 
 use super::place::{Gap, Place};
-use super::{Commit, CommitId, GitError, Relation};
+use super::{Commit, CommitId, GitError};
+use crate::argocd::Relation;
 use crate::promotion;
 
 /// No walk visits more commits.

@@ -55,18 +55,3 @@ pub enum Push {
     /// The branch is not where it was expected: fetch, and apply the change to the new tip.
     Raced,
 }
-
-/// How an observed commit stands to an expected one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Relation {
-    /// They are the same.
-    Same,
-    /// The observed one is a descendant: it has the expected one in its history.
-    Newer,
-    /// The observed one is an ancestor.
-    Older,
-    /// They have diverged.
-    Diverged,
-    /// The repository does not know one of them.
-    Unknown,
-}

@@ -6,7 +6,8 @@ use jiff::tz::{Offset, TimeZone};
 use jiff::{Timestamp, Zoned};
 
 use super::remote::shown;
-use super::{CommitId, GitError, Identity, Relation};
+use super::{CommitId, GitError, Identity};
+use crate::argocd::Relation;
 use crate::promotion::ReferenceCommit;
 use crate::system::Environment;
 

@@ -5,8 +5,8 @@ use camino::Utf8Path;
 
 use super::store::{ApiStore, GitStore};
 use super::{Ancestry, Emit, Event, Files, Store, StoreError};
-use crate::argocd;
-use crate::git::{self, CommitId, GitError, Relation, Repository};
+use crate::argocd::Relation;
+use crate::git::{CommitId, GitError, Repository};
 use crate::github::Branches;
 use crate::render::inputs;
 
@@ -129,19 +129,8 @@ const HYDRATOR_METADATA: &str = "hydrator.metadata";
 
 #[async_trait]
 impl Ancestry for CommitAncestry<'_> {
-    async fn relation(&self, observed: &str) -> argocd::Relation {
+    async fn relation(&self, observed: &str) -> Relation {
         // A repository that does not answer now is asked again at the next look.
-        self.stands(observed).await.map_or(argocd::Relation::Unknown, told)
-    }
-}
-
-/// Returns what git found out, as those who decide are told.
-pub(super) fn told(relation: git::Relation) -> argocd::Relation {
-    match relation {
-        git::Relation::Same => argocd::Relation::Same,
-        git::Relation::Newer => argocd::Relation::Newer,
-        git::Relation::Older => argocd::Relation::Older,
-        git::Relation::Diverged => argocd::Relation::Diverged,
-        git::Relation::Unknown => argocd::Relation::Unknown,
+        self.stands(observed).await.unwrap_or(Relation::Unknown)
     }
 }

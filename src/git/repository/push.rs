@@ -1,8 +1,9 @@
 //! Pushes, and whether one whose answer got lost has landed after all.
 
 use super::{Repository, full_name};
+use crate::argocd::Relation;
 use crate::git::answer::Pushed;
-use crate::git::{CommitId, GitError, Push, Relation, history};
+use crate::git::{CommitId, GitError, Push, history};
 
 /// Branches below this are deployctl's own: it may take commits away from them.
 pub const OWN_BRANCHES: &str = "deployctl/";

@@ -12,9 +12,10 @@ use camino::Utf8Path;
 use jiff::Timestamp;
 
 use super::Repository;
+use crate::argocd::Relation;
 use crate::git::history::{self, Follow, Log};
 use crate::git::transport::{Depth, Fetch};
-use crate::git::{Commit, CommitId, GitError, Relation};
+use crate::git::{Commit, CommitId, GitError};
 
 /// So many commits more are fetched each time a walk comes to the end of a shallow cache.
 /// Each brings folders along, so that the last is what a large repository can bear.

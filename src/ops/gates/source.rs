@@ -3,7 +3,8 @@
 use camino::Utf8Path;
 
 use super::facts::reason;
-use crate::git::{CommitId, GitError, Relation, Repository};
+use crate::argocd::Relation;
+use crate::git::{CommitId, GitError, Repository};
 use crate::github::Branches;
 use crate::ops::store;
 use crate::promotion::{Fact, RecordedSource};

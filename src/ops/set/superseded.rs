@@ -5,7 +5,6 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Edited, SetError, SetOptions, message};
 use crate::argocd::Relation;
 use crate::git::{Commit, CommitId, Source};
-use crate::ops::manifests::told;
 use crate::promotion::{Record, RecordedSource, StandingRecord, is_superseded};
 
 /// A service that was left alone.
@@ -103,7 +102,7 @@ async fn relation(
     let (Some(root), Some(theirs)) = (root, &standing.record.source) else {
         return Relation::Unknown;
     };
-    told(Source::relation(root, &source.commit, &theirs.commit).await)
+    Source::relation(root, &source.commit, &theirs.commit).await
 }
 
 impl SetOptions<'_> {

@@ -8,8 +8,9 @@ use async_trait::async_trait;
 use camino::Utf8Path;
 use jiff::Timestamp;
 
-use super::{Authorship, Commit, CommitId, GitError, NextEntry, Relation};
+use super::{Authorship, Commit, CommitId, GitError, NextEntry};
 use super::{Files, Made, Put, Store, StoreError, Visit};
+use crate::argocd::Relation;
 use crate::git::Identity;
 use crate::github::{ApiCommit, Branches, GithubError, Moved};
 

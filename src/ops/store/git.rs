@@ -6,8 +6,9 @@ use async_trait::async_trait;
 use camino::Utf8Path;
 use jiff::Timestamp;
 
-use super::{Authorship, Commit, CommitId, GitError, NextEntry, Push, Relation};
+use super::{Authorship, Commit, CommitId, GitError, NextEntry, Push};
 use super::{Files, Made, Put, Store, StoreError, Visit};
+use crate::argocd::Relation;
 use crate::ops::Manifests;
 
 /// The repository, fetched and pushed.

@@ -13,7 +13,8 @@ use async_trait::async_trait;
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 
-use crate::git::{Authorship, Commit, CommitId, CommitTree, GitError, NextEntry, Push, Relation};
+use crate::argocd::Relation;
+use crate::git::{Authorship, Commit, CommitId, CommitTree, GitError, NextEntry, Push};
 use crate::github::{ApiTree, GithubError};
 use crate::kustomize::{FileTree, MemoryTree};
 

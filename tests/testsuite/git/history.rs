@@ -1,7 +1,8 @@
 //! History in a shallow cache: what `git log` says in the whole repository.
 
 use camino::Utf8Path;
-use deployctl::git::{Commit, CommitId, GitError, Relation};
+use deployctl::argocd::Relation;
+use deployctl::git::{Commit, CommitId, GitError};
 use tempfile::TempDir;
 
 use super::Client;

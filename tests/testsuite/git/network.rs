@@ -1,7 +1,8 @@
 //! Remotes behind HTTP and SSH on a machine without a `git` program.
 
 use camino::Utf8Path;
-use deployctl::git::{Commit, GitError, Push, Relation, Repository, message};
+use deployctl::argocd::Relation;
+use deployctl::git::{Commit, GitError, Push, Repository, message};
 use tempfile::TempDir;
 
 use super::{Client, change};

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use camino::Utf8Path;
-use deployctl::git::{CommitId, Relation};
+use deployctl::argocd::Relation;
+use deployctl::git::CommitId;
 use deployctl::ops::Manifests;
 use jiff::Timestamp;
 
