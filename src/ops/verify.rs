@@ -33,7 +33,7 @@ use crate::cluster::{Cluster, ClusterError, Scope, View};
 use crate::health::Rules;
 use crate::image::PinnedImage;
 use crate::k8s::ObjectId;
-use crate::registry::Registry;
+use crate::registry::Resolver;
 use crate::rollout::{
     self, CauseKind, Overview, Past, Progress, RootCause, Snapshot, diagnose, short_of_time,
 };
@@ -78,7 +78,7 @@ pub struct VerifyOptions<'a> {
     /// Whether a cause that nothing but a change mends ends the wait; else the time is waited out.
     pub fail_fast: bool,
     /// Where to ask what the promoted image consists of; `None` asks nobody.
-    pub registry: Option<&'a dyn Registry>,
+    pub registry: Option<&'a dyn Resolver>,
     /// When `revision` was committed, if that is known.
     pub committed: Option<Timestamp>,
 }

@@ -22,7 +22,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use self::index::Index;
 use super::descriptor::{MANIFEST_MAX, Part, media_type_of, mentions};
 use super::verified::{Hashing, Verified, expect};
-use super::{BlobReader, Registry, RegistryError};
+use super::{BlobReader, Registry, RegistryError, Resolver};
 use crate::image::{Blob, BlobContent, Digest, ImageName, ImageReference, Manifest, Tag};
 
 /// An OCI image layout folder, which comes about with the first thing that is stored in it.
@@ -174,7 +174,7 @@ impl Layout {
 }
 
 #[async_trait]
-impl Registry for Layout {
+impl Resolver for Layout {
     async fn resolve(&self, reference: &ImageReference) -> Result<Option<Digest>, RegistryError> {
         let reference = reference.clone();
         self.blocking(move |layout| layout.find(&reference)).await
@@ -187,7 +187,10 @@ impl Registry for Layout {
         let reference = reference.clone();
         self.blocking(move |layout| layout.read_manifest(&reference)).await
     }
+}
 
+#[async_trait]
+impl Registry for Layout {
     async fn has_blob(&self, _name: &ImageName, digest: &Digest) -> Result<bool, RegistryError> {
         let digest = digest.clone();
         self.blocking(move |layout| Ok(layout.size_of(&digest)?.is_some())).await

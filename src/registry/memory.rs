@@ -11,7 +11,7 @@ use bytes::Bytes;
 
 use super::descriptor::mentions;
 use super::verified::{Verified, expect};
-use super::{BlobReader, Registry, RegistryError};
+use super::{BlobReader, Registry, RegistryError, Resolver};
 use crate::image::{Blob, BlobContent, Digest, ImageName, ImageReference, Manifest, Tag};
 
 /// A strict registry in memory.
@@ -74,7 +74,7 @@ impl Repository {
 }
 
 #[async_trait]
-impl Registry for Memory {
+impl Resolver for Memory {
     async fn resolve(&self, reference: &ImageReference) -> Result<Option<Digest>, RegistryError> {
         Ok(self.manifest(reference).await?.map(|manifest| manifest.digest()))
     }
@@ -87,7 +87,10 @@ impl Registry for Memory {
         let repository = repositories.get(&reference.name);
         Ok(repository.and_then(|repository| repository.find(reference)).cloned())
     }
+}
 
+#[async_trait]
+impl Registry for Memory {
     async fn has_blob(&self, name: &ImageName, digest: &Digest) -> Result<bool, RegistryError> {
         let repositories = self.repositories();
         Ok(repositories.get(name).is_some_and(|repository| repository.blobs.contains_key(digest)))

@@ -20,9 +20,9 @@ pub use layout::Layout;
 pub use memory::Memory;
 pub use remote::Remote;
 
-/// A place that keeps images: a remote registry, an OCI layout directory, or memory.
+/// What tells which content a reference stands for: all that is asked of a registry by who only looks.
 #[async_trait]
-pub trait Registry: Send + Sync {
+pub trait Resolver: Send + Sync {
     /// Returns the digest `reference` points at now, or `None` if there is no such manifest.
     ///
     /// # Errors
@@ -34,29 +34,33 @@ pub trait Registry: Send + Sync {
     ///
     /// # Errors
     ///
-    /// As [`Registry::resolve`]; also if the bytes do not have the digest they were asked by.
+    /// As [`Resolver::resolve`]; also if the bytes do not have the digest they were asked by.
     async fn manifest(&self, reference: &ImageReference)
     -> Result<Option<Manifest>, RegistryError>;
+}
 
+/// A place that keeps images: a remote registry, an OCI layout directory, or memory.
+#[async_trait]
+pub trait Registry: Resolver {
     /// Returns whether the repository `name` has the blob.
     ///
     /// # Errors
     ///
-    /// As [`Registry::resolve`].
+    /// As [`Resolver::resolve`].
     async fn has_blob(&self, name: &ImageName, digest: &Digest) -> Result<bool, RegistryError>;
 
     /// Returns the blob's bytes as a stream, which ends with an error if they do not have the digest.
     ///
     /// # Errors
     ///
-    /// As [`Registry::resolve`]; also if there is no such blob.
+    /// As [`Resolver::resolve`]; also if there is no such blob.
     async fn blob(&self, name: &ImageName, digest: &Digest) -> Result<BlobReader, RegistryError>;
 
     /// Makes the repository `name` have the blob; does nothing where it already has it.
     ///
     /// # Errors
     ///
-    /// As [`Registry::resolve`]; also if the bytes do not have the digest of `blob`.
+    /// As [`Resolver::resolve`]; also if the bytes do not have the digest of `blob`.
     async fn push_blob(&self, name: &ImageName, blob: &Blob) -> Result<(), RegistryError>;
 
     /// Makes the repository `name` have a blob that the repository `from` of the same registry has,
@@ -64,7 +68,7 @@ pub trait Registry: Send + Sync {
     ///
     /// # Errors
     ///
-    /// As [`Registry::resolve`].
+    /// As [`Resolver::resolve`].
     async fn mount_blob(
         &self,
         name: &ImageName,
@@ -76,7 +80,7 @@ pub trait Registry: Send + Sync {
     ///
     /// # Errors
     ///
-    /// As [`Registry::resolve`]; also if the document is broken or the registry misses a blob of it.
+    /// As [`Resolver::resolve`]; also if the document is broken or the registry misses a blob of it.
     async fn push_manifest(
         &self,
         name: &ImageName,

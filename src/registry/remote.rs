@@ -38,7 +38,7 @@ use self::answer::{Refusal, read_body};
 use self::transport::{Call, Failure, Payload, Target, Transport, next_url};
 use super::descriptor::{MANIFEST_MAX, Mentions, media_type_of, mentions};
 use super::verified::{Hashing, Verified, expect};
-use super::{BlobReader, Registry, RegistryError};
+use super::{BlobReader, Registry, RegistryError, Resolver};
 use crate::image::{Blob, BlobContent, Digest, ImageName, ImageReference, Manifest, Tag};
 use crate::system::Environment;
 
@@ -245,7 +245,7 @@ impl Remote {
 }
 
 #[async_trait]
-impl Registry for Remote {
+impl Resolver for Remote {
     async fn resolve(&self, reference: &ImageReference) -> Result<Option<Digest>, RegistryError> {
         let reference = reference.clone().looked_up();
         self.transport.persist(|| self.try_resolve(&reference)).await
@@ -258,7 +258,10 @@ impl Registry for Remote {
         let reference = reference.clone().looked_up();
         self.transport.persist(|| self.try_manifest(&reference)).await
     }
+}
 
+#[async_trait]
+impl Registry for Remote {
     async fn has_blob(&self, name: &ImageName, digest: &Digest) -> Result<bool, RegistryError> {
         self.transport.persist(|| self.try_has_blob(name, digest, pull(name))).await
     }

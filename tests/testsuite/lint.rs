@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use camino::Utf8Path;
 use deployctl::config::Config;
-use deployctl::image::{Blob, Digest, ImageName, ImageReference, Manifest, Tag};
+use deployctl::image::{Digest, ImageReference, Manifest};
 use deployctl::kustomize::MemoryTree;
 use deployctl::lint::Branch;
 use deployctl::ops::{Event, LintOptions, LintReport, lint};
-use deployctl::registry::{BlobReader, Registry, RegistryError};
+use deployctl::registry::{RegistryError, Resolver};
 use deployctl::render::External;
 use deployctl::report::{Report as _, json};
 use deployctl::system::Environment;
@@ -66,43 +66,13 @@ impl Case {
 struct Digests(BTreeMap<String, String>);
 
 #[async_trait]
-impl Registry for Digests {
+impl Resolver for Digests {
     async fn resolve(&self, reference: &ImageReference) -> Result<Option<Digest>, RegistryError> {
         Ok(self.0.get(&reference.to_string()).map(|digest| digest.parse().unwrap()))
     }
 
     async fn manifest(&self, _: &ImageReference) -> Result<Option<Manifest>, RegistryError> {
         panic!("a digest is enough")
-    }
-
-    async fn has_blob(&self, _: &ImageName, _: &Digest) -> Result<bool, RegistryError> {
-        panic!("a digest is enough")
-    }
-
-    async fn blob(&self, _: &ImageName, _: &Digest) -> Result<BlobReader, RegistryError> {
-        panic!("a digest is enough")
-    }
-
-    async fn push_blob(&self, _: &ImageName, _: &Blob) -> Result<(), RegistryError> {
-        panic!("lint writes nothing")
-    }
-
-    async fn mount_blob(
-        &self,
-        _: &ImageName,
-        _: &Digest,
-        _: &ImageName,
-    ) -> Result<bool, RegistryError> {
-        panic!("lint writes nothing")
-    }
-
-    async fn push_manifest(
-        &self,
-        _: &ImageName,
-        _: &Manifest,
-        _: Option<&Tag>,
-    ) -> Result<(), RegistryError> {
-        panic!("lint writes nothing")
     }
 }
 
@@ -128,7 +98,7 @@ async fn report(case: &Case, renderer: &External) -> LintReport {
                 .collect(),
         ),
         renderer,
-        registry: registry.as_ref().map(|registry| registry as &dyn Registry),
+        registry: registry.as_ref().map(|registry| registry as &dyn Resolver),
     };
     lint(&options, &|event| assert!(matches!(event, Event::Warning(_)))).await.unwrap()
 }

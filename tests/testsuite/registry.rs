@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use deployctl::image::{Blob, BlobContent, Digest, ImageName, ImageReference, Manifest};
-use deployctl::registry::{Layout, Registry, RegistryError, Remote};
+use deployctl::registry::{Layout, Registry, RegistryError, Remote, Resolver};
 use deployctl::system::Environment;
 use serde_json::json;
 

@@ -10,7 +10,7 @@ use deployctl::health::Rules;
 use deployctl::image::{Digest, ImageReference, Manifest};
 use deployctl::k8s::Object;
 use deployctl::ops::{RolloutReport, RolloutVerdict, VerifyOptions, verify};
-use deployctl::registry::{Registry as _, Remote};
+use deployctl::registry::{Registry as _, Remote, Resolver as _};
 use deployctl::rollout::{CauseKind, Gravity};
 use deployctl::system::Environment;
 use futures_util::future::join_all;

@@ -12,7 +12,7 @@ use crate::github::actions::Level;
 use crate::kustomize::FileTree;
 use crate::lint::{Branch, RULES, Severity};
 use crate::ops::{self, LintOptions, LintReport, Manifests};
-use crate::registry::{Registry, Remote};
+use crate::registry::{Remote, Resolver};
 use crate::render::DiskTree;
 use crate::report::json;
 
@@ -157,7 +157,7 @@ impl Job<'_> {
         overlays: Option<Vec<(&Environment, &Service)>>,
     ) -> Result<LintReport, CommandError> {
         let renderer = self.context.renderer();
-        let registry = self.registry.map(|registry| registry as &dyn Registry);
+        let registry = self.registry.map(|registry| registry as &dyn Resolver);
         let options =
             LintOptions { tree, branch, manifests, overlays, renderer: &renderer, registry };
         Ok(ops::lint(&options, &|event| self.ui.event(&event)).await?)

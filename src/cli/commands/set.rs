@@ -20,7 +20,7 @@ use crate::ops::{
 };
 use crate::pipeline::duration;
 use crate::promotion::Override;
-use crate::registry::Registry as _;
+use crate::registry::Resolver as _;
 use crate::system;
 
 /// Write images into an environment's overlays: one commit, pushed or as a pull request

@@ -28,7 +28,7 @@ use crate::ops::{
 };
 use crate::pipeline::duration;
 use crate::promotion::Record;
-use crate::registry::Registry;
+use crate::registry::Resolver;
 use crate::report::VerifyReport;
 use crate::system;
 
@@ -335,7 +335,7 @@ impl Expected<'_> {
             accepts: self.args.accepts(),
             sync: self.args.sync,
             fail_fast: self.args.fail_fast,
-            registry: registry.as_ref().map(|registry| registry as &dyn Registry),
+            registry: registry.as_ref().map(|registry| registry as &dyn Resolver),
             committed,
         };
         let emit = |moment| ui.event(&Event::Verify { service: deployed.label.clone(), moment });

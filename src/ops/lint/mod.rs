@@ -14,7 +14,7 @@ use super::{Emit, Manifests};
 use crate::config::{Environment, Service};
 use crate::kustomize::{FileTree, TreeError};
 use crate::lint::{Branch, ExpectedApplication, Facts, Finding, Severity, lint as apply_rules};
-use crate::registry::Registry;
+use crate::registry::Resolver;
 use crate::render::Renderer;
 
 /// What to look at.
@@ -31,7 +31,7 @@ pub struct LintOptions<'a> {
     /// Shows which images there are.
     pub renderer: &'a dyn Renderer,
     /// Tells whether tags and digests agree; not asked if `None`.
-    pub registry: Option<&'a dyn Registry>,
+    pub registry: Option<&'a dyn Resolver>,
 }
 
 /// What was found.

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use super::VerifyOptions;
 use crate::image::{Digest, ImageReference, Manifest, PinnedImage};
 use crate::k8s::Object;
-use crate::registry::Registry;
+use crate::registry::Resolver;
 use crate::rollout::{Container, ImageContent, Proof, Snapshot, Workload, running_digest};
 
 /// A registry that does not answer must not hold up the verdict.
@@ -23,7 +23,7 @@ const MOST: usize = 16;
 /// What is known about the promoted image.
 pub(super) struct DigestProof<'a> {
     image: Option<&'a PinnedImage>,
-    registry: Option<&'a dyn Registry>,
+    registry: Option<&'a dyn Resolver>,
     content: Result<ImageContent, String>,
     asked: BTreeSet<Digest>,
 }
@@ -133,7 +133,7 @@ impl<'a> DigestProof<'a> {
 }
 
 async fn ask(
-    registry: &dyn Registry,
+    registry: &dyn Resolver,
     image: &PinnedImage,
     content: &mut ImageContent,
     unknown: BTreeSet<Digest>,
@@ -169,7 +169,7 @@ async fn ask(
 }
 
 async fn read(
-    registry: &dyn Registry,
+    registry: &dyn Resolver,
     image: &PinnedImage,
     digest: &Digest,
 ) -> Result<Option<Manifest>, String> {
@@ -194,7 +194,7 @@ mod tests {
 
     use super::*;
     use crate::image::{Blob, BlobContent};
-    use crate::registry::Memory;
+    use crate::registry::{Memory, Registry as _};
 
     const NAME: &str = "registry.example.com/shop/ranking";
     const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
@@ -242,7 +242,7 @@ mod tests {
         let snapshot = snapshot(&image.to_string(), image_id);
         let mut proof = DigestProof {
             image: Some(&image),
-            registry: registry.map(|registry| registry as &dyn Registry),
+            registry: registry.map(|registry| registry as &dyn Resolver),
             content: Err("the registry was not asked".to_owned()),
             asked: BTreeSet::new(),
         };

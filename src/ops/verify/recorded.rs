@@ -15,10 +15,10 @@ use super::{Ancestry, Moment, RolloutReport, VerifyError, VerifyOptions, verify}
 use crate::argocd::{Accepts, ApplicationName, Relation};
 use crate::cluster::{Cluster, Recorder, Recording, Scope};
 use crate::health::Rules;
-use crate::image::{Blob, Digest, ImageName, ImageReference, Manifest, Tag};
+use crate::image::{Digest, ImageReference, Manifest};
 use crate::k8s::Object;
 use crate::ops::{Emit, Event};
-use crate::registry::{BlobReader, Registry, RegistryError};
+use crate::registry::{RegistryError, Resolver};
 
 /// The file, in the folder of a recording, that says what was asked for.
 const FILE_NAME: &str = "verification.yaml";
@@ -68,7 +68,7 @@ pub async fn record(
         options.registry.map(|registry| Manifests::Recorded { registry, recorder: &recorder });
     let options = VerifyOptions {
         ancestry: &ancestry,
-        registry: registry.as_ref().map(|registry| registry as &dyn Registry),
+        registry: registry.as_ref().map(|registry| registry as &dyn Resolver),
         ..options.clone()
     };
     verify(&recorder, &options, emit).await
@@ -108,7 +108,7 @@ async fn replay_one(
     let options = VerifyOptions {
         ancestry: &ancestry,
         rules: rules.clone(),
-        registry: asked.registry.then_some(&registry as &dyn Registry),
+        registry: asked.registry.then_some(&registry as &dyn Resolver),
         ..asked.options(&path)?
     };
     let service = &asked.service;
@@ -317,12 +317,12 @@ fn name(relation: Relation) -> &'static str {
 
 /// A registry of which only manifests are read.
 enum Manifests<'a> {
-    Recorded { registry: &'a dyn Registry, recorder: &'a Recorder<'a> },
+    Recorded { registry: &'a dyn Resolver, recorder: &'a Recorder<'a> },
     Played(&'a Recording),
 }
 
 #[async_trait]
-impl Registry for Manifests<'_> {
+impl Resolver for Manifests<'_> {
     async fn manifest(
         &self,
         reference: &ImageReference,
@@ -347,36 +347,6 @@ impl Registry for Manifests<'_> {
 
     async fn resolve(&self, reference: &ImageReference) -> Result<Option<Digest>, RegistryError> {
         Ok(self.manifest(reference).await?.map(|manifest| manifest.digest()))
-    }
-
-    async fn has_blob(&self, _: &ImageName, _: &Digest) -> Result<bool, RegistryError> {
-        Ok(false)
-    }
-
-    async fn blob(&self, _: &ImageName, digest: &Digest) -> Result<BlobReader, RegistryError> {
-        Err(RegistryError::NotFound(digest.to_string()))
-    }
-
-    async fn push_blob(&self, name: &ImageName, _: &Blob) -> Result<(), RegistryError> {
-        Err(RegistryError::NotFound(name.to_string()))
-    }
-
-    async fn mount_blob(
-        &self,
-        _: &ImageName,
-        _: &Digest,
-        _: &ImageName,
-    ) -> Result<bool, RegistryError> {
-        Ok(false)
-    }
-
-    async fn push_manifest(
-        &self,
-        name: &ImageName,
-        _: &Manifest,
-        _: Option<&Tag>,
-    ) -> Result<(), RegistryError> {
-        Err(RegistryError::NotFound(name.to_string()))
     }
 }
 

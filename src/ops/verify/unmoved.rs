@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::VerifyOptions;
 use crate::image::{Digest, ImageReference};
-use crate::registry::Registry;
+use crate::registry::Resolver;
 use crate::rollout::{Container, ImageContent, Snapshot, running_digest};
 
 /// A registry that does not answer must not hold up the verdict.
@@ -53,7 +53,7 @@ fn untouched(snapshot: &Snapshot, committed: Timestamp) -> Option<String> {
     ))
 }
 
-async fn moved(registry: &dyn Registry, snapshot: &Snapshot) -> Vec<String> {
+async fn moved(registry: &dyn Resolver, snapshot: &Snapshot) -> Vec<String> {
     let mut tags: BTreeSet<ImageReference> = BTreeSet::new();
     let containers: Vec<Container<'_>> =
         snapshot.workloads().flat_map(|workload| workload.containers()).collect();
@@ -80,7 +80,7 @@ async fn moved(registry: &dyn Registry, snapshot: &Snapshot) -> Vec<String> {
     notes
 }
 
-async fn content(registry: &dyn Registry, tag: &ImageReference) -> Option<(Digest, ImageContent)> {
+async fn content(registry: &dyn Resolver, tag: &ImageReference) -> Option<(Digest, ImageContent)> {
     let manifest = registry.manifest(tag).await.ok()??;
     let mut content = ImageContent::of(&manifest);
     let platforms: Vec<Digest> = content.platforms.keys().take(MOST_TAGS).cloned().collect();

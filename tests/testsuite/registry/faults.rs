@@ -1,7 +1,7 @@
 //! Registries that do what the real one here does not: tokens, redirects, failures, lies.
 
 use deployctl::image::{BlobContent, Digest, ImageName, ImageReference};
-use deployctl::registry::{Registry, RegistryError, Remote};
+use deployctl::registry::{Registry, RegistryError, Remote, Resolver};
 use serde_json::json;
 use tokio::io::AsyncReadExt as _;
 use wiremock::matchers::{basic_auth, header, method, path, query_param};

@@ -13,7 +13,7 @@ use crate::cli::objects;
 use crate::cli::ui::Ui;
 use crate::cluster::{Live, Scope};
 use crate::ops::{self, Ancestry, Event, VerifyOptions};
-use crate::registry::Registry;
+use crate::registry::Resolver;
 use crate::report::VerifyReport;
 
 /// Nobody knows how commits relate, so that only the very revision that was asked for counts.
@@ -58,7 +58,7 @@ pub(super) async fn verify(
         accepts: args.accepts(),
         sync: args.sync,
         fail_fast: args.fail_fast,
-        registry: registry.as_ref().map(|registry| registry as &dyn Registry),
+        registry: registry.as_ref().map(|registry| registry as &dyn Resolver),
         committed: None,
     };
     let emit = |moment| ui.event(&Event::Verify { service: service.clone(), moment });
