@@ -198,7 +198,7 @@ fn build_image(world: &World, registry: &str) -> Option<String> {
 async fn a_hook_on_a_real_node_holds_the_sync_until_the_rollout_is_proven() {
     let Some(control_plane) = ControlPlane::start() else { return };
     let Some(registry) = RegistryServer::start_plain() else { return };
-    let Some(node) = Node::start(&control_plane, registry.domain()).await else { return };
+    let Some(node) = Node::start(&control_plane).await else { return };
     let shop = Shop::open(control_plane, "hook-on-node");
     let Some(image) = build_image(&shop.world, registry.domain()) else { return };
     let name = format!("{}/shop/ranking", registry.domain());

@@ -76,7 +76,7 @@ fn verify(road: &Road, code: i32, environment: &str) -> Value {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_built_is_set_runs_and_is_promoted_and_what_breaks_is_diagnosed() {
     let Some(road) = block_in_place(|| Road::start("road", CONFIG)) else { return };
-    let Some(node) = Node::start(&road.control_plane, road.registry.domain()).await else { return };
+    let Some(node) = Node::start(&road.control_plane).await else { return };
     let place = |environment: &str| {
         let label = road.node_label(environment);
         road.control_plane.kubectl(&["label", "--overwrite", "node", node.name(), &label]);

@@ -172,6 +172,7 @@ fn start_controllers(program: &Path, home: &Path) -> Kept {
     command.arg(format!("--root-ca-file={}", home.join("ca.crt").display()));
     command.args([
         "--use-service-account-credentials=false",
+        "--node-monitor-period=1s",
         "--node-monitor-grace-period=24h",
         "--pod-eviction-timeout=24h",
         "--controllers=*,-nodeipam,-route,-cloud-node-lifecycle,-ttl,-persistentvolume-binder,-attachdetach",
@@ -188,7 +189,12 @@ fn controller(program: &Path, home: &Path) -> Command {
     command.arg(format!("--kubeconfig={}", home.join("kubeconfig").display()));
     command.arg(format!("--cert-dir={}", home.join("certificates").display()));
     command.arg(format!("--secure-port={}", quiet_port()));
-    command.args(["--bind-address=127.0.0.1", "--port=0", "--leader-elect=false"]);
+    command.args([
+        "--bind-address=127.0.0.1",
+        "--port=0",
+        "--leader-elect=false",
+        "--kube-api-qps=200",
+    ]);
     command
 }
 

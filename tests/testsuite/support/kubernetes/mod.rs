@@ -14,6 +14,7 @@ mod keeper;
 mod node;
 mod own;
 mod servers;
+mod sweeper;
 
 pub(crate) use argocd::PlayedArgoCd;
 pub(crate) use control_plane::ControlPlane;
