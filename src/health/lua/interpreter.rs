@@ -103,10 +103,20 @@ impl Interpreter {
         let (globals, texts): (Table, Option<Table>) = self.environment.call(has_open_libraries)?;
         let methods = texts.map(|texts| self.lua.create_table_from([("__index", texts)]));
         self.lua.set_type_metatable::<LuaString>(methods.transpose()?);
-        globals.raw_set("obj", to_lua(&self.lua, object.value())?)?;
+        globals.raw_set("obj", self.unguarded(|lua| to_lua(lua, object.value()))?)?;
         globals.raw_set("actionParams", self.lua.create_table()?)?;
         self.lua.set_globals(globals)?;
         self.lua.load(bytecode).set_name(NAME).set_mode(ChunkMode::Binary).call(())
+    }
+
+    /// Returns what `make` makes without the memory limit, which counts again, with what was made,
+    /// as soon as the script runs. Under a limit every single allocation is a protected call, and
+    /// that is most of the time that it takes to hand over an object.
+    fn unguarded<T>(&self, make: impl FnOnce(&Lua) -> mlua::Result<T>) -> mlua::Result<T> {
+        self.lua.set_memory_limit(0)?;
+        let made = make(&self.lua);
+        self.lua.set_memory_limit(MEMORY)?;
+        made
     }
 }
 
