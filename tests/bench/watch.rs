@@ -20,12 +20,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use async_trait::async_trait;
-use deployctl::argocd::{ApplicationName, Relation};
+use deployctl::argocd::ApplicationName;
 use deployctl::cluster::{Live, Scope};
-use deployctl::health::Rules;
 use deployctl::k8s::Object;
-use deployctl::ops::{Ancestry, RolloutVerdict, VerifyOptions, verify};
+use deployctl::ops::{RolloutVerdict, VerifyOptions, verify};
 use futures_util::future::join_all;
 use keeper::Kept;
 use serde_json::{Value, json};
@@ -36,15 +34,6 @@ const FOLLOW: &str = "DEPLOYCTL_BENCH_FOLLOW";
 const COUNT: &str = "DEPLOYCTL_BENCH_COUNT";
 
 const CRD: &str = "{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, metadata: {name: applications.argoproj.io}, spec: {group: argoproj.io, scope: Namespaced, names: {kind: Application, plural: applications}, versions: [{name: v1alpha1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}]}}";
-
-struct Nobody;
-
-#[async_trait]
-impl Ancestry for Nobody {
-    async fn relation(&self, _observed: &str) -> Relation {
-        Relation::Unknown
-    }
-}
 
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
@@ -158,26 +147,12 @@ async fn follow(kubeconfig: &Path, count: usize) {
 
 fn options(scope: Scope, timeout: Duration) -> VerifyOptions<'static> {
     VerifyOptions {
-        environment: "dev",
-        service: "web",
         // Nobody refreshes here.
         within_sync: scope.application.is_some(),
         revision: scope.application.is_some().then(|| "2".repeat(40)),
-        scope,
-        image: None,
-        repo_url: None,
-        path: None,
-        branch: None,
-        ancestry: &Nobody,
-        rules: Rules::default(),
         timeout,
-        interval: Duration::from_secs(1),
         settle: Duration::ZERO,
-        accepts: deployctl::argocd::Accepts::default(),
-        sync: false,
-        fail_fast: true,
-        registry: None,
-        committed: None,
+        ..VerifyOptions::new("dev", "web", scope)
     }
 }
 

@@ -4,56 +4,32 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
-use deployctl::argocd::{Accepts, Application, ApplicationName, Relation, deploys};
+use deployctl::argocd::{Accepts, Application, ApplicationName, deploys};
 use deployctl::cluster::{Cluster as _, Live, Scope};
-use deployctl::health::Rules;
 use deployctl::k8s::Object;
-use deployctl::ops::{Ancestry, RolloutReport, RolloutVerdict, VerifyError, VerifyOptions, verify};
+use deployctl::ops::{RolloutReport, RolloutVerdict, VerifyError, VerifyOptions, verify};
 use serde_json::{Value, json};
 
 use crate::cli::shop::Shop;
 use crate::cluster::environment;
 use crate::support::kubernetes::ControlPlane;
+use crate::verify::History;
 
 const REPOSITORY: &str = "https://git.example.com/shop/manifests.git";
 const EXPECTED: &str = "2222222222222222222222222222222222222222";
 const BEFORE: &str = "1111111111111111111111111111111111111111";
 
-struct History;
-
-#[async_trait]
-impl Ancestry for History {
-    async fn relation(&self, observed: &str) -> Relation {
-        match observed {
-            BEFORE => Relation::Older,
-            EXPECTED => Relation::Same,
-            _ => Relation::Unknown,
-        }
-    }
-}
-
 fn options(scope: Scope) -> VerifyOptions<'static> {
     VerifyOptions {
-        environment: "dev",
-        service: "ranking",
-        scope,
-        image: None,
         revision: Some(EXPECTED.to_owned()),
         repo_url: Some(REPOSITORY),
         path: Some("apps/ranking"),
         branch: Some("main"),
-        within_sync: false,
-        ancestry: &History,
-        rules: Rules::default(),
+        ancestry: &History(EXPECTED),
         timeout: Duration::from_secs(60),
         interval: Duration::from_millis(200),
         settle: Duration::ZERO,
-        accepts: Accepts::default(),
-        sync: false,
-        fail_fast: true,
-        registry: None,
-        committed: None,
+        ..VerifyOptions::new("dev", "ranking", scope)
     }
 }
 

@@ -49,25 +49,15 @@ impl Ancestry for History {
 
 fn options<'a>(scope: Scope, image: &str, expected: &'a History) -> VerifyOptions<'a> {
     VerifyOptions {
-        environment: "dev",
-        service: "ranking",
-        scope,
         image: Some(image.parse().unwrap()),
         revision: Some(expected.0.to_owned()),
         repo_url: Some(REPOSITORY),
-        within_sync: false,
-        path: None,
         branch: Some("main"),
         ancestry: expected,
-        rules: Rules::default(),
         timeout: Duration::from_secs(120),
         interval: Duration::from_millis(300),
         settle: Duration::from_secs(1),
-        accepts: deployctl::argocd::Accepts::default(),
-        sync: false,
-        fail_fast: true,
-        registry: None,
-        committed: None,
+        ..VerifyOptions::new("dev", "ranking", scope)
     }
 }
 

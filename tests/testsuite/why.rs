@@ -4,9 +4,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use deployctl::argocd::Accepts;
 use deployctl::cluster::{Live, Scope};
-use deployctl::health::Rules;
 use deployctl::image::{Digest, ImageReference, Manifest};
 use deployctl::k8s::Object;
 use deployctl::ops::{RolloutReport, RolloutVerdict, VerifyOptions, verify};
@@ -18,31 +16,15 @@ use futures_util::future::join_all;
 use crate::cluster::environment;
 use crate::support::kubernetes::{ControlPlane, Node, images};
 use crate::support::{RegistryServer, wait_until};
-use crate::verify::History;
 
 const NAMESPACE: &str = "why";
 
 fn options<'a>(yaml: &str, seconds: u64) -> VerifyOptions<'a> {
+    let scope = Scope { application: None, objects: Object::read_all(yaml).unwrap() };
     VerifyOptions {
-        environment: "dev",
-        service: "ranking",
-        scope: Scope { application: None, objects: Object::read_all(yaml).unwrap() },
-        image: None,
-        revision: None,
-        repo_url: None,
-        path: None,
-        branch: None,
-        within_sync: false,
-        ancestry: &History(""),
-        rules: Rules::default(),
         timeout: Duration::from_secs(seconds),
         interval: Duration::from_millis(500),
-        settle: Duration::from_secs(10),
-        accepts: Accepts::default(),
-        sync: false,
-        fail_fast: true,
-        registry: None,
-        committed: None,
+        ..VerifyOptions::new("dev", "ranking", scope)
     }
 }
 

@@ -318,25 +318,21 @@ impl Expected<'_> {
         let application = scope.application.as_ref();
         let rules = self.args.rules.of_cluster(cluster, application, ui).await?;
         let options = VerifyOptions {
-            environment: &self.environment.name,
-            service: &service.name,
-            scope,
             image: stated.pinned().ok(),
             revision: Some(revision.to_string()),
             repo_url: Some(&self.manifests.remote),
-            within_sync: false,
             path: Some(overlay.as_str()),
             branch: self.manifests.branch.as_deref(),
             ancestry: &ancestry,
             rules: rules.with_own(self.own_rules.to_vec()),
             timeout: self.args.timeout,
-            interval: Duration::from_secs(1),
             settle: self.args.settle,
             accepts: self.args.accepts(),
             sync: self.args.sync,
             fail_fast: self.args.fail_fast,
             registry: registry.as_ref().map(|registry| registry as &dyn Resolver),
             committed,
+            ..VerifyOptions::new(&self.environment.name, &service.name, scope)
         };
         let emit = |moment| ui.event(&Event::Verify { service: deployed.label.clone(), moment });
         Ok(match &self.args.record {

@@ -20,7 +20,6 @@ use super::{
 use crate::cluster::{ClusterError, Scope};
 use crate::config::{Config, ConfigError, Service};
 use crate::git::{self, CommitId, GitError, Identity, Repository};
-use crate::health::Rules;
 use crate::image::{PinnedImage, SourceFacts};
 use crate::registry::Layout;
 use crate::render::Renderer;
@@ -255,26 +254,17 @@ impl<'a> Stage<'a> {
         let recording = rollout.recording(image, revision, &self.manifests.remote)?;
         let recording = recording.paced(self.options.pace);
         let ancestry = CommitAncestry::new(&self.manifests, revision);
+        let scope = Scope { application: environment.application(service), objects: Vec::new() };
         let options = VerifyOptions {
-            environment: &environment.name,
-            service: &service.name,
-            scope: Scope { application: environment.application(service), objects: Vec::new() },
             image: Some(image.clone()),
             revision: Some(revision.to_string()),
             repo_url: Some(&self.manifests.remote),
-            within_sync: false,
             path: Some(overlay.as_str()),
             branch: self.manifests.branch.as_deref(),
             ancestry: &ancestry as &dyn Ancestry,
-            rules: Rules::default(),
             timeout: std::time::Duration::from_secs(600),
-            interval: std::time::Duration::from_secs(1),
             settle: std::time::Duration::from_secs(5),
-            accepts: crate::argocd::Accepts::default(),
-            sync: false,
-            fail_fast: true,
-            registry: None,
-            committed: None,
+            ..VerifyOptions::new(&environment.name, &service.name, scope)
         };
         let service = service.name.clone();
         let emit = |moment| emit(super::Event::Verify { service: service.clone(), moment });

@@ -2,27 +2,15 @@
 
 use std::time::Duration;
 
-use async_trait::async_trait;
 use camino::Utf8Path;
 
 use super::*;
-use crate::argocd::Relation;
 use crate::cluster::{Recording, Scope};
-use crate::health::Rules;
 use crate::k8s::Object;
-use crate::ops::{Ancestry, VerifyOptions, verify};
+use crate::ops::{VerifyOptions, verify};
 use crate::promotion::{Facts, ServiceFacts, Standing};
 
 const NAME: &str = "registry.example.com/shop/ranking";
-
-struct Nothing;
-
-#[async_trait]
-impl Ancestry for Nothing {
-    async fn relation(&self, _: &str) -> Relation {
-        Relation::Unknown
-    }
-}
 
 fn image(digit: &str) -> String {
     format!("{NAME}:{digit}@sha256:{}", digit.repeat(64))
@@ -53,25 +41,11 @@ fn cluster(stated: &str, runs: &str, available: i32) -> Recording {
 async fn said(cluster: &Recording, stated: &str, promoted: &str) -> (Standing, String) {
     let object = Object::read_first(&deployment(stated, 1)).unwrap();
     let options = VerifyOptions {
-        environment: "dev",
-        service: "ranking",
-        scope: Scope { application: None, objects: vec![object] },
         image: Some(stated.parse().unwrap()),
-        revision: None,
         repo_url: Some("https://git.example.com/shop/manifests.git"),
-        within_sync: false,
-        path: None,
-        branch: None,
-        ancestry: &Nothing,
-        rules: Rules::default(),
         timeout: Duration::from_secs(30),
-        interval: Duration::from_secs(1),
         settle: Duration::ZERO,
-        accepts: crate::argocd::Accepts::default(),
-        sync: false,
-        fail_fast: true,
-        registry: None,
-        committed: None,
+        ..VerifyOptions::new("dev", "ranking", Scope { application: None, objects: vec![object] })
     };
     let rollout = verify(cluster, &options, &|_| ()).await.unwrap();
     let service = ServiceFacts::new("ranking", promoted.parse().unwrap());

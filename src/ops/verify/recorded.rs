@@ -239,18 +239,14 @@ impl Verification {
             ApplicationName { namespace: namespace.clone(), name: name.clone() }
         });
         let image = self.image.as_ref().map(|image| image.parse()).transpose();
+        let scope = Scope { application, objects: objects.ok_or_else(none)? };
         Ok(VerifyOptions {
-            environment: &self.environment,
-            service: &self.service,
-            scope: Scope { application, objects: objects.ok_or_else(none)? },
             image: image.map_err(|_| failed("`image` is not pinned by a digest".to_owned()))?,
             revision: self.revision.clone(),
             repo_url: self.repo_url.as_deref(),
             path: self.path.as_deref(),
             branch: self.branch.as_deref(),
             within_sync: self.within_sync,
-            ancestry: &Nobody,
-            rules: Rules::default(),
             timeout: time(self.timeout_seconds)?,
             interval: time(self.interval_seconds)?,
             settle: time(self.settle_seconds)?,
@@ -260,18 +256,9 @@ impl Verification {
             },
             sync: self.sync,
             fail_fast: self.fail_fast,
-            registry: None,
             committed: self.committed,
+            ..VerifyOptions::new(&self.environment, &self.service, scope)
         })
-    }
-}
-
-struct Nobody;
-
-#[async_trait]
-impl Ancestry for Nobody {
-    async fn relation(&self, _: &str) -> Relation {
-        Relation::Unknown
     }
 }
 

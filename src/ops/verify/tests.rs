@@ -1,10 +1,11 @@
 //! Rollouts as played back from recorded versions.
 
+use async_trait::async_trait;
 use camino::Utf8PathBuf;
 
 use super::*;
-use crate::cluster::Recording;
-use crate::health::Rules;
+use crate::argocd::Relation;
+use crate::cluster::{Recording, Scope};
 use crate::k8s::Object;
 
 const OLD: &str = "registry.example.com/shop/ranking:1@sha256:1111111111111111111111111111111111111111111111111111111111111111";
@@ -14,7 +15,7 @@ const BEFORE: &str = "1111111111111111111111111111111111111111";
 const EXPECTED: &str = "2222222222222222222222222222222222222222";
 const AFTER: &str = "3333333333333333333333333333333333333333";
 
-struct Commits;
+pub(super) struct Commits;
 
 #[async_trait]
 impl Ancestry for Commits {
@@ -76,25 +77,13 @@ fn options(with_application: bool) -> VerifyOptions<'static> {
         false => Scope { application: None, objects },
     };
     VerifyOptions {
-        environment: "dev",
-        service: "ranking",
-        scope,
         image: Some(NEW.parse().unwrap()),
         revision: with_application.then(|| EXPECTED.to_owned()),
         repo_url: Some("https://git.example.com/shop/manifests"),
-        within_sync: false,
-        path: None,
-        branch: None,
         ancestry: &Commits,
-        rules: Rules::default(),
         timeout: Duration::from_secs(60),
-        interval: Duration::from_secs(1),
         settle: Duration::from_secs(3),
-        accepts: crate::argocd::Accepts::default(),
-        sync: false,
-        fail_fast: true,
-        registry: None,
-        committed: None,
+        ..VerifyOptions::new("dev", "ranking", scope)
     }
 }
 

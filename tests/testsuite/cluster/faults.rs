@@ -9,28 +9,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use camino::Utf8Path;
-use deployctl::argocd::Relation;
 use deployctl::cluster::{Live, Recorder, Recording, Scope};
-use deployctl::health::Rules;
 use deployctl::k8s::Object;
 use deployctl::ops::{
-    Ancestry, RolloutReport, RolloutVerdict, VerifyError, VerifyEvent, VerifyOptions, verify,
+    RolloutReport, RolloutVerdict, VerifyError, VerifyEvent, VerifyOptions, verify,
 };
 use deployctl::system::Environment;
 use tokio::time::{sleep, timeout};
 
 use crate::support::kubernetes::{ControlPlane, Fate, FaultyApi, OwnApi};
-
-struct Nobody;
-
-#[async_trait]
-impl Ancestry for Nobody {
-    async fn relation(&self, _observed: &str) -> Relation {
-        Relation::Unknown
-    }
-}
 
 fn service(namespace: &str) -> String {
     format!(
@@ -123,25 +111,10 @@ impl Verification {
 
 fn options(objects: Vec<Object>, settle: Duration) -> VerifyOptions<'static> {
     VerifyOptions {
-        environment: "dev",
-        service: "web",
-        scope: Scope { application: None, objects },
-        image: None,
-        revision: None,
-        repo_url: None,
-        path: None,
-        branch: None,
-        within_sync: false,
-        ancestry: &Nobody,
-        rules: Rules::default(),
         timeout: Duration::from_secs(90),
         interval: Duration::from_millis(300),
         settle,
-        fail_fast: true,
-        registry: None,
-        committed: None,
-        accepts: deployctl::argocd::Accepts::default(),
-        sync: false,
+        ..VerifyOptions::new("dev", "web", Scope { application: None, objects })
     }
 }
 

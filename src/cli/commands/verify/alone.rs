@@ -1,30 +1,15 @@
 //! `deployctl verify` without a configuration and without a manifests repository: of an Application, or
 //! of objects that somebody rendered. So it runs in a cluster, as a hook or as a job.
 
-use std::time::Duration;
-
-use async_trait::async_trait;
-
 use super::VerifyArgs;
-use crate::argocd::Relation;
 use crate::cli::context::Context;
 use crate::cli::error::CommandError;
 use crate::cli::objects;
 use crate::cli::ui::Ui;
 use crate::cluster::{Live, Scope};
-use crate::ops::{self, Ancestry, Event, VerifyOptions};
+use crate::ops::{self, Event, VerifyOptions};
 use crate::registry::Resolver;
 use crate::report::VerifyReport;
-
-/// Nobody knows how commits relate, so that only the very revision that was asked for counts.
-struct NoHistory;
-
-#[async_trait]
-impl Ancestry for NoHistory {
-    async fn relation(&self, _: &str) -> Relation {
-        Relation::Unknown
-    }
-}
 
 /// Verifies what the arguments name and returns how the rollout ended.
 pub(super) async fn verify(
@@ -40,26 +25,18 @@ pub(super) async fn verify(
     let environment = args.context.clone().unwrap_or_else(|| "the cluster".to_owned());
     let rules = args.rules.of_cluster(&live, scope.application.as_ref(), ui).await?;
     let options = VerifyOptions {
-        environment: &environment,
-        service: &service,
-        scope,
         image: args.image.clone(),
         // A template fills in an empty text where nobody names a revision.
         revision: args.revision.clone().filter(|revision| !revision.is_empty()),
-        repo_url: None,
-        path: None,
-        branch: None,
         within_sync: args.within_sync,
-        ancestry: &NoHistory,
         rules,
         timeout: args.timeout,
-        interval: Duration::from_secs(1),
         settle: args.settle,
         accepts: args.accepts(),
         sync: args.sync,
         fail_fast: args.fail_fast,
         registry: registry.as_ref().map(|registry| registry as &dyn Resolver),
-        committed: None,
+        ..VerifyOptions::new(&environment, &service, scope)
     };
     let emit = |moment| ui.event(&Event::Verify { service: service.clone(), moment });
     let rollout = match &args.record {

@@ -1,3 +1,4 @@
+use super::super::tests::Commits;
 use super::*;
 use crate::ops::RolloutVerdict;
 
@@ -21,20 +22,6 @@ fn versions() -> Vec<String> {
     );
     let old = broken.replace(&"3".repeat(40), &"1".repeat(40));
     vec![version(0, &old), version(7, &broken)]
-}
-
-/// The later the commit, the higher its first digit; the expected one begins with a 2.
-struct Commits;
-
-#[async_trait]
-impl Ancestry for Commits {
-    async fn relation(&self, observed: &str) -> Relation {
-        match observed.as_bytes()[0] {
-            b'1' => Relation::Older,
-            b'2' => Relation::Same,
-            _ => Relation::Newer,
-        }
-    }
 }
 
 #[tokio::test]
