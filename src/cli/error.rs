@@ -9,12 +9,13 @@ use annotate_snippets::{AnnotationKind, Renderer, Snippet};
 
 use super::exit::Exit;
 use super::place::Place;
+use crate::cli::objects::ObjectsError;
 use crate::cli::ui::{self, Ui};
 use crate::cluster::ClusterError;
 use crate::config::{ConfigError, UnknownName};
 use crate::github::actions::Level;
 use crate::kustomize::EditError;
-use crate::ops::{ReplayError, SetError};
+use crate::ops::{HealthTestError, ReplayError, RulesError, SetError};
 use crate::promotion::UnknownGate;
 use crate::yaml::Invalid;
 use hint::hint_for;
@@ -127,6 +128,9 @@ fn exit_of(error: &(dyn Error + 'static)) -> Option<Exit> {
         || found::<UnknownGate>(error).is_some()
         || found::<UnknownName>(error).is_some()
         || found::<Invalid>(error).is_some()
+        || found::<ObjectsError>(error).is_some()
+        || found::<RulesError>(error).is_some()
+        || found::<HealthTestError>(error).is_some()
         || matches!(found(error), Some(SetError::NoPullRequests { .. }))
         || matches!(found(error), Some(ReplayError::None(_)))
         || matches!(found(error), Some(EditError::NoArguments | EditError::Argument { .. }));

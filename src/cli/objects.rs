@@ -1,38 +1,45 @@
 //! Objects that a user names by their files.
 
-use std::io::{self, Read as _};
+use std::io;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::cli::error::CommandError;
-use crate::cli::exit::Exit;
-use crate::k8s::Object;
+use crate::k8s::{Object, ReadError};
+use crate::system;
+
+/// Why there are no objects.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ObjectsError {
+    /// A file can't be read.
+    #[error("can't read `{path}`")]
+    Read { path: Utf8PathBuf, source: io::Error },
+    /// A file is empty: a pipe whose first program failed is no proof that all is well. An empty list
+    /// is an answer.
+    #[error("there are no objects in `{path}`: it is empty")]
+    Empty { path: Utf8PathBuf },
+    /// A file holds something else.
+    #[error("can't read objects from `{path}`")]
+    Objects { path: Utf8PathBuf, source: ReadError },
+}
 
 /// Returns the objects of `files` in order; `-` is standard input.
-pub(super) fn read(files: &[Utf8PathBuf]) -> Result<Vec<Object>, CommandError> {
+pub(super) fn read(files: &[Utf8PathBuf]) -> Result<Vec<Object>, ObjectsError> {
     let mut objects = Vec::new();
     for file in files {
-        let text = text(file)
-            .map_err(|error| io::Error::other(format!("can't read `{file}`: {error}")))?;
-        // A pipe whose first program failed is no proof that all is well. An empty list is an answer.
+        let path = || file.clone();
+        let text = text(file).map_err(|source| ObjectsError::Read { path: path(), source })?;
         if text.trim().is_empty() {
-            let error = io::Error::other(format!("there are no objects in `{file}`: it is empty"));
-            return Err(CommandError::from(error).exit(Exit::Usage));
+            return Err(ObjectsError::Empty { path: path() });
         }
-        objects.extend(Object::read_all(&text).map_err(|error| {
-            let error = CommandError::from(error).exit(Exit::Usage);
-            error.context(format!("can't read objects from `{file}`"))
-        })?);
+        let read = Object::read_all(&text);
+        objects.extend(read.map_err(|source| ObjectsError::Objects { path: path(), source })?);
     }
     Ok(objects)
 }
 
 fn text(file: &Utf8Path) -> io::Result<String> {
-    let mut text = String::new();
     match file.as_str() {
-        "-" => io::stdin().read_to_string(&mut text)?,
-        _ => std::fs::File::open(file)?.read_to_string(&mut text)?,
-    };
-    // Editors on Windows write a byte order mark.
-    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
+        "-" => system::read_text(io::stdin().lock()),
+        _ => system::read_text_file(file),
+    }
 }

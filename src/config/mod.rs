@@ -16,6 +16,7 @@ use crate::argocd::ApplicationName;
 use crate::health::native::RuleSet;
 use crate::image::{DigestPolicy, ImageName, Recipe, TagPolicy};
 use crate::promotion::Policy;
+use crate::system;
 use crate::target::{HelmKeys, Place, Target};
 
 pub use error::{ConfigError, UnknownName};
@@ -154,7 +155,7 @@ impl Config {
     ///
     /// Fails if the file can't be read, or says something that it can't mean.
     pub fn read(path: &Utf8Path) -> Result<Self, ConfigError> {
-        let text = std::fs::read_to_string(path)
+        let text = system::read_text_file(path)
             .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
         Self::parse(path, &text)
     }

@@ -40,6 +40,9 @@ pub enum SuiteError {
     /// It is not YAML.
     #[error(transparent)]
     Yaml(#[from] serde_yaml::Error),
+    /// It has no cases.
+    #[error("it has no list `tests`")]
+    NoTests,
     /// A case lacks a field, or the field is of no use.
     #[error("case {index} has no valid `{field}`")]
     Case {
@@ -54,16 +57,11 @@ pub enum SuiteError {
 ///
 /// # Errors
 ///
-/// Fails if the text is not YAML, or if a case names no input or no status that Argo CD has.
+/// Fails if the text is not YAML or has no list of cases, or if a case names no input or no status that Argo CD has.
 pub fn read_suite(yaml: &str) -> Result<Vec<SuiteCase>, SuiteError> {
     let suite: Value = serde_yaml::from_str(yaml)?;
-    let cases = field(&suite, "tests").and_then(Value::as_array);
-    cases
-        .into_iter()
-        .flatten()
-        .enumerate()
-        .map(|(index, case)| read_case(index + 1, case))
-        .collect()
+    let cases = field(&suite, "tests").and_then(Value::as_array).ok_or(SuiteError::NoTests)?;
+    cases.iter().enumerate().map(|(index, case)| read_case(index + 1, case)).collect()
 }
 
 /// Returns what becomes of a case whose input file holds `input`, judged by `assess`. Argo CD tests
@@ -124,7 +122,13 @@ tests:
         let error =
             read_suite("tests: [{inputPath: a, healthStatus: {status: Fine}}]").unwrap_err();
         assert_eq!(error.to_string(), "case 1 has no valid `status`");
-        assert!(read_suite("").unwrap().is_empty());
+        for text in ["", "test: []", "tests:", "[]"] {
+            assert_eq!(
+                read_suite(text).unwrap_err().to_string(),
+                "it has no list `tests`",
+                "{text}"
+            );
+        }
     }
 
     #[test]

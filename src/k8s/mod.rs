@@ -2,6 +2,8 @@
 
 mod images;
 mod object;
+mod read;
 
 pub use images::{PodImage, pod_images};
-pub use object::{Condition, Object, ObjectId, ReadError};
+pub use object::{Condition, Object, ObjectId};
+pub use read::ReadError;

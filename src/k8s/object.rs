@@ -3,7 +3,6 @@
 use std::fmt;
 use std::sync::Arc;
 
-use serde::Deserialize as _;
 use serde_json::Value;
 
 /// A Kubernetes object: a JSON map with `apiVersion` and `kind`. A clone is the same one, not a second.
@@ -36,78 +35,16 @@ pub struct Condition<'a> {
     pub message: &'a str,
 }
 
-/// Why a text is not a list of objects.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadError {
-    /// It is not YAML.
-    #[error(transparent)]
-    Yaml(#[from] serde_yaml::Error),
-    /// A document is something else than an object with `apiVersion` and `kind`.
-    #[error("document {index} is not a Kubernetes object: it has no `{missing}`")]
-    NotAnObject {
-        /// Which document, counted from 1.
-        index: usize,
-        /// The field that is not there.
-        missing: &'static str,
-    },
-}
-
 impl Object {
     /// Returns the object, or `None` if `value` is not a map with `apiVersion` and `kind`.
     pub fn new(value: Value) -> Option<Self> {
         let named = value.get("apiVersion")?.is_string() && value.get("kind")?.is_string();
-        named.then(|| Self(Arc::new(value)))
+        named.then(|| Self::of(value))
     }
 
-    /// Returns the objects of a YAML text in order; the items of a `List` stand for it.
-    ///
-    /// # Errors
-    ///
-    /// Fails if a document is not YAML or not an object; empty documents are passed over.
-    pub fn read_all(yaml: &str) -> Result<Vec<Self>, ReadError> {
-        let mut objects = Vec::new();
-        for (index, document) in serde_yaml::Deserializer::from_str(yaml).enumerate() {
-            let value = Value::deserialize(document)?;
-            if !value.is_null() {
-                Self::push(value, index + 1, &mut objects)?;
-            }
-        }
-        Ok(objects)
-    }
-
-    /// Returns the object of a YAML text's first document, whatever follows it.
-    ///
-    /// # Errors
-    ///
-    /// Fails if there is no document, or if it is not YAML or not an object.
-    pub fn read_first(yaml: &str) -> Result<Self, ReadError> {
-        let first = serde_yaml::Deserializer::from_str(yaml).next();
-        let value = first.map(Value::deserialize).transpose()?.unwrap_or_default();
-        match ["apiVersion", "kind"].into_iter().find(|field| !value[field].is_string()) {
-            Some(missing) => Err(ReadError::NotAnObject { index: 1, missing }),
-            None => Ok(Self(Arc::new(value))),
-        }
-    }
-
-    fn push(mut value: Value, index: usize, objects: &mut Vec<Self>) -> Result<(), ReadError> {
-        for missing in ["apiVersion", "kind"] {
-            if !value.get(missing).is_some_and(Value::is_string) {
-                return Err(ReadError::NotAnObject { index, missing });
-            }
-        }
-        let is_list = value["kind"].as_str().is_some_and(|kind| kind.ends_with("List"));
-        match value.get_mut("items").map(Value::take) {
-            Some(Value::Array(items)) if is_list => {
-                items.into_iter().try_for_each(|item| Self::push(item, index, objects))
-            }
-            items => {
-                if let (Some(items), Some(map)) = (items, value.as_object_mut()) {
-                    map.insert("items".to_owned(), items);
-                }
-                objects.push(Self(Arc::new(value)));
-                Ok(())
-            }
-        }
+    /// Returns the object that `value` was found to be.
+    pub(super) fn of(value: Value) -> Self {
+        Self(Arc::new(value))
     }
 
     /// Returns the whole object as JSON.
@@ -223,31 +160,5 @@ impl fmt::Display for ObjectId {
             write!(f, "{}/", self.namespace)?;
         }
         f.write_str(&self.name)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn reads_documents_and_lists_in_order() {
-        let yaml = "---\n---\napiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: A}\n- {apiVersion: g/v2, kind: B}\n---\napiVersion: v1\nkind: C\n";
-        let objects = Object::read_all(yaml).unwrap();
-        let kinds: Vec<_> = objects.iter().map(|o| (o.group(), o.version(), o.kind())).collect();
-        assert_eq!(kinds, [("", "v1", "A"), ("g", "v2", "B"), ("", "v1", "C")]);
-    }
-
-    #[test]
-    fn reads_the_first_document_whatever_follows() {
-        let object = Object::read_first("apiVersion: v1\nkind: A\n---\nno object\n").unwrap();
-        assert_eq!(object.kind(), "A");
-        assert!(Object::read_first("").is_err());
-    }
-
-    #[test]
-    fn says_what_a_document_lacks() {
-        let error = Object::read_all("apiVersion: v1\n").unwrap_err();
-        assert_eq!(error.to_string(), "document 1 is not a Kubernetes object: it has no `kind`");
     }
 }

@@ -1,11 +1,11 @@
 //! `deployctl health test`: every `health_test.yaml` below a folder, judged by our rules.
 
-use std::fs;
 use std::io;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::health::{Health, Outcome, Rules, SuiteCase, SuiteError, read_suite, run_case};
+use crate::system;
 
 /// What became of all the cases below a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +42,9 @@ pub enum HealthTestError {
     /// There is nothing to test.
     #[error("there is no `{SUITE}` in `{0}` or below")]
     NoSuite(Utf8PathBuf),
+    /// There are suites, and nothing in them.
+    #[error("there is no case in the `{SUITE}` files in `{0}` or below")]
+    NoCase(Utf8PathBuf),
     /// A suite is not one.
     #[error("`{path}` is not a suite of health cases")]
     Suite {
@@ -60,7 +63,7 @@ const SUITE: &str = "health_test.yaml";
 ///
 /// # Errors
 ///
-/// Fails if there is no suite, or a folder or a suite can't be read; an input that can't be read is a failed case.
+/// Fails if there is no suite or no case in them, or a folder or a suite can't be read; an input that can't be read is a failed case.
 pub fn health_test(dir: &Utf8Path, rules: &Rules) -> Result<HealthTestReport, HealthTestError> {
     let mut suites = Vec::new();
     find_suites(dir, &mut suites)?;
@@ -75,6 +78,9 @@ pub fn health_test(dir: &Utf8Path, rules: &Rules) -> Result<HealthTestReport, He
         for case in read_suite(&text).map_err(unread)? {
             run(&path, case, rules, &mut report);
         }
+    }
+    if report.passed + report.failed.len() == 0 {
+        return Err(HealthTestError::NoCase(dir.to_owned()));
     }
     Ok(report)
 }
@@ -95,13 +101,13 @@ fn find_suites(dir: &Utf8Path, suites: &mut Vec<Utf8PathBuf>) -> Result<(), Heal
 }
 
 fn read(path: &Utf8Path) -> Result<String, HealthTestError> {
-    fs::read_to_string(path)
+    system::read_text_file(path)
         .map_err(|source| HealthTestError::Read { path: path.to_owned(), source })
 }
 
 fn run(suite: &Utf8Path, case: SuiteCase, rules: &Rules, report: &mut HealthTestReport) {
     let input = suite.with_file_name(&case.input_path);
-    let outcome = match fs::read_to_string(&input) {
+    let outcome = match system::read_text_file(&input) {
         Ok(text) => run_case(&case, &text, |object| rules.assess_by_kind(object).health),
         Err(error) => Outcome::Unreadable { reason: error.to_string() },
     };

@@ -1,6 +1,5 @@
 //! The rules that a user asks for: files and folders with health scripts, read.
 
-use std::fs;
 use std::io;
 use std::sync::Arc;
 
@@ -162,5 +161,6 @@ fn directories(folder: &Utf8Path) -> Result<Vec<String>, RulesError> {
 }
 
 fn read(path: &Utf8Path) -> Result<String, RulesError> {
-    fs::read_to_string(path).map_err(|source| RulesError::Read { path: path.to_owned(), source })
+    system::read_text_file(path)
+        .map_err(|source| RulesError::Read { path: path.to_owned(), source })
 }

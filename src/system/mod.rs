@@ -5,10 +5,12 @@ mod command;
 mod environment;
 mod file;
 mod group;
+mod text;
 
 pub use command::{Command, CommandError, Output};
 pub use environment::Environment;
 pub use file::{PendingFile, is_private_folder, replace_file};
+pub use text::{EncodingError, read_text, read_text_file};
 
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};

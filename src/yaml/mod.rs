@@ -12,6 +12,7 @@ mod patch;
 mod path;
 mod read;
 mod scalar;
+mod unique;
 
 pub use decode::{Invalid, decode, flaw, nearest};
 pub use document::{Document, Location, Position};
@@ -22,3 +23,4 @@ pub use patch::{Patch, PatchError, apply};
 pub use path::{Path, PathError, Step};
 pub use read::ParseError;
 pub use scalar::{resolves_to_string, write_scalar};
+pub use unique::Unique;

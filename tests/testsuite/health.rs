@@ -3,6 +3,8 @@
 //! The file's name says the status (`absent`: no health), its comment `# says:` the message, and
 //! `# argocd:` the version of Argo CD that says so, the newest if there is none.
 
+mod input;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;

@@ -197,7 +197,7 @@ fn what_holds_no_objects_is_no_proof_of_health() {
     assert_eq!(world.ok(&["health", "-f", "none.yaml"]), "");
     std::fs::create_dir(world.path().join("suites")).unwrap();
     let ran = world.run(&["health", "test", "suites"]);
-    assert_eq!(ran.code, 1, "{ran:#?}");
+    assert_eq!(ran.code, 2, "{ran:#?}");
     assert!(ran.stderr.contains("there is no `health_test.yaml` in `suites` or below"), "{ran:#?}");
 }
 
