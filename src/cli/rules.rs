@@ -4,7 +4,6 @@ use camino::Utf8PathBuf;
 
 use crate::argocd::ApplicationName;
 use crate::cli::error::CommandError;
-use crate::cli::exit::Exit;
 use crate::cli::ui::Ui;
 use crate::cluster::Cluster;
 use crate::health::{ArgoCdVersion, Rules};
@@ -31,10 +30,11 @@ pub(super) struct RuleArgs {
 }
 
 impl RuleArgs {
-    /// Returns the rules, read from where the arguments say.
-    pub(super) fn rules(&self) -> Result<Rules, CommandError> {
-        let rules = ops::rules(&self.options());
-        rules.map_err(|error| CommandError::from(error).exit(Exit::Usage))
+    /// Returns the rules, read from where the arguments say, and tells what has no effect there.
+    pub(super) fn rules(&self, ui: &Ui) -> Result<Rules, CommandError> {
+        let rules = ops::rules(&self.options())?;
+        warn_of_ignored(&rules, ui);
+        Ok(rules)
     }
 
     /// Returns the rules with the scripts that the cluster's Argo CD has, if there is an Application
@@ -46,7 +46,7 @@ impl RuleArgs {
         ui: &Ui,
     ) -> Result<Rules, CommandError> {
         let asked = application.filter(|_| self.argocd_cm.is_none() && !self.native_only);
-        let Some(application) = asked else { return self.rules() };
+        let Some(application) = asked else { return self.rules(ui) };
         let unknown = |error: CommandError| {
             let error = error.in_one_line();
             let text = format!("judging without the health scripts of argocd-cm: {error}");
@@ -54,12 +54,15 @@ impl RuleArgs {
         };
         match cluster.argocd_cm(&application.namespace).await {
             Ok(found) => match ops::rules(&RuleOptions { cluster: found, ..self.options() }) {
-                Ok(rules) => return Ok(rules),
+                Ok(rules) => {
+                    warn_of_ignored(&rules, ui);
+                    return Ok(rules);
+                }
                 Err(error) => unknown(error.into()),
             },
             Err(error) => unknown(error.into()),
         }
-        self.rules()
+        self.rules(ui)
     }
 
     fn options(&self) -> RuleOptions {
@@ -71,5 +74,11 @@ impl RuleArgs {
             native_only: self.native_only,
             version: self.argocd_version.unwrap_or_default(),
         }
+    }
+}
+
+fn warn_of_ignored(rules: &Rules, ui: &Ui) {
+    for ignored in rules.customizations.iter().flat_map(|scripts| scripts.ignored()) {
+        ui.event(&Event::Warning(ignored.to_string()));
     }
 }

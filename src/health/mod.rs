@@ -19,7 +19,7 @@ mod version;
 
 pub use aggregate::Managed;
 pub use assessment::{Assessment, DecidedBy};
-pub use customizations::{ArgoCdCmError, Customizations};
+pub use customizations::{ArgoCdCmError, Customizations, Ignored};
 pub use lua::Clock;
 pub use rules::Rules;
 pub use suite::{Outcome, SuiteCase, SuiteError, read_suite, run_case};

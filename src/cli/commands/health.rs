@@ -51,13 +51,13 @@ enum HealthCommand {
 pub(crate) fn run(args: &HealthArgs, context: &Context, ui: &Ui) -> Result<Exit, CommandError> {
     let own = own_rules(context)?;
     if let Some(HealthCommand::Test { directory, rules }) = &args.command {
-        let report = ops::health_test(directory, &rules.rules()?.with_own(own))?;
+        let report = ops::health_test(directory, &rules.rules(ui)?.with_own(own))?;
         ui.report(&report)?;
         return Ok(if report.failed.is_empty() { Exit::Done } else { Exit::Failed });
     }
     let stdin = [Utf8PathBuf::from("-")];
     let files = if args.files.is_empty() { stdin.as_slice() } else { &args.files };
-    let rules = args.rules.rules()?.with_own(own);
+    let rules = args.rules.rules(ui)?.with_own(own);
     let objects = objects::read(files)?;
     warn_of_chance(&objects, &rules, ui);
     let report = report(&objects, &rules, args.app);

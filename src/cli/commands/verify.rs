@@ -180,6 +180,9 @@ pub(crate) async fn run(
     ui: &Ui,
 ) -> Result<Exit, CommandError> {
     let reports = Reports::begin(&args.reports)?;
+    // They are read again with what the cluster's Argo CD has; a mistake in them is told before it is
+    // asked, or waited for.
+    args.rules.rules(ui)?;
     let report = match (&args.env, &args.replay) {
         (_, Some(dir)) => replay(dir, args, context, ui).await?,
         (Some(_), None) => verify(args, &context.config()?, context, ui).await?,
@@ -203,8 +206,8 @@ async fn replay(
 ) -> Result<VerifyReport, CommandError> {
     let pace = if ui.is_live() { PACE } else { Duration::ZERO };
     let rules = match &context.global.config {
-        Some(_) => args.rules.rules()?.with_own(context.config()?.health_rules),
-        None => args.rules.rules()?,
+        Some(_) => args.rules.rules(ui)?.with_own(context.config()?.health_rules),
+        None => args.rules.rules(ui)?,
     };
     let rollouts = ops::replay(dir, &rules, pace, &|event| ui.event(&event)).await?;
     let environment = rollouts.first().map(|rollout| rollout.environment.clone());

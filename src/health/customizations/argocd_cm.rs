@@ -7,10 +7,11 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+use super::ignored::{self, Ignored};
 use crate::k8s::Object;
 
 /// The key of the map that is Argo CD's older way, and what all other keys start with.
-const PREFIX: &str = "resource.customizations";
+pub(super) const PREFIX: &str = "resource.customizations";
 
 /// Why a ConfigMap is not `argocd-cm` as Argo CD can read it.
 #[derive(Debug, thiserror::Error)]
@@ -50,16 +51,26 @@ pub(super) struct Setting {
     pub(super) has_open_libraries: bool,
 }
 
-/// Returns the entries by the pattern of the group and kind that they are for.
-pub(super) fn read(config_map: &Object) -> Result<BTreeMap<String, Setting>, ArgoCdCmError> {
+/// What the ConfigMap has about all of them.
+#[derive(Debug, Default)]
+pub(super) struct Settings {
+    /// By the pattern of the group and kind that they are for.
+    pub(super) entries: BTreeMap<String, Setting>,
+    /// What has no effect.
+    pub(super) ignored: Vec<Ignored>,
+}
+
+/// Returns what the ConfigMap has.
+pub(super) fn read(config_map: &Object) -> Result<Settings, ArgoCdCmError> {
     if config_map.kind() != "ConfigMap" || !config_map.group().is_empty() {
         return Err(ArgoCdCmError::NotAConfigMap { kind: config_map.kind().to_owned() });
     }
     let data = config_map.at("/data").and_then(Value::as_object);
-    let mut settings = BTreeMap::new();
+    let mut settings = Settings::default();
     if let Some(map) = data.and_then(|data| data.get(PREFIX)).and_then(Value::as_str) {
         read_map(map, &mut settings)?;
     }
+    settings.ignored.extend(data.map(ignored::ignored).unwrap_or_default());
     for (key, value) in data.into_iter().flatten() {
         let wrong = |reason: String| ArgoCdCmError::Value { key: key.clone(), reason };
         if !key.starts_with(PREFIX) {
@@ -69,7 +80,7 @@ pub(super) fn read(config_map: &Object) -> Result<BTreeMap<String, Setting>, Arg
         // The name has dots of its own, in the group.
         let mut parts = key.splitn(4, '.').skip(2);
         if let (Some(what), Some(name)) = (parts.next(), parts.next()) {
-            let setting = settings.entry(pattern(name).map_err(wrong)?).or_default();
+            let setting = settings.entries.entry(pattern(name).map_err(wrong)?).or_default();
             apply(what, key, text, setting)?;
         }
     }
@@ -104,7 +115,11 @@ fn apply(what: &str, key: &str, text: &str, setting: &mut Setting) -> Result<(),
         "knownTypeFields" => {
             yaml::<Vec<Value>>(key, text)?;
         }
-        other => return Err(wrong(format!("there is no type of customization `{other}`"))),
+        other => {
+            let nearest = ignored::nearest(other, ignored::TYPES);
+            let nearest = nearest.map(|it| format!("; did you mean `{it}`?")).unwrap_or_default();
+            return Err(wrong(format!("there is no type of customization `{other}`{nearest}")));
+        }
     }
     Ok(())
 }
@@ -127,7 +142,7 @@ fn yaml<T: serde::de::DeserializeOwned + Default>(
 }
 
 /// Reads the map of the older way, `group/Kind` or a pattern to its customizations.
-fn read_map(text: &str, settings: &mut BTreeMap<String, Setting>) -> Result<(), ArgoCdCmError> {
+fn read_map(text: &str, settings: &mut Settings) -> Result<(), ArgoCdCmError> {
     for (name, value) in yaml::<Map<String, Value>>(PREFIX, text)? {
         let key = format!("{PREFIX}:{name}");
         let wrong = |reason: String| ArgoCdCmError::Value { key: key.clone(), reason };
@@ -156,7 +171,8 @@ fn read_map(text: &str, settings: &mut BTreeMap<String, Setting>) -> Result<(), 
                 _ => {}
             }
         }
-        settings.insert(name, setting);
+        settings.ignored.extend(ignored::in_map(&name, fields));
+        settings.entries.insert(name, setting);
     }
     Ok(())
 }
@@ -167,7 +183,7 @@ mod tests {
 
     use super::*;
 
-    fn read_data(data: &Value) -> Result<BTreeMap<String, Setting>, ArgoCdCmError> {
+    fn read_data(data: &Value) -> Result<Settings, ArgoCdCmError> {
         let config_map = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": data});
         read(&Object::new(config_map).unwrap())
     }
@@ -186,8 +202,11 @@ mod tests {
             "resource.customizations.actions.a.io_B": "anything",
             "resource.customizations.odd": "is passed over",
         }));
+        let settings = settings.unwrap();
+        let odd = &settings.ignored[0];
+        assert_eq!((odd.key.as_str(), settings.ignored.len()), ("resource.customizations.odd", 1));
         let settings: Vec<_> = settings
-            .unwrap()
+            .entries
             .into_iter()
             .filter(|(_, it)| !it.script.is_empty())
             .map(|(pattern, it)| (pattern, it.script, it.has_open_libraries))

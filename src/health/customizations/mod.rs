@@ -5,10 +5,12 @@
 
 mod argocd_cm;
 mod glob;
+mod ignored;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use argocd_cm::ArgoCdCmError;
+pub use ignored::Ignored;
 
 use super::assessment::{Assessment, DecidedBy, group_and_kind};
 use super::lua::{Clock, Engine, Script};
@@ -21,6 +23,8 @@ pub struct Customizations {
     engine: Engine,
     /// What `argocd-cm` has anything about, a script or something else.
     named: BTreeSet<String>,
+    /// What `argocd-cm` has and Argo CD passes over.
+    ignored: Vec<Ignored>,
     config_map: Shelf,
     folder: Shelf,
 }
@@ -45,6 +49,7 @@ impl Customizations {
         Self {
             engine: Engine::new(clock),
             named: BTreeSet::new(),
+            ignored: Vec::new(),
             config_map: Shelf::default(),
             folder: Shelf::default(),
         }
@@ -58,8 +63,9 @@ impl Customizations {
     pub fn add_argocd_cm(&mut self, config_map: &Object) -> Result<(), ArgoCdCmError> {
         let mut shelf = Shelf::default();
         let settings = argocd_cm::read(config_map)?;
-        self.named = settings.keys().cloned().collect();
-        for (pattern, setting) in settings {
+        self.named = settings.entries.keys().cloned().collect();
+        self.ignored = settings.ignored;
+        for (pattern, setting) in settings.entries {
             if setting.script.is_empty() {
                 continue;
             }
@@ -100,6 +106,11 @@ impl Customizations {
     /// Returns whether `argocd-cm` has an entry of any type for the object's very group and kind.
     pub(super) fn names(&self, object: &Object) -> bool {
         self.named.contains(&group_and_kind(object))
+    }
+
+    /// Returns what `argocd-cm` has about customizations although Argo CD passes it over.
+    pub fn ignored(&self) -> &[Ignored] {
+        &self.ignored
     }
 
     /// Returns the entries of `argocd-cm` that all match the object although none names its group

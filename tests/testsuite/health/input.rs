@@ -122,3 +122,34 @@ fn large_and_deep_input_comes_to_an_end() {
     world.write("o.yaml", &bomb);
     refused(&world.run(&["health", "-f", "o.yaml"]), "repetition limit exceeded");
 }
+
+#[test]
+fn what_argo_cd_ignores_in_argocd_cm_is_told_once() {
+    let world = World::new();
+    world.write("pod.yaml", POD);
+    world.write(
+        "cm.yaml",
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: argocd-cm}\ndata:\n  \
+         resource.customization.health.example.com_Widget: return {}\n  \
+         resource.customizations.health.example.com.Gadget: return {}\n  \
+         resource.customizations.actions.example.com_Widget: x\n",
+    );
+    let says = [
+        "warning: Argo CD ignores `resource.customization.health.example.com_Widget` in argocd-cm; \
+         did you mean `resource.customizations.health.example.com_Widget`?\n",
+        "warning: Argo CD ignores `resource.customizations.health.example.com.Gadget` in argocd-cm; \
+         did you mean `resource.customizations.health.example.com_Gadget`?\n",
+    ];
+    let ran = world.run(&["health", "-f", "pod.yaml", "--argocd-cm", "cm.yaml"]);
+    assert_eq!((ran.code, ran.stderr.as_str()), (0, says.concat().as_str()), "{ran:#?}");
+    let verify = ["verify", "--application", "web", "--argocd-cm"];
+    let ran = world.run(&[&verify[..], &["cm.yaml"]].concat());
+    assert!(ran.stderr.starts_with(&says.concat()), "{ran:#?}");
+    world.write("deployctl.yaml", "version: 1\nenvironments: {}\nservices: {}\n");
+    for option in ["--rules", "--argocd-cm", "--customizations"] {
+        for what in [&["--application", "web"], &["-f", "pod.yaml"], &["--env", "none"]] {
+            let ran = world.run(&[&["verify"], &what[..], &[option, "none"]].concat());
+            refused(&ran, "can't read `none`");
+        }
+    }
+}
