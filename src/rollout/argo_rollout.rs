@@ -5,7 +5,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use crate::k8s::{Condition, Object};
+use crate::k8s::Object;
 
 /// A Rollout, read from its resource.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -98,44 +98,46 @@ impl<'a> ArgoRollout<'a> {
         })
     }
 
-    /// Returns why it has given up, and what to do, or `None` if it has not: its analysis failed, which
-    /// the AnalysisRuns among `owned` tell more about, somebody aborted it, its deadline has passed, or
-    /// its spec is none.
-    pub fn failure(self, owned: &[Object]) -> Option<String> {
-        if !self.is_observed() {
-            return None;
-        }
-        let (name, namespace) = (self.0.name(), self.0.namespace());
-        let retry = format!(
-            "roll back in git, or try again with `kubectl argo rollouts retry rollout {name} -n {namespace}`"
-        );
-        if let Some(failed) = self.analyses().find(|a| matches!(a.phase, "Failed" | "Error")) {
-            let mut runs = owned.iter().filter(|object| object.kind() == "AnalysisRun");
-            let metric = runs.find(|run| run.name() == failed.name).and_then(failed_metric);
-            let stated = [failed.message, self.message()].into_iter().find(|text| !text.is_empty());
-            let why = metric.unwrap_or_else(|| stated.unwrap_or("no message").to_owned());
-            return Some(format!(
-                "analysis `{}` of Rollout `{name}` failed: {why}; {retry}",
-                failed.name
-            ));
-        }
-        let is_over = |condition: &Condition<'_>| match condition.kind {
-            "Progressing" => condition.reason == "ProgressDeadlineExceeded",
-            "InvalidSpec" => condition.status == "True",
-            _ => false,
+    /// Returns when it was aborted, or empty.
+    pub(super) fn aborted_at(self) -> &'a str {
+        self.0.text("/status/abortedAt").unwrap_or_default()
+    }
+
+    /// Returns why its controller aborted it, or `None` if it is not aborted or somebody did it by hand.
+    pub(super) fn why_aborted(self) -> Option<&'a str> {
+        let mut conditions = self.0.conditions();
+        let aborted = conditions.find(|condition| condition.reason == "RolloutAborted");
+        let said = aborted.map_or(self.message(), |condition| condition.message);
+        let said = said.strip_prefix("RolloutAborted: ").unwrap_or(said);
+        // argo-rollouts `utils/conditions/conditions.go`, `RolloutAbortedMessage`; before 1.0 it was the
+        // other, without a reason.
+        let why = match said.strip_prefix("Rollout aborted update to revision ") {
+            Some(rest) => rest.split_once(": ").map(|(_, why)| why)?,
+            None => said,
         };
-        if let Some(over) = self.0.conditions().find(is_over) {
-            return Some(format!("Rollout `{name}` gave up: {}", over.message));
-        }
-        let message = Some(self.message()).filter(|message| !message.is_empty());
-        let why = message.unwrap_or("somebody aborted it");
-        self.is_aborted().then(|| format!("Rollout `{name}` was aborted: {why}; {retry}"))
+        let tells = !matches!(why, "" | "RolloutAborted" | "Rollout is aborted");
+        Some(why).filter(|_| self.is_aborted() && tells)
+    }
+
+    /// Returns why its controller aborted it where that was an analysis.
+    pub fn blames_analysis(self) -> Option<&'a str> {
+        // argo-rollouts `rollout/analysis.go`, `AddAbort`, and the message of the AnalysisRun alone.
+        let blames = |why: &&str| {
+            ["analysis phase error/failed", " assessed Failed", " assessed Error"]
+                .iter()
+                .any(|words| why.contains(words))
+        };
+        self.why_aborted().filter(blames)
+    }
+
+    /// Returns the command of Argo Rollouts' plugin that does `what` with it.
+    pub(super) fn command(self, what: &str) -> String {
+        format!("kubectl argo rollouts {what} {} -n {}", self.0.name(), self.0.namespace())
     }
 
     /// Returns what holds it, or `None` if it is on its way or done.
     pub fn pause(self) -> Option<Pause> {
-        let (name, namespace) = (self.0.name(), self.0.namespace());
-        let promote = format!("kubectl argo rollouts promote {name} -n {namespace}");
+        let (name, promote) = (self.0.name(), self.command("promote"));
         let at = self.step_told();
         if let Some(condition) = self.0.list("/status/pauseConditions").first() {
             let reason = condition.get("reason").and_then(Value::as_str).unwrap_or_default();
@@ -160,7 +162,7 @@ impl<'a> ArgoRollout<'a> {
     }
 
     /// Returns the step of the canary, as ` at step 2 of 5`.
-    fn step_told(self) -> String {
+    pub(super) fn step_told(self) -> String {
         let steps = self.0.list("/spec/strategy/canary/steps").len();
         match self.0.integer("/status/currentStepIndex") {
             Some(index) if steps > 0 => {
@@ -177,6 +179,15 @@ impl<'a> ArgoRollout<'a> {
         let index = usize::try_from(self.0.integer("/status/currentStepIndex")?).ok()?;
         let steps = self.0.list("/spec/strategy/canary/steps").iter().take(index.saturating_add(1));
         steps.rev().find_map(|step| step.get("setWeight")?.as_i64())
+    }
+
+    /// Returns how long its steps pause from where it is, where they go on by themselves.
+    pub(super) fn pauses_for(self) -> SignedDuration {
+        let index = self.0.integer("/status/currentStepIndex").filter(|_| self.is_observed());
+        let done = usize::try_from(index.unwrap_or(0)).unwrap_or(0);
+        let steps = self.0.list("/spec/strategy/canary/steps").iter().skip(done);
+        let pauses = steps.filter_map(|step| duration(step.pointer("/pause/duration")?));
+        pauses.fold(SignedDuration::ZERO, SignedDuration::saturating_add)
     }
 
     /// Returns when a pause ends by itself: its start and the duration of its step.
@@ -196,26 +207,6 @@ impl<'a> ArgoRollout<'a> {
         };
         start.checked_add(lasts).ok()
     }
-}
-
-/// What the first metric says that did not hold, by what it measured last.
-fn failed_metric(run: &Object) -> Option<String> {
-    let text = |value: &Value, key: &str| {
-        value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
-    };
-    let metric = run.list("/status/metricResults").iter().find(|metric| {
-        matches!(text(metric, "phase").as_str(), "Failed" | "Error" | "Inconclusive")
-    })?;
-    let last = metric.get("measurements").and_then(Value::as_array).and_then(|all| all.last());
-    let (message, value) =
-        last.map(|last| (text(last, "message"), text(last, "value"))).unwrap_or_default();
-    let said = match (text(metric, "message"), message, value) {
-        (said, ..) if !said.is_empty() => said,
-        (_, message, _) if !message.is_empty() => message,
-        (.., value) if !value.is_empty() => format!("measured {value}"),
-        _ => "no message".to_owned(),
-    };
-    Some(format!("metric `{}`: {said}", text(metric, "name")))
 }
 
 /// Seconds as a number or a text, or a text with units.
@@ -304,48 +295,29 @@ mod tests {
         paused("spec: {}", "");
     }
 
-    #[track_caller]
-    fn failed(status: &str, runs: &str, expected: &str) {
-        let object = rollout(&format!("status: {{observedGeneration: '7', {status}}}"));
-        let runs = Object::read_all(runs).unwrap();
-        let failure = ArgoRollout::new(&object).unwrap().failure(&runs);
-        assert_eq!(failure.unwrap_or_default(), expected, "{status}");
-    }
-
-    const RUN: &str = "{apiVersion: argoproj.io/v1alpha1, kind: AnalysisRun, metadata: {name: ranking-7-1}, \
-        status: {metricResults: [{name: latency, phase: Successful}, {name: errors, phase: Failed, measurements: [{value: '0.01'}, {value: '0.31'}]}]}}";
-
     #[test]
-    fn a_failed_analysis_is_told_by_its_metric() {
-        let retry = "roll back in git, or try again with `kubectl argo rollouts retry rollout ranking -n shop`";
-        let status = "abort: true, message: RolloutAborted, canary: {currentStepAnalysisRunStatus: {name: ranking-7-1, status: Failed, message: Metric errors assessed Failed}}";
-        let start = "analysis `ranking-7-1` of Rollout `ranking` failed:";
-        failed(status, RUN, &format!("{start} metric `errors`: measured 0.31; {retry}"));
-        failed(status, "", &format!("{start} Metric errors assessed Failed; {retry}"));
-        let running = "canary: {currentStepAnalysisRunStatus: {name: a, status: Running}}";
-        failed(running, RUN, "");
-    }
-
-    #[test]
-    fn it_may_be_aborted_late_or_invalid() {
-        let retry = "roll back in git, or try again with `kubectl argo rollouts retry rollout ranking -n shop`";
-        failed(
-            "abort: true",
-            "",
-            &format!("Rollout `ranking` was aborted: somebody aborted it; {retry}"),
-        );
-        failed(
-            "conditions: [{type: Progressing, status: 'False', reason: ProgressDeadlineExceeded, message: ReplicaSet timed out}]",
-            "",
-            "Rollout `ranking` gave up: ReplicaSet timed out",
-        );
-        failed(
-            "conditions: [{type: InvalidSpec, status: 'True', reason: InvalidSpec, message: no selector}]",
-            "",
-            "Rollout `ranking` gave up: no selector",
-        );
-        failed("observedGeneration: '6', abort: true", "", "");
-        failed("phase: Healthy", "", "");
+    fn why_it_was_aborted_stands_in_its_condition() {
+        let by = "Step-based analysis phase error/failed: Metric \"errors\" assessed Failed due to failed (1) > failureLimit (0)";
+        let condition = |message: &str| {
+            format!(
+                "abort: true, conditions: [{{type: Progressing, reason: RolloutAborted, message: '{message}'}}]"
+            )
+        };
+        let revision = "Rollout aborted update to revision 3";
+        for (status, why, analysis) in [
+            (condition(&format!("{revision}: {by}")), Some(by), true),
+            (condition(revision), None, false),
+            (condition("Rollout is aborted"), None, false),
+            (format!("abort: true, message: 'RolloutAborted: {revision}: {by}'"), Some(by), true),
+            (condition(&format!("{revision}: late")), Some("late"), false),
+            ("abort: true".to_owned(), None, false),
+            (format!("message: '{by}'"), None, false),
+        ] {
+            let object = rollout(&format!("status: {{{status}}}"));
+            let rollout = ArgoRollout::new(&object).unwrap();
+            assert_eq!(rollout.why_aborted(), why, "{status}");
+            assert_eq!(rollout.blames_analysis().is_some(), analysis, "{status}");
+        }
     }
 
     #[test]

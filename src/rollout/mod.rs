@@ -3,6 +3,7 @@
 //! Plain functions over one look at a cluster: looking is left to [`crate::cluster`], waiting and
 //! the verdict to [`crate::ops::verify()`].
 
+mod analysis_run;
 mod argo_rollout;
 mod cause;
 mod container;

@@ -80,30 +80,33 @@ impl Look<'_> {
         let project = or(application.project(), "default");
         let namespace = application.controller_namespace();
         let unread = &mut snapshot.unread;
-        snapshot.project = self.if_allowed("AppProject", namespace, &project, unread).await?;
+        let project = Want::Named(project);
+        let found = self.if_allowed("AppProject", namespace, project, unread).await?;
+        snapshot.project = found.into_iter().next();
         let set = application.owner("ApplicationSet");
         if let (Some(set), None) = (set, application.auto_sync()) {
             let namespace = application.object().namespace();
-            snapshot.application_set =
-                self.if_allowed("ApplicationSet", namespace, set, unread).await?;
+            let set = Want::Named(set.to_owned());
+            let found = self.if_allowed("ApplicationSet", namespace, set, unread).await?;
+            snapshot.application_set = found.into_iter().next();
         }
         Ok(())
     }
 
-    /// Returns an object of Argo's, or `None` if it is not there or a role leaves it out.
+    /// Returns objects of Argo's, or none if they are not there or a role leaves them out.
     async fn if_allowed(
         &self,
         kind: &str,
         namespace: &str,
-        name: &str,
+        want: Want,
         unread: &mut Vec<String>,
-    ) -> Result<Option<Object>, ClusterError> {
+    ) -> Result<Vec<Object>, ClusterError> {
         let kind = Kind { api_version: "argoproj.io/v1alpha1", kind, namespace };
-        match self.ask(kind, Want::Named(name.to_owned())).await {
-            Ok(answer) => Ok(answer.objects.into_iter().next()),
+        match self.ask(kind, want).await {
+            Ok(answer) => Ok(answer.objects),
             Err(error @ (ClusterError::Denied { .. } | ClusterError::UnknownKind { .. })) => {
                 unread.push(error.to_string());
-                Ok(None)
+                Ok(Vec::new())
             }
             Err(error) => Err(error),
         }
@@ -153,19 +156,26 @@ impl Look<'_> {
         Ok(())
     }
 
-    /// Returns the AnalysisRuns that Rollouts name in their status.
+    /// Returns the AnalysisRuns that Rollouts name in their status, and those that one was aborted for,
+    /// which a canary's status names no more.
     async fn analyses(&self, snapshot: &mut Snapshot) -> Result<Vec<Object>, ClusterError> {
         let rollouts = snapshot.objects.iter().filter_map(ArgoRollout::new);
-        let named: Vec<(String, String)> = rollouts
+        let wanted: Vec<(String, Want)> = rollouts
             .flat_map(|rollout| {
+                let mut wanted: Vec<_> =
+                    rollout.analyses().map(|run| Want::Named(run.name.to_owned())).collect();
+                let labels = format!("rollouts-pod-template-hash={}", rollout.current_hash());
+                let of_revision = LabelSelector::parse(&labels)
+                    .filter(|_| wanted.is_empty() && rollout.blames_analysis().is_some());
+                wanted.extend(of_revision.map(Want::Labelled));
                 let namespace = rollout.object().namespace();
-                rollout.analyses().map(|run| (namespace.to_owned(), run.name.to_owned()))
+                wanted.into_iter().map(|want| (namespace.to_owned(), want))
             })
             .collect();
         let mut runs = Vec::new();
-        for (namespace, name) in named {
+        for (namespace, want) in wanted {
             let unread = &mut snapshot.unread;
-            runs.extend(self.if_allowed("AnalysisRun", &namespace, &name, unread).await?);
+            runs.extend(self.if_allowed("AnalysisRun", &namespace, want, unread).await?);
         }
         Ok(runs)
     }

@@ -64,9 +64,8 @@ impl<'a> Judge<'a> {
                     return Standing::Waiting { reason: held.unwrap_or(reason) };
                 }
                 Some(Verdict::Failed { reason, finality }) => {
-                    let given_up = failure(&self.of_this_rollout(snapshot));
                     let is_final = finality == Finality::Final;
-                    return given_up.unwrap_or(Standing::Bad { reason, is_final });
+                    return Standing::Bad { reason, is_final };
                 }
                 None => return waiting("the Application is of another kind".to_owned()),
             }
@@ -253,7 +252,6 @@ fn objects(options: &VerifyOptions<'_>, snapshot: &Snapshot) -> Standing {
         return waiting(format!("no workload runs an image `{}`", image.name));
     }
     let unhealthy = snapshot.objects.iter().find_map(|object| health_of(object, options));
-    let unhealthy = failure(snapshot).or(unhealthy);
     // What is held on purpose, and accepted so, is not complete.
     let is_held = |workload: &Workload<'_>| {
         let health = options.rules.assess(workload.object()).health;
@@ -262,13 +260,6 @@ fn objects(options: &VerifyOptions<'_>, snapshot: &Snapshot) -> Standing {
     let mut moving = snapshot.workloads().filter(|workload| !is_held(workload));
     let mut behind = || moving.find_map(|workload| is_behind(&workload, options.image.as_ref()));
     unhealthy.or_else(|| behind().map(waiting)).unwrap_or(Standing::Good)
-}
-
-/// Returns that a Rollout has given up, which no waiting mends.
-fn failure(snapshot: &Snapshot) -> Option<Standing> {
-    let mut rollouts = snapshot.objects.iter().filter_map(ArgoRollout::new);
-    let reason = rollouts.find_map(|rollout| rollout.failure(&snapshot.owned))?;
-    Some(Standing::Bad { reason, is_final: true })
 }
 
 fn health_of(object: &Object, options: &VerifyOptions<'_>) -> Option<Standing> {
@@ -356,7 +347,8 @@ fn is_other_version(image: &PinnedImage, text: &str) -> bool {
     reference.name == image.name && reference.digest.as_ref() != Some(&image.digest)
 }
 
-fn is_commit(revision: &str) -> bool {
+/// Returns whether a revision is a commit: a Helm source's is a chart's version.
+pub(super) fn is_commit(revision: &str) -> bool {
     matches!(revision.len(), 40 | 64) && revision.bytes().all(|b| b.is_ascii_hexdigit())
 }
 

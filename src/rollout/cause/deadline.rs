@@ -1,13 +1,13 @@
-//! The workload's own deadline has passed: a Deployment made no progress, a Job failed.
+//! The workload's own deadline has passed: a Deployment or a Rollout made no progress, a Job failed.
 
 use super::{CauseKind, Evidence, Gravity, RootCause, Weight};
-use crate::rollout::Workload;
+use crate::rollout::{ArgoRollout, Workload};
 
 pub(super) fn find(workload: &Workload<'_>) -> Option<RootCause> {
     let object = workload.object();
     let mut conditions = object.conditions();
     let over = match object.kind() {
-        "Deployment" if workload.is_observed() => {
+        "Deployment" | "Rollout" if workload.is_observed() => {
             conditions.find(|c| c.kind == "Progressing" && c.reason == "ProgressDeadlineExceeded")
         }
         "Job" => conditions.find(|c| c.kind == "Failed" && c.status == "True"),
@@ -24,6 +24,10 @@ pub(super) fn find(workload: &Workload<'_>) -> Option<RootCause> {
         _ => {
             "Look at the newest pods of the workload; a slow start needs a longer `progressDeadlineSeconds`"
         }
+    };
+    let advice = match ArgoRollout::new(object) {
+        Some(rollout) => format!("{advice}. Where it stands: `{}`", rollout.command("get rollout")),
+        None => advice.to_owned(),
     };
     let weight = Weight::new(Gravity::NOW, "its controller has given it up", advice);
     let summary = format!("`{}` gave up: {}", object.name(), over.message);

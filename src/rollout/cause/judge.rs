@@ -88,9 +88,12 @@ fn is_over(pod: &Object) -> bool {
     matches!(pod.text("/status/phase"), Some("Failed" | "Succeeded"))
 }
 
-// That time is over says less than what took it; what took it does not pass any more.
+// That time is over, or that somebody had enough, says less than what took it; what took it does not
+// pass any more.
 fn overdue(mut found: Vec<Ranked>) -> Vec<Ranked> {
-    let is_late = |(_, cause): &Ranked| cause.kind == CauseKind::ProgressDeadline;
+    let is_late = |(_, cause): &Ranked| {
+        matches!(cause.kind, CauseKind::ProgressDeadline | CauseKind::RolloutAborted)
+    };
     let Some(late) = found.iter().position(is_late).filter(|_| found.len() > 1) else {
         return found;
     };

@@ -18,6 +18,10 @@ mod image_pull;
 mod ingress;
 mod init_container;
 mod judge;
+mod rollout_aborted;
+mod rollout_analysis;
+mod rollout_inconclusive;
+mod rollout_spec;
 mod service;
 mod stuck_stateful_set;
 mod termination;
@@ -47,6 +51,9 @@ enum Find {
 /// All causes, the most telling first. Of those that are found the first is told, one that nothing
 /// but a change mends before one that may pass.
 const CAUSES: &[Find] = &[
+    Find::Workload(rollout_spec::find),
+    Find::Workload(rollout_analysis::find),
+    Find::Workload(rollout_inconclusive::find),
     Find::Pod(image_pull::find),
     Find::Pod(container_config::find),
     Find::Pod(volume_mount::find),
@@ -59,6 +66,7 @@ const CAUSES: &[Find] = &[
     Find::Pod(unschedulable::find),
     Find::Pod(eviction::find),
     Find::Workload(deadline::find),
+    Find::Workload(rollout_aborted::find),
     Find::Workload(termination::find),
     Find::Object(autoscaler::find),
     Find::Object(disruption_budget::find),
@@ -122,6 +130,14 @@ pub enum CauseKind {
     Service,
     /// An Ingress has no address.
     Ingress,
+    /// The analysis of an Argo Rollout failed.
+    RolloutAnalysis,
+    /// An Argo Rollout waits for somebody to decide about an inconclusive analysis.
+    RolloutInconclusive,
+    /// An Argo Rollout was aborted.
+    RolloutAborted,
+    /// The spec of an Argo Rollout is invalid.
+    RolloutSpec,
 }
 
 /// Whether waiting can help.
@@ -157,6 +173,10 @@ impl CauseKind {
             Self::DisruptionBudget => "disruption-budget",
             Self::Service => "service",
             Self::Ingress => "ingress",
+            Self::RolloutAnalysis => "rollout-analysis",
+            Self::RolloutInconclusive => "rollout-inconclusive",
+            Self::RolloutAborted => "rollout-aborted",
+            Self::RolloutSpec => "rollout-spec",
         }
     }
 }
