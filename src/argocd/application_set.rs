@@ -3,10 +3,8 @@
 //! With the strategy `RollingSync` the ApplicationSet's controller switches auto-sync off and syncs its
 //! Applications step by step, so that one that is out of sync may only have to wait.
 
-use serde_json::Value;
-
+use crate::argocd::ApplicationName;
 use crate::argocd::source::text;
-use crate::argocd::{Application, ApplicationName};
 use crate::k8s::Object;
 
 /// An ApplicationSet, read from its resource.
@@ -34,6 +32,11 @@ impl<'a> ApplicationSet<'a> {
     /// Returns its name.
     pub fn name(self) -> &'a str {
         self.0.name()
+    }
+
+    /// Returns whether its deletion has begun.
+    pub fn is_being_deleted(self) -> bool {
+        self.0.text("/metadata/deletionTimestamp").is_some()
     }
 
     /// Returns whether it syncs its Applications by itself, step by step.
@@ -94,74 +97,9 @@ fn fits(template: &str, name: &str) -> bool {
     rest.len() > last.len() && rest.ends_with(last)
 }
 
-/// Returns why the Application `name` is not there, as the ApplicationSets and the other Applications
-/// of its Argo CD show, or `None` if they do not.
-pub fn why_missing(
-    name: &ApplicationName,
-    sets: &[Object],
-    applications: &[Object],
-) -> Option<String> {
-    let of_sets = sets.iter().filter_map(ApplicationSet::new).filter(|set| set.makes(name));
-    let sets: Vec<_> = of_sets.collect();
-    let failed = sets.iter().find_map(|set| Some((set, set.error()?)));
-    if let Some((set, error)) = failed {
-        return Some(format!("ApplicationSet `{}` can't make it: {error}", set.name()));
-    }
-    let parent = applications.iter().filter_map(Application::new).find_map(|parent| {
-        let child =
-            parent.object().list("/status/resources").iter().find(|entry| {
-                text(entry, "kind") == "Application" && text(entry, "name") == name.name
-            });
-        Some((parent, child?))
-    });
-    if let Some((parent, child)) = parent {
-        return Some(of_parent(parent, child));
-    }
-    let set = sets.first()?;
-    Some(format!("ApplicationSet `{}` has not made it, and reports no error", set.name()))
-}
-
-fn of_parent(parent: Application<'_>, child: &Value) -> String {
-    let name = parent.name();
-    let stopped = parent.operation_state().filter(|state| {
-        matches!(state.phase(), Some(crate::argocd::Phase::Failed | crate::argocd::Phase::Error))
-    });
-    match (text(child, "status"), stopped) {
-        (_, Some(state)) => {
-            format!("its parent {name} has not made it: its last sync failed: {}", state.message())
-        }
-        ("OutOfSync", None) if parent.auto_sync().is_none() => {
-            format!("its parent {name} has not made it: it is out of sync, and auto-sync is off")
-        }
-        ("OutOfSync", None) => format!("its parent {name} has not made it yet: it is out of sync"),
-        _ => format!("its parent {name} says that it is there; was it deleted just now?"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn read(yaml: &str) -> Vec<Object> {
-        Object::read_all(yaml).unwrap()
-    }
-
-    fn name() -> ApplicationName {
-        ApplicationName { namespace: "argocd".into(), name: "ranking-prod".into() }
-    }
-
-    fn set(rest: &str) -> String {
-        format!(
-            "{{apiVersion: argoproj.io/v1alpha1, kind: ApplicationSet, metadata: {{name: services}}, {rest}}}"
-        )
-    }
-
-    fn parent(status: &str, policy: &str, phase: &str) -> String {
-        format!(
-            "{{apiVersion: argoproj.io/v1alpha1, kind: Application, metadata: {{name: apps, namespace: argocd}}, spec: {{syncPolicy: {policy}}}, \
-             status: {{operationState: {{phase: {phase}, message: no}}, resources: [{{group: argoproj.io, kind: Application, name: ranking-prod, status: {status}}}]}}}}"
-        )
-    }
 
     #[test]
     fn a_template_yields_the_names_that_it_can() {
@@ -178,50 +116,5 @@ mod tests {
         ] {
             assert_eq!(fits(template, name), expected, "{template} {name}");
         }
-    }
-
-    #[test]
-    fn who_should_have_made_it_says_why_it_did_not() {
-        let error = "spec: {template: {metadata: {name: '{{service}}-prod'}}}, status: {conditions: [{type: ErrorOccurred, status: 'True', reason: R, message: repository not found}]}";
-        let fine = "spec: {template: {metadata: {name: '{{service}}-prod'}}}, status: {conditions: [{type: ErrorOccurred, status: 'False', reason: R, message: ok}]}";
-        let other = "spec: {template: {metadata: {name: '{{service}}-dev'}}}";
-        for (sets, applications, expected) in [
-            (
-                set(error),
-                String::new(),
-                "ApplicationSet `services` can't make it: repository not found",
-            ),
-            (
-                set(fine),
-                String::new(),
-                "ApplicationSet `services` has not made it, and reports no error",
-            ),
-            (
-                set(other),
-                parent("OutOfSync", "{automated: {}}", "Succeeded"),
-                "its parent argocd/apps has not made it yet: it is out of sync",
-            ),
-            (
-                String::new(),
-                parent("OutOfSync", "{}", "Succeeded"),
-                "its parent argocd/apps has not made it: it is out of sync, and auto-sync is off",
-            ),
-            (
-                String::new(),
-                parent("OutOfSync", "{automated: {}}", "Failed"),
-                "its parent argocd/apps has not made it: its last sync failed: no",
-            ),
-            (
-                String::new(),
-                parent("Synced", "{automated: {}}", "Succeeded"),
-                "its parent argocd/apps says that it is there; was it deleted just now?",
-            ),
-        ] {
-            assert_eq!(
-                why_missing(&name(), &read(&sets), &read(&applications)).as_deref(),
-                Some(expected)
-            );
-        }
-        assert_eq!(why_missing(&name(), &read(&set(other)), &[]), None);
     }
 }

@@ -11,6 +11,7 @@ mod application_set;
 mod deploys;
 mod glob;
 mod judge;
+mod missing;
 mod operation;
 mod project;
 mod repo_url;
@@ -18,13 +19,14 @@ mod source;
 mod status;
 
 pub use application::Application;
-pub use application_set::{ApplicationSet, RollingStatus, why_missing};
+pub use application_set::{ApplicationSet, RollingStatus};
 pub use deploys::deploys;
 pub use glob::glob;
 pub use judge::{
     Accepts, Expected, Finality, Relation, Verdict, has_compared, judge, sync_request,
     wants_refresh,
 };
+pub use missing::{Missing, maker, missing};
 pub use operation::{Operation, OperationState, Phase, ResourceResult, SyncResult};
 pub use project::{
     ClosedWindow, Project, Schedule, ScheduleError, UnknownTimeZone, Window, time_zone,

@@ -19,7 +19,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::argocd::ApplicationName;
+use crate::argocd::{self, ApplicationName};
 use crate::k8s::{Object, ObjectId};
 use crate::rollout::Snapshot;
 
@@ -50,6 +50,16 @@ pub trait Cluster: Send + Sync {
     ///
     /// As [`Cluster::refresh`]; fails with [`ClusterError::UnknownKind`] where there is no Argo CD.
     async fn argo_cd(&self, namespace: Option<&str>) -> Result<Vec<Object>, ClusterError>;
+
+    /// Returns what could make the Application `name`, which is not there: see [`argocd::maker`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Cluster::argo_cd`].
+    async fn makers(&self, name: &ApplicationName) -> Result<Vec<Object>, ClusterError> {
+        let all = self.argo_cd(Some(&name.namespace)).await?;
+        Ok(all.iter().filter_map(|object| argocd::maker(object, name)).collect())
+    }
 
     /// Returns Argo CD's settings, the ConfigMap `argocd-cm` of `namespace`, or `None` if it is not
     /// there. A recording has none.

@@ -19,6 +19,9 @@ use version::Occasion;
 /// A recording does not become larger.
 const MOST_BYTES: u64 = 256 << 20;
 
+/// What the journal calls the question what could make an Application.
+pub(super) const MAKERS: &str = "makers";
+
 /// A cluster, and a folder that each version that is observed through it goes to: `0001.yaml`,
 /// `0002.yaml`, … A version that equals the one before is not written again; when each was seen, and
 /// what else was answered, is in `journal.jsonl`.
@@ -172,6 +175,13 @@ impl Cluster for Recorder<'_> {
 
     async fn argo_cd(&self, namespace: Option<&str>) -> Result<Vec<Object>, ClusterError> {
         self.cluster.argo_cd(namespace).await
+    }
+
+    async fn makers(&self, name: &ApplicationName) -> Result<Vec<Object>, ClusterError> {
+        let makers = self.cluster.makers(name).await?;
+        let answer = makers.iter().map(|object| self.redacted(object)).collect();
+        self.answered(MAKERS, &name.to_string(), answer)?;
+        Ok(makers)
     }
 
     async fn argocd_cm(&self, namespace: &str) -> Result<Option<Object>, ClusterError> {

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::journal::{self, Entry, Failure, What};
+use super::recorder::MAKERS;
 use super::version::{self, Occasion};
 use super::{Cluster, ClusterError, Scope, View};
 use crate::argocd::ApplicationName;
@@ -245,6 +246,12 @@ impl Cluster for Recording {
     async fn argo_cd(&self, _namespace: Option<&str>) -> Result<Vec<Object>, ClusterError> {
         let (index, _) = self.position();
         Ok(self.versions[index].2.application.iter().cloned().collect())
+    }
+
+    async fn makers(&self, name: &ApplicationName) -> Result<Vec<Object>, ClusterError> {
+        let answer = self.answer(MAKERS, &name.to_string());
+        let makers = answer.as_ref().and_then(Value::as_array).into_iter().flatten();
+        Ok(makers.cloned().filter_map(Object::new).collect())
     }
 
     async fn argocd_cm(&self, _namespace: &str) -> Result<Option<Object>, ClusterError> {

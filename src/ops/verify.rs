@@ -6,6 +6,7 @@
 //! [`crate::rollout::diagnose`]'s to say; when to stop waiting is decided here.
 
 mod digest;
+mod first;
 mod options;
 mod patience;
 mod recorded;
@@ -18,7 +19,6 @@ mod unmoved;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::time::timeout;
 
 pub use self::options::{Ancestry, VerifyOptions};
 pub use self::recorded::{ReplayError, record, replay};
@@ -26,11 +26,12 @@ pub use self::report::{ObjectReport, PodReport, RolloutReport, RolloutVerdict};
 pub use self::timeline::Moment;
 
 use self::digest::DigestProof;
+use self::first::{First, first_look};
 use self::patience::{Limits, Patience, Seen};
 use self::standing::{Judge, Standing};
 use self::timeline::Timeline;
 use crate::argocd::{self, Application, ApplicationName};
-use crate::cluster::{Cluster, ClusterError, View};
+use crate::cluster::{Cluster, ClusterError};
 use crate::k8s::ObjectId;
 use crate::rollout::{
     self, CauseKind, Overview, Past, Progress, RootCause, Snapshot, diagnose, short_of_time,
@@ -105,7 +106,7 @@ fn because(why: Option<&str>) -> String {
 /// # Errors
 ///
 /// Fails if the cluster refuses or is out of reach at the first look; later it is asked again until
-/// the time is over.
+/// the time is over. Fails, too, if the Application is not there and nothing is about to make it.
 pub async fn verify(
     cluster: &dyn Cluster,
     options: &VerifyOptions<'_>,
@@ -126,15 +127,15 @@ async fn wait(
 ) -> Result<RolloutReport, VerifyError> {
     let start = cluster.now();
     let mut view = cluster.follow(&options.scope);
-    let first = first_look(cluster, view.as_mut(), options, emit);
-    let Ok(first) = timeout(options.timeout, first).await else {
-        let reason = format!("the cluster did not answer within {} s", options.timeout.as_secs());
-        let end = End { verdict: RolloutVerdict::TimedOut, reason, cause: None };
-        let nothing = Known { digest: DigestProof::new(options), notes: Vec::new() };
-        let snapshot = Snapshot::default();
-        return Ok(report::write(options, &snapshot, end, &nothing, start, cluster.now()));
+    let mut snapshot = match first_look(cluster, view.as_mut(), options, emit).await? {
+        First::Seen(snapshot) => snapshot,
+        First::Late { reason } => {
+            let end = End { verdict: RolloutVerdict::TimedOut, reason, cause: None };
+            let nothing = Known { digest: DigestProof::new(options), notes: Vec::new() };
+            let snapshot = Snapshot::default();
+            return Ok(report::write(options, &snapshot, end, &nothing, start, cluster.now()));
+        }
     };
-    let mut snapshot = first?;
     let mut watch = Watch {
         cluster,
         requests: Requests::default(),
@@ -150,7 +151,8 @@ async fn wait(
         cause: None,
         noted: Vec::new(),
     };
-    short_of_time(&snapshot, options.timeout).into_iter().for_each(|doubt| watch.remark(doubt));
+    // Said before the wait, for whoever may still choose another; the verdict is none the worse for it.
+    short_of_time(&snapshot, options.timeout).iter().for_each(|doubt| watch.note(doubt));
     loop {
         if let Some(end) = watch.look(&snapshot, cluster.now()).await {
             if end.verdict != RolloutVerdict::Healthy {
@@ -172,35 +174,6 @@ async fn wait(
             }
         };
     }
-}
-
-async fn first_look(
-    cluster: &dyn Cluster,
-    view: &mut dyn View,
-    options: &VerifyOptions<'_>,
-    emit: &(dyn Fn(VerifyEvent) + Send + Sync),
-) -> Result<Snapshot, VerifyError> {
-    let Some(name) = &options.scope.application else {
-        if options.scope.objects.is_empty() {
-            return Err(VerifyError::NothingToVerify);
-        }
-        return Ok(view.observe().await?);
-    };
-    if view.observe().await?.application.is_none() {
-        // What can't be read is no reason: that it is missing is the news.
-        let around = cluster.argo_cd(Some(&name.namespace)).await.unwrap_or_default();
-        let why = argocd::why_missing(name, &around, &around);
-        return Err(VerifyError::NoApplication { name: name.clone(), why });
-    }
-    if options.within_sync {
-        return Ok(view.observe().await?);
-    }
-    match cluster.refresh(name).await {
-        Ok(()) => emit(VerifyEvent::Refreshed(name.clone())),
-        // Argo CD looks by itself every few minutes, so this only takes longer.
-        Err(error) => emit(VerifyEvent::Note(error.to_string())),
-    }
-    Ok(view.observe().await?)
 }
 
 /// How a verification ended.
@@ -409,14 +382,18 @@ impl Watch<'_> {
             Ok(snapshot) => return Ok(Some(snapshot)),
             Err(error) => error,
         };
-        let passes = matches!(error, ClusterError::Unreachable { .. } | ClusterError::Answer(_));
-        if !passes || self.patience.is_over(now) {
+        if !may_pass(&error) || self.patience.is_over(now) {
             return Err(error);
         }
         self.note(&error.to_string());
         self.patience.interrupt();
         Ok(None)
     }
+}
+
+/// Returns whether asking again may do better.
+fn may_pass(error: &ClusterError) -> bool {
+    matches!(error, ClusterError::Unreachable { .. } | ClusterError::Answer(_))
 }
 
 #[cfg(test)]

@@ -15,6 +15,11 @@ const TRANSIENT: [&str; 8] = [
     "unexpected EOF",
 ];
 
+/// Returns whether an error says that something was out of reach, so that the next try may do better.
+pub(in crate::argocd) fn is_out_of_reach(message: &str) -> bool {
+    TRANSIENT.iter().any(|text| message.contains(text))
+}
+
 /// Argo CD 3.6 stops to write a status that grew too large, and says so in the last one.
 pub(super) fn has_a_stale_status(case: &Case<'_>) -> Option<Verdict> {
     let is_too_large = |condition: &ApplicationCondition<'_>| {
@@ -46,7 +51,7 @@ fn comparison_error(case: &Case<'_>, condition: &ApplicationCondition<'_>) -> Op
         case.application.name(),
         condition.message
     );
-    if TRANSIENT.iter().any(|text| condition.message.contains(text)) {
+    if is_out_of_reach(condition.message) {
         return failed_since(condition.since, reason);
     }
     definite(case, reason)

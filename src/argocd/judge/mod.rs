@@ -20,6 +20,8 @@ mod within_sync;
 
 pub use sync_request::sync_request;
 
+pub(super) use conditions::is_out_of_reach;
+
 /// What an Application is asked about.
 #[derive(Clone, Copy)]
 pub struct Expected<'a> {
