@@ -7,7 +7,8 @@ use crate::cli::error::CommandError;
 use crate::cli::ui::Ui;
 use crate::cluster::Cluster;
 use crate::health::{ArgoCdVersion, Rules};
-use crate::ops::{self, Event, RuleOptions};
+use crate::k8s::Object;
+use crate::ops::{self, Event, RuleOptions, RulesError};
 
 /// Which rules decide about the health of objects.
 #[derive(Debug, Default, Clone, clap::Args)]
@@ -32,9 +33,14 @@ pub(super) struct RuleArgs {
 impl RuleArgs {
     /// Returns the rules, read from where the arguments say, and tells what has no effect there.
     pub(super) fn rules(&self, ui: &Ui) -> Result<Rules, CommandError> {
-        let rules = ops::rules(&self.options())?;
+        let rules = self.rules_with(None)?;
         warn_of_ignored(&rules, ui);
         Ok(rules)
+    }
+
+    /// Returns the rules with the scripts of this `argocd-cm`, if no manifest of it is named.
+    pub(super) fn rules_with(&self, argocd_cm: Option<Object>) -> Result<Rules, RulesError> {
+        ops::rules(&RuleOptions { cluster: argocd_cm, ..self.options() })
     }
 
     /// Returns the rules with the scripts that the cluster's Argo CD has, if there is an Application
@@ -53,7 +59,7 @@ impl RuleArgs {
             ui.event(&Event::Warning(text));
         };
         match cluster.argocd_cm(&application.namespace).await {
-            Ok(found) => match ops::rules(&RuleOptions { cluster: found, ..self.options() }) {
+            Ok(found) => match self.rules_with(found) {
                 Ok(rules) => {
                     warn_of_ignored(&rules, ui);
                     return Ok(rules);

@@ -21,7 +21,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 pub use self::options::{Ancestry, VerifyOptions};
-pub use self::recorded::{ReplayError, record, replay};
+pub use self::recorded::{ReplayError, RulesWith, record, replay};
 pub use self::report::{ObjectReport, PodReport, RolloutReport, RolloutVerdict};
 pub use self::timeline::Moment;
 

@@ -1,6 +1,7 @@
 //! The live cluster, against a real API server: who may read, what is read, how refusals sound.
 
 mod faults;
+mod settings;
 
 use std::time::Duration;
 

@@ -178,7 +178,7 @@ async fn recorded_and_replayed(
     dir: &Utf8Path,
 ) -> RolloutReport {
     let report = record(cluster, options, dir, &|_| {}).await.unwrap();
-    let again = replay(dir, &Rules::default(), Duration::ZERO, &|_| {}).await.unwrap();
+    let again = replay(dir, &|_| Ok(Rules::default()), Duration::ZERO, &|_| {}).await.unwrap();
     assert_eq!(again, std::slice::from_ref(&report));
     report
 }

@@ -99,8 +99,9 @@ pub(crate) struct VerifyArgs {
     /// look at, to attach to a bug report, and for `--replay`
     #[arg(long, value_name = "DIR")]
     record: Option<Utf8PathBuf>,
-    /// Decide again what `--record` wrote into DIR, without cluster, git and network; health scripts count
-    /// if `--argocd-cm` names them, rules of your own if `--config` names their file
+    /// Decide again what `--record` wrote into DIR, without cluster, git and network; by the `argocd-cm`
+    /// that counted then unless `--argocd-cm` names another, and by rules of your own if `--config` names
+    /// their file
     #[arg(long, value_name = "DIR", conflicts_with_all = ["env", "services", "application", "files", "record", "revision", "image"])]
     replay: Option<Utf8PathBuf>,
     /// Write a report beside the answer, as junit=FILE, markdown=FILE, html=FILE or json=FILE; again for
@@ -205,10 +206,13 @@ async fn replay(
     ui: &Ui,
 ) -> Result<VerifyReport, CommandError> {
     let pace = if ui.is_live() { PACE } else { Duration::ZERO };
-    let rules = match &context.global.config {
-        Some(_) => args.rules.rules(ui)?.with_own(context.config()?.health_rules),
-        None => args.rules.rules(ui)?,
+    // What is wrong with the arguments is told before anything is read.
+    args.rules.rules(ui)?;
+    let own_rules = match &context.global.config {
+        Some(_) => context.config()?.health_rules,
+        None => Vec::new(),
     };
+    let rules = |recorded| Ok(args.rules.rules_with(recorded)?.with_own(own_rules.clone()));
     let rollouts = ops::replay(dir, &rules, pace, &|event| ui.event(&event)).await?;
     let environment = rollouts.first().map(|rollout| rollout.environment.clone());
     Ok(VerifyReport { environment: environment.unwrap_or_default(), rollouts })

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::ignored::{self, Ignored};
 use crate::k8s::Object;
@@ -85,6 +85,17 @@ pub(super) fn read(config_map: &Object) -> Result<Settings, ArgoCdCmError> {
         }
     }
     Ok(settings)
+}
+
+/// Returns the ConfigMap with its name and what [`read`] looks at. What else is in it may be secret.
+pub(super) fn what_is_read(config_map: &Object) -> Option<Object> {
+    let data = config_map.at("/data").and_then(Value::as_object).into_iter().flatten();
+    let read = data.filter(|(key, _)| key.starts_with(PREFIX));
+    let data: Map<_, _> = read.map(|(key, value)| (key.clone(), value.clone())).collect();
+    let metadata = json!({"name": config_map.name(), "namespace": config_map.namespace()});
+    Object::new(
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}),
+    )
 }
 
 /// Returns `group/Kind` for `group_Kind`.
@@ -219,6 +230,15 @@ mod tests {
         ];
         let expected = expected.map(|(p, s, open)| (p.to_owned(), s.to_owned(), open));
         assert_eq!(settings, expected);
+    }
+
+    #[test]
+    fn what_is_kept_is_what_is_read() {
+        let cm = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "argocd-cm", "namespace": "argocd", "uid": "u"},
+            "data": {"oidc.config": "canary", "resource.customizations.health.Pod": "return {}"}});
+        let kept = what_is_read(&Object::new(cm).unwrap()).unwrap();
+        assert!(!kept.value().to_string().contains("canary"));
+        assert_eq!(read(&kept).unwrap().entries.len(), 1);
     }
 
     #[test]

@@ -27,6 +27,7 @@ pub struct Customizations {
     ignored: Vec<Ignored>,
     config_map: Shelf,
     folder: Shelf,
+    argocd_cm: Option<Object>,
 }
 
 /// Scripts from one source.
@@ -52,7 +53,13 @@ impl Customizations {
             ignored: Vec::new(),
             config_map: Shelf::default(),
             folder: Shelf::default(),
+            argocd_cm: None,
         }
+    }
+
+    /// Returns the ConfigMap `argocd-cm` with what was read of it, or `None` if none was added.
+    pub fn argocd_cm(&self) -> Option<&Object> {
+        self.argocd_cm.as_ref()
     }
 
     /// Adds the scripts of the ConfigMap `argocd-cm`, instead of those of one that was added before.
@@ -78,6 +85,7 @@ impl Customizations {
             }
         }
         self.config_map = shelf;
+        self.argocd_cm = argocd_cm::what_is_read(config_map);
         Ok(())
     }
 

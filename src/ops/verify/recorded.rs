@@ -16,12 +16,15 @@ use crate::argocd::{Accepts, ApplicationName, Relation};
 use crate::cluster::{Cluster, Recorder, Recording, Scope};
 use crate::health::Rules;
 use crate::image::{Digest, ImageReference, Manifest};
-use crate::k8s::Object;
-use crate::ops::{Emit, Event};
+use crate::k8s::{Object, ReadError};
+use crate::ops::{Emit, Event, RulesError};
 use crate::registry::{RegistryError, Resolver};
 
 /// The file, in the folder of a recording, that says what was asked for.
 const FILE_NAME: &str = "verification.yaml";
+
+/// The file with what was read of the cluster's `argocd-cm`, if anything.
+const ARGOCD_CM: &str = "argocd-cm.yaml";
 
 /// A file that is larger is not read.
 const MOST_BYTES: u64 = 32 << 20;
@@ -44,10 +47,16 @@ pub enum ReplayError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The rules to judge by can't be read.
+    #[error(transparent)]
+    Rules(#[from] RulesError),
     /// As the verification that was recorded.
     #[error(transparent)]
     Verify(#[from] VerifyError),
 }
+
+/// Returns the rules to judge by, given the `argocd-cm` of a recording.
+pub type RulesWith<'a> = &'a (dyn Fn(Option<Object>) -> Result<Rules, RulesError> + Send + Sync);
 
 /// As [`verify()`], and writes all that the verdict is made from into the folder `dir`.
 ///
@@ -63,6 +72,11 @@ pub async fn record(
     let recorder = Recorder::new(cluster, dir)?;
     let text = serde_yaml::to_string(&Verification::of(options, &recorder));
     recorder.write_file(FILE_NAME, &text.expect("a verification is plain structs"))?;
+    let scripts = options.rules.customizations.as_ref();
+    if let Some(config_map) = scripts.and_then(|scripts| scripts.argocd_cm()) {
+        let text = serde_yaml::to_string(config_map.value());
+        recorder.write_file(ARGOCD_CM, &text.expect("a value is plain"))?;
+    }
     let ancestry = RecordedAncestry { ancestry: options.ancestry, recorder: &recorder };
     let registry =
         options.registry.map(|registry| Manifests::Recorded { registry, recorder: &recorder });
@@ -75,15 +89,15 @@ pub async fn record(
 }
 
 /// Returns how the verifications that are recorded in `dir`, or in folders in it, end if they are
-/// decided again, with `rules` for the health of objects, which are not recorded; no step takes longer
-/// than `pace`.
+/// decided again; no step takes longer than `pace`. The health of objects is judged by the `rules` for the
+/// `argocd-cm` that was recorded, if there was one; nothing else of the rules is recorded.
 ///
 /// # Errors
 ///
 /// Fails if there is no recording, or if it does not go to a verdict.
 pub async fn replay(
     dir: &Utf8Path,
-    rules: &Rules,
+    rules: RulesWith<'_>,
     pace: Duration,
     emit: Emit<'_>,
 ) -> Result<Vec<RolloutReport>, ReplayError> {
@@ -96,7 +110,7 @@ pub async fn replay(
 
 async fn replay_one(
     dir: &Utf8Path,
-    rules: &Rules,
+    rules: RulesWith<'_>,
     pace: Duration,
     emit: Emit<'_>,
 ) -> Result<RolloutReport, ReplayError> {
@@ -107,13 +121,33 @@ async fn replay_one(
     let registry = Manifests::Played(&recording);
     let options = VerifyOptions {
         ancestry: &ancestry,
-        rules: rules.clone(),
+        rules: rules(argocd_cm(dir)?)?,
         registry: asked.registry.then_some(&registry as &dyn Resolver),
         ..asked.options(&path)?
     };
     let service = &asked.service;
     let emit = |moment| emit(Event::Verify { service: service.clone(), moment });
     Ok(verify(&recording, &options, &emit).await?)
+}
+
+/// Returns the `argocd-cm` that was recorded, or `None` if none counted.
+fn argocd_cm(dir: &Utf8Path) -> Result<Option<Object>, ReplayError> {
+    let path = dir.join(ARGOCD_CM);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let text = read_file(&path)?;
+    let wrong = |error: ReadError| ReplayError::File { path, reason: error.to_string() };
+    Object::read_first(&text).map(Some).map_err(wrong)
+}
+
+fn read_file(path: &Utf8Path) -> Result<String, ReplayError> {
+    let failed = |reason: String| ReplayError::File { path: path.to_owned(), reason };
+    let size = path.metadata().map_err(|error| failed(error.to_string()))?.len();
+    if size > MOST_BYTES {
+        return Err(failed(format!("is too large ({size} bytes)")));
+    }
+    std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))
 }
 
 /// Returns the folders that hold one verification each, in order.
@@ -217,13 +251,11 @@ impl Verification {
     }
 
     fn read(path: &Utf8Path) -> Result<Self, ReplayError> {
-        let failed = |reason: String| ReplayError::File { path: path.to_owned(), reason };
-        let size = path.metadata().map_err(|error| failed(error.to_string()))?.len();
-        if size > MOST_BYTES {
-            return Err(failed(format!("is too large ({size} bytes)")));
-        }
-        let text = std::fs::read_to_string(path).map_err(|error| failed(error.to_string()))?;
-        serde_yaml::from_str(&text).map_err(|error| failed(error.to_string()))
+        let failed = |error: serde_yaml::Error| ReplayError::File {
+            path: path.to_owned(),
+            reason: error.to_string(),
+        };
+        serde_yaml::from_str(&read_file(path)?).map_err(failed)
     }
 
     /// Returns the options, with nobody to ask.

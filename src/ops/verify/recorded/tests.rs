@@ -62,17 +62,18 @@ async fn what_was_recorded_is_decided_again_the_same() {
     let recorded = record(&cluster, &options, &dir.join("ranking"), &|_| {}).await.unwrap();
     assert_eq!(recorded.verdict, RolloutVerdict::Degraded, "{recorded:#?}");
     assert!(recorded.timeline.len() > 3, "{recorded:#?}");
-    let again = replay(dir, &Rules::default(), Duration::ZERO, &|_| {}).await.unwrap();
+    let again = replay(dir, &|_| Ok(Rules::default()), Duration::ZERO, &|_| {}).await.unwrap();
     assert_eq!(again, [recorded]);
     for file in dir.join("ranking").read_dir_utf8().unwrap() {
         let text = std::fs::read_to_string(file.unwrap().path()).unwrap();
         assert!(!text.contains("canary"), "{text}");
     }
-    let error = replay(&dir.join("ranking/.."), &Rules::default(), Duration::ZERO, &|_| {}).await;
+    let error =
+        replay(&dir.join("ranking/.."), &|_| Ok(Rules::default()), Duration::ZERO, &|_| {}).await;
     assert!(error.is_ok());
     let none = tempfile::tempdir().unwrap();
     let none = Utf8Path::from_path(none.path()).unwrap();
-    let error = replay(none, &Rules::default(), Duration::ZERO, &|_| {}).await.unwrap_err();
+    let error = replay(none, &|_| Ok(Rules::default()), Duration::ZERO, &|_| {}).await.unwrap_err();
     assert!(matches!(error, ReplayError::None(_)), "{error}");
 }
 
