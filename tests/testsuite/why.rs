@@ -369,13 +369,18 @@ async fn push_index(name: &str, platform: &Digest) -> Digest {
     let registry = Remote::new(&Environment::default()).unwrap();
     let reference: ImageReference = name.parse().unwrap();
     let of_platform = ImageReference { digest: Some(platform.clone()), ..reference.clone() };
-    let size = registry.manifest(&of_platform).await.unwrap().unwrap().bytes.len();
-    let entry = |architecture: &str| {
-        serde_json::json!({"mediaType": manifest, "digest": platform.as_str(), "size": size,
+    let of_platform = registry.manifest(&of_platform).await.unwrap().unwrap();
+    let mut other: serde_json::Value = serde_json::from_slice(&of_platform.bytes).unwrap();
+    other["annotations"] = serde_json::json!({"org.opencontainers.image.title": "for riscv64"});
+    let bytes = Bytes::from(other.to_string());
+    let other = Manifest { media_type: of_platform.media_type.clone(), bytes };
+    registry.push_manifest(&reference.name, &other, None).await.unwrap();
+    let entry = |of: &Manifest, architecture: &str| {
+        serde_json::json!({"mediaType": manifest, "digest": of.digest().as_str(), "size": of.bytes.len(),
             "platform": {"os": "linux", "architecture": architecture}})
     };
     let index = serde_json::json!({"schemaVersion": 2, "mediaType": media_type,
-        "manifests": [entry("amd64"), entry("riscv64")]});
+        "manifests": [entry(&other, "riscv64"), entry(&of_platform, "amd64")]});
     let index =
         Manifest { media_type: media_type.to_owned(), bytes: Bytes::from(index.to_string()) };
     registry.push_manifest(&reference.name, &index, reference.tag.as_ref()).await.unwrap();
