@@ -1,5 +1,6 @@
 //! The live cluster, against a real API server: who may read, what is read, how refusals sound.
 
+mod causes;
 mod faults;
 mod settings;
 

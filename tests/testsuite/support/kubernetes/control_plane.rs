@@ -175,7 +175,8 @@ fn start_controllers(program: &Path, home: &Path) -> Kept {
         "--node-monitor-period=1s",
         "--node-monitor-grace-period=24h",
         "--pod-eviction-timeout=24h",
-        "--controllers=*,-nodeipam,-route,-cloud-node-lifecycle,-ttl,-persistentvolume-binder,-attachdetach",
+        "--horizontal-pod-autoscaler-sync-period=1s",
+        "--controllers=*,-nodeipam,-route,-cloud-node-lifecycle,-ttl,-attachdetach",
     ]);
     keep(command, &home.join("kube-controller-manager.log"))
 }
