@@ -12,7 +12,7 @@ use flate2::write::GzEncoder;
 use flate2::{Compression, GzBuilder};
 use sha2::{Digest as _, Sha256};
 
-use crate::image::{Blob, BlobContent, Digest};
+use crate::image::{Blob, BlobContent, Digest, Hashing};
 
 /// gzip's own default. Changing it changes the digest of every image.
 const LEVEL: Compression = Compression::new(6);
@@ -83,9 +83,7 @@ impl Write for LayerWriter {
 /// Makes a file of the scratch folder out of what is written to it, named after its digest.
 pub(super) struct BlobWriter {
     path: Utf8PathBuf,
-    out: BufWriter<File>,
-    sum: Sha256,
-    size: u64,
+    out: Hashing<BufWriter<File>>,
 }
 
 impl BlobWriter {
@@ -93,25 +91,22 @@ impl BlobWriter {
     pub(super) fn create(scratch: &Utf8Path) -> io::Result<Self> {
         let path = scratch.join("blob.partial");
         let out = BufWriter::with_capacity(1 << 16, File::create(&path)?);
-        Ok(Self { path, out, sum: Sha256::new(), size: 0 })
+        Ok(Self { path, out: Hashing::new(out) })
     }
 
     /// Returns the blob.
     pub(super) fn finish(mut self) -> io::Result<Blob> {
         self.out.flush()?;
-        let digest = Digest::from_sha256(self.sum.finalize().into());
+        let (_, digest, size) = self.out.finish();
         let file = self.path.with_file_name(digest.hex());
         fs::rename(&self.path, &file)?;
-        Ok(Blob { digest, size: self.size, content: BlobContent::File(file) })
+        Ok(Blob { digest, size, content: BlobContent::File(file) })
     }
 }
 
 impl Write for BlobWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.out.write(bytes)?;
-        self.sum.update(&bytes[..written]);
-        self.size += written as u64;
-        Ok(written)
+        self.out.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -4,6 +4,7 @@
 
 mod digest;
 mod grammar;
+mod hashing;
 mod manifest;
 mod pinned;
 mod policy;
@@ -14,6 +15,7 @@ mod tag;
 
 pub use digest::{Digest, DigestError};
 pub use grammar::WrittenReference;
+pub use hashing::Hashing;
 pub use manifest::{BaseImage, Blob, BlobContent, BuiltImage, Manifest};
 pub use pinned::{DigestPolicy, PinnedImage, PinnedImageError};
 pub use policy::{SourceFacts, TagPolicy, TagPolicyError, TagTemplate};

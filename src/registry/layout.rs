@@ -21,9 +21,9 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use self::index::Index;
 use super::descriptor::{MANIFEST_MAX, Part, media_type_of, mentions};
-use super::verified::{Hashing, Verified, expect};
+use super::verified::{Verified, expect};
 use super::{BlobReader, Registry, RegistryError, Resolver};
-use crate::image::{Blob, BlobContent, Digest, ImageName, ImageReference, Manifest, Tag};
+use crate::image::{Blob, BlobContent, Digest, Hashing, ImageName, ImageReference, Manifest, Tag};
 
 /// An OCI image layout folder, which comes about with the first thing that is stored in it.
 #[derive(Debug, Clone)]

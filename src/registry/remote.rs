@@ -37,9 +37,9 @@ use url::form_urlencoded::byte_serialize;
 use self::answer::{Refusal, read_body};
 use self::transport::{Call, Failure, Payload, Target, Transport, next_url};
 use super::descriptor::{MANIFEST_MAX, Mentions, media_type_of, mentions};
-use super::verified::{Hashing, Verified, expect};
+use super::verified::{Verified, expect};
 use super::{BlobReader, Registry, RegistryError, Resolver};
-use crate::image::{Blob, BlobContent, Digest, ImageName, ImageReference, Manifest, Tag};
+use crate::image::{Blob, BlobContent, Digest, Hashing, ImageName, ImageReference, Manifest, Tag};
 use crate::system::Environment;
 
 const CONTENT_DIGEST: &str = "docker-content-digest";
@@ -71,14 +71,26 @@ impl Remote {
         self.transport.send(&call).await
     }
 
+    /// Returns the answer about a manifest, or `None` if there is none.
+    async fn ask_manifest(
+        &self,
+        method: Method,
+        reference: &ImageReference,
+    ) -> Result<Option<Response>, Failure> {
+        let name = &reference.name;
+        let (response, _) = self.ask(method, name, &manifest_path(reference)).await?;
+        match response.status() {
+            StatusCode::OK => Ok(Some(response)),
+            StatusCode::NOT_FOUND => Ok(None),
+            _ => Err(unexpected(name, response).await),
+        }
+    }
+
     async fn try_resolve(&self, reference: &ImageReference) -> Result<Option<Digest>, Failure> {
         let name = &reference.name;
-        let (response, _) = self.ask(Method::HEAD, name, &manifest_path(reference)).await?;
-        match response.status() {
-            StatusCode::OK => {}
-            StatusCode::NOT_FOUND => return Ok(None),
-            _ => return Err(unexpected(name, response).await),
-        }
+        let Some(response) = self.ask_manifest(Method::HEAD, reference).await? else {
+            return Ok(None);
+        };
         let Some(found) = content_digest(name, &response)? else {
             let manifest = self.try_manifest(reference).await?;
             return Ok(manifest.map(|manifest| manifest.digest()));
@@ -91,12 +103,9 @@ impl Remote {
 
     async fn try_manifest(&self, reference: &ImageReference) -> Result<Option<Manifest>, Failure> {
         let name = &reference.name;
-        let (response, _) = self.ask(Method::GET, name, &manifest_path(reference)).await?;
-        match response.status() {
-            StatusCode::OK => {}
-            StatusCode::NOT_FOUND => return Ok(None),
-            _ => return Err(unexpected(name, response).await),
-        }
+        let Some(response) = self.ask_manifest(Method::GET, reference).await? else {
+            return Ok(None);
+        };
         let announced = content_digest(name, &response)?;
         let media_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let media_type = media_type.and_then(|text| text.split(';').next()).map(str::to_owned);

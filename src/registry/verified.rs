@@ -1,4 +1,4 @@
-//! Bytes that are hashed while they are read or written.
+//! Bytes that are hashed while they are read.
 
 use std::io;
 use std::pin::Pin;
@@ -48,38 +48,6 @@ impl<R: AsyncRead + Unpin> AsyncRead for Verified<R> {
             Ok(()) => Ok(()),
             Err(error) => Err(io::Error::new(io::ErrorKind::InvalidData, error)),
         })
-    }
-}
-
-/// A writer that hashes what passes through it.
-pub(super) struct Hashing<W> {
-    inner: W,
-    hasher: Sha256,
-    size: u64,
-}
-
-impl<W: io::Write> Hashing<W> {
-    /// Returns a writer in front of `inner`.
-    pub(super) fn new(inner: W) -> Self {
-        Self { inner, hasher: Sha256::new(), size: 0 }
-    }
-
-    /// Returns the writer behind this one, and digest and number of the bytes that passed.
-    pub(super) fn finish(self) -> (W, Digest, u64) {
-        (self.inner, Digest::from_sha256(self.hasher.finalize().into()), self.size)
-    }
-}
-
-impl<W: io::Write> io::Write for Hashing<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.inner.write(bytes)?;
-        self.hasher.update(&bytes[..written]);
-        self.size += written as u64;
-        Ok(written)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.inner.flush()
     }
 }
 

@@ -77,12 +77,7 @@ impl Shop {
         let application = format!("--application={}", self.namespace);
         let arguments = [&["verify", &application, "--settle=0s"], arguments].concat();
         let mut command = self.world.command(&arguments);
-        let output = command.env("KUBECONFIG", kubeconfig).output().unwrap();
-        Ran {
-            code: output.status.code().unwrap_or(-1),
-            stdout: String::from_utf8(output.stdout).unwrap(),
-            stderr: String::from_utf8(output.stderr).unwrap(),
-        }
+        Ran::of(command.env("KUBECONFIG", kubeconfig))
     }
 
     fn may(&self, what: &[&str]) -> bool {

@@ -372,14 +372,16 @@ fn quoted(text: &str) -> usize {
 mod tests {
     use super::*;
 
+    #[track_caller]
+    fn check(source: &str, expected: &str) {
+        let rewritten = without_jumps(source).unwrap().unwrap();
+        let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(words(&rewritten), words(expected));
+        assert_eq!(rewritten.lines().count(), source.lines().count());
+    }
+
     #[test]
     fn a_jump_to_the_end_of_its_loop_continues() {
-        let check = |source: &str, expected: &str| {
-            let rewritten = without_jumps(source).unwrap().unwrap();
-            let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-            assert_eq!(words(&rewritten), words(expected));
-            assert_eq!(rewritten.lines().count(), source.lines().count());
-        };
         check(
             "for i = 1, 2 do\n if x then\n goto skip\n end\n f()\n ::skip:: ;\n end",
             "for i = 1, 2 do if x then do continue end end f() ; end",
@@ -408,11 +410,6 @@ mod tests {
 
     #[test]
     fn a_jump_forwards_breaks() {
-        let check = |source: &str, expected: &str| {
-            let rewritten = without_jumps(source).unwrap().unwrap();
-            let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
-            assert_eq!(words(&rewritten), words(expected));
-        };
         check("goto a; f() ::a:: g()", "repeat do break end ; f() until true g()");
         check(
             "f() if a then g() elseif b then goto c else goto c end h() ::c:: i()",

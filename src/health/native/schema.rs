@@ -19,6 +19,10 @@ pub(super) fn status(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"enum": HealthStatus::ALL.map(HealthStatus::as_str)})
 }
 
+fn scalar() -> Schema {
+    json_schema!({"type": ["string", "number", "boolean"]})
+}
+
 impl JsonSchema for RuleSet {
     fn schema_name() -> Cow<'static, str> {
         "HealthRuleSet".into()
@@ -80,12 +84,12 @@ impl JsonSchema for Expression {
         json_schema!({
             "description": "A value: itself, or what is computed from the object.",
             "anyOf": [
-                {"type": ["string", "number", "boolean"]},
+                scalar(),
                 {
                     "type": "object",
                     "properties": {
                         "field": path,
-                        "default": {"type": ["string", "number", "boolean"]},
+                        "default": scalar(),
                         "first": path,
                         "count": path,
                         "sum": path,
@@ -163,15 +167,15 @@ impl JsonSchema for Test {
         json_schema!({
             "description": "What a value must be: this one, one of these, or as the tests say. Where nothing is, no test holds but `exists: false`, `empty: true` and `not`.",
             "anyOf": [
-                {"type": ["string", "number", "boolean"]},
-                {"type": "array", "items": {"type": ["string", "number", "boolean"]}},
+                scalar(),
+                {"type": "array", "items": scalar()},
                 {
                     "type": "object",
                     "properties": {
                         "exists": {"type": "boolean"},
                         "empty": {"type": "boolean"},
                         "not": test,
-                        "default": {"type": ["string", "number", "boolean"]},
+                        "default": scalar(),
                         "eq": value, "ne": value, "lt": value, "le": value, "gt": value, "ge": value,
                         "starts": texts, "ends": texts, "contains": texts
                     },

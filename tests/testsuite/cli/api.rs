@@ -1,7 +1,7 @@
 //! `write: api`: read and committed through GitHub's API, without a clone.
 
 use super::market::{DIGEST, Market, OTHER};
-use super::rollback::ran;
+use crate::support::Ran;
 use crate::support::git_server::{HttpGitServer, git};
 use crate::support::github::{Fault, GithubServer, TOKEN, app_key};
 
@@ -97,7 +97,7 @@ async fn a_hold_keeps_pipelines_out_without_git_too() {
     let image = format!("ranking=:1.4@{DIGEST}");
     let pipeline = || {
         let mut command = market.world.command(&["set", "--env", "prod", &image]);
-        ran(command.env("CI", "true"))
+        Ran::of(command.env("CI", "true"))
     };
     // Another service's, whose name begins alike.
     hold(&market, "ranking-two", "set");
@@ -224,7 +224,7 @@ async fn a_rollback_its_hold_and_what_tells_of_them_need_no_git() {
     let image = format!("ranking=:1.6@{OTHER}");
     let pipeline = || {
         let mut command = market.world.command(&["set", "--env", "prod", &image]);
-        ran(command.env("CI", "true"))
+        Ran::of(command.env("CI", "true"))
     };
     let held = pipeline();
     assert_eq!(held.code, 3, "{held:#?}");
@@ -345,7 +345,7 @@ async fn a_dry_run_looks_at_what_is_pending() {
             &format!("search=:1@{DIGEST}"),
             "--dry-run",
         ]);
-        let blind = ran(blind.env_remove("GITHUB_TOKEN"));
+        let blind = Ran::of(blind.env_remove("GITHUB_TOKEN"));
         assert_eq!(blind.code, 0, "{blind:#?}");
         assert!(blind.stderr.contains("not looked at what is pending"), "{blind:#?}");
     }

@@ -11,12 +11,7 @@ fn set(shop: &Shop, disk: &Disk, tag: &str) -> Ran {
     let image = format!("ranking=:{tag}@{DIGEST}");
     let mut command = shop.world.command(&["set", "--env", "dev", &image]);
     command.env("DEPLOYCTL_CACHE_DIR", disk.folder());
-    let output = disk.send(&command).output().unwrap();
-    Ran {
-        code: output.status.code().unwrap_or(-1),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
-    }
+    Ran::of(&mut disk.send(&command))
 }
 
 /// Returns a shop among others, whose server knows filters or not.

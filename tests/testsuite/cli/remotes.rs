@@ -215,12 +215,7 @@ fn run(world: &World, arguments: &[&str]) -> Child {
 }
 
 fn ended(child: Child) -> Ran {
-    let output = child.wait_with_output().unwrap();
-    Ran {
-        code: output.status.code().unwrap_or(-1),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
-    }
+    child.wait_with_output().unwrap().into()
 }
 
 const SERVICES: [&str; 5] = ["cart", "mail", "pay", "search", "stock"];

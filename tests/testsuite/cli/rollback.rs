@@ -63,14 +63,7 @@ fn set(world: &World, environment: &str, letter: char) {
 fn pipeline_sets(shop: &Shop, letter: char) -> Ran {
     let image = format!("ranking={}", image(letter));
     let mut command = shop.world.command(&["set", "--output", "json", "--env", "prod", &image]);
-    ran(command.env("CI", "true"))
-}
-
-pub(super) fn ran(command: &mut std::process::Command) -> Ran {
-    let output = command.output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    let code = output.status.code().unwrap_or(-1);
-    Ran { code, stdout: text(output.stdout), stderr: text(output.stderr) }
+    Ran::of(command.env("CI", "true"))
 }
 
 fn json(text: &str) -> Value {
@@ -280,7 +273,7 @@ fn services_return_together_in_one_commit_or_not_at_all() {
 }
 
 fn ran_in_ci(world: &World, arguments: &[&str]) -> Ran {
-    ran(world.command(arguments).env("GITLAB_CI", "true"))
+    Ran::of(world.command(arguments).env("GITLAB_CI", "true"))
 }
 
 #[test]

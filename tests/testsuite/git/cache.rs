@@ -7,9 +7,9 @@ use deployctl::git::{GitError, Push, Repository};
 use deployctl::kustomize::FileTree as _;
 use tempfile::TempDir;
 
-use super::partial::{file, git_that_fetches, partial};
+use super::partial::{file, partial};
 use super::{Client, caches};
-use crate::support::git_server::{GitServer, world};
+use crate::support::git_server::{GitServer, git_that, world};
 
 /// Returns the files of `cache` that end so.
 fn files(cache: &Utf8Path, end: &str) -> Vec<Utf8PathBuf> {
@@ -157,13 +157,13 @@ async fn a_full_disk_is_told_and_the_cache_works_again_afterwards() {
     let dir = TempDir::new().unwrap();
     let dir = Utf8Path::from_path(dir.path()).unwrap();
     let server = partial(100);
-    let path = git_that_fetches(dir, "");
+    let path = git_that(dir, "fetch", "");
     let client = Client::with(file(&server), &[("PATH", &path)]).await.unwrap();
     let tip = client.repository.fetch(Some("main")).await.unwrap();
     let other = Client::of(file(&server)).await;
     other.set("apps/new", &"new\n".repeat(9000)).await.unwrap();
     // A limit on the size of files stands for the disk's.
-    git_that_fetches(dir, "trap '' XFSZ; ulimit -f 0");
+    git_that(dir, "fetch", "trap '' XFSZ; ulimit -f 0");
     let cache = client.cache();
     let before = inode(&cache);
     let error = client.repository.fetch(Some("main")).await.unwrap_err();
@@ -173,7 +173,7 @@ async fn a_full_disk_is_told_and_the_cache_works_again_afterwards() {
     let error = tree.read("apps/s7/dev/c.yaml".into()).unwrap_err().to_string();
     assert!(error.contains("there is no room for the git cache"), "{error}");
     assert!(files(&cache, "").iter().all(|path| !path.as_str().contains("tmp_")));
-    git_that_fetches(dir, "");
+    git_that(dir, "fetch", "");
     assert_eq!(tree.read("apps/s7/dev/c.yaml".into()).unwrap().unwrap(), b"7 dev/c.yaml\n");
     assert_eq!(client.set("apps/s7/dev/c.yaml", "2\n").await.unwrap().1, Push::Pushed);
     assert_eq!(inode(&cache), before);

@@ -1,14 +1,12 @@
 //! Who gets in, and that no secret gets out.
 
-use std::os::unix::fs::PermissionsExt as _;
-
 use base64::Engine as _;
 use camino::Utf8Path;
 use deployctl::git::{GitError, Push, Repository};
 use tempfile::TempDir;
 
 use super::Client;
-use crate::support::git_server::{HttpGitServer, SshGitServer, world};
+use crate::support::git_server::{HttpGitServer, SshGitServer, world, wrapped_git};
 
 const TOKEN: &str = "canary-7f3a91";
 
@@ -119,25 +117,13 @@ async fn ssh_lets_in_who_has_the_key() {
     assert!(matches!(error, GitError::HostKey { .. }), "{error}");
 }
 
-/// Makes a `git` in `dir` that writes down how it was started, and then is the real one.
-fn recording_git(dir: &Utf8Path) {
-    let real = std::process::Command::new("sh").args(["-c", "command -v git"]).output().unwrap();
-    let real = String::from_utf8(real.stdout).unwrap();
-    let script = format!(
-        "#!/bin/sh\nprintf '%s\\n' \"$*\" >>'{dir}/argv'\nenv >>'{dir}/env'\nexec {} \"$@\"\n",
-        real.trim()
-    );
-    std::fs::write(dir.join("git"), script).unwrap();
-    std::fs::set_permissions(dir.join("git"), std::fs::Permissions::from_mode(0o755)).unwrap();
-}
-
 #[tokio::test]
 async fn a_token_reaches_git_by_its_environment_and_nothing_else() {
     let Some(server) = HttpGitServer::start("x-access-token", TOKEN) else { return };
     let dir = TempDir::new().unwrap();
     let dir = Utf8Path::from_path(dir.path()).unwrap();
-    recording_git(dir);
-    let path = format!("{dir}:{}", std::env::var("PATH").unwrap());
+    let noted = format!("printf '%s\\n' \"$*\" >>'{dir}/argv'\nenv >>'{dir}/env'");
+    let path = wrapped_git(dir, &noted);
     let variables = [("PATH", path.as_str()), ("DEPLOYCTL_GIT_TOKEN", TOKEN), ("GIT_TRACE", "1")];
     let client = Client::with(server.url(), &variables).await.unwrap();
     client.set("a", "1\n").await.unwrap();

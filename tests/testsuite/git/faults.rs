@@ -7,7 +7,7 @@ use deployctl::git::{GitError, Push, Repository};
 use tempfile::TempDir;
 
 use super::{Client, caches, change};
-use crate::support::git_server::{GitServer, world};
+use crate::support::git_server::{GitServer, git_that, world};
 
 #[tokio::test]
 async fn a_hook_is_heard() {
@@ -131,19 +131,6 @@ async fn a_damaged_cache_is_made_anew() {
     }
 }
 
-/// Makes a `git` in `dir` that behaves as `script` says where it would push.
-pub(super) fn git_that_pushes(dir: &Utf8Path, script: &str) -> String {
-    let real = std::process::Command::new("sh").args(["-c", "command -v git"]).output().unwrap();
-    let real = String::from_utf8(real.stdout).unwrap();
-    let text = format!(
-        "#!/bin/sh\ngit={}\ncase \" $* \" in *' push '*)\n{script}\n;; esac\nexec $git \"$@\"\n",
-        real.trim()
-    );
-    std::fs::write(dir.join("git"), text).unwrap();
-    std::fs::set_permissions(dir.join("git"), std::fs::Permissions::from_mode(0o755)).unwrap();
-    format!("{dir}:{}", std::env::var("PATH").unwrap())
-}
-
 #[tokio::test]
 async fn a_push_whose_answer_is_lost_is_looked_up() {
     let lost = "echo 'fatal: the remote end hung up unexpectedly' >&2; exit 128";
@@ -152,12 +139,12 @@ async fn a_push_whose_answer_is_lost_is_looked_up() {
     let dir = Utf8Path::from_path(dir.path()).unwrap();
     let server = GitServer::bare(&[("a", "1\n")]);
 
-    let path = git_that_pushes(dir, &landed);
+    let path = git_that(dir, "push", &landed);
     let client = Client::with(server.path(), &[("PATH", &path)]).await.unwrap();
     assert_eq!(client.set("a", "2\n").await.unwrap().1, Push::Pushed);
     assert_eq!(server.file("main", "a"), "2\n");
 
-    git_that_pushes(dir, lost);
+    git_that(dir, "push", lost);
     let error = client.set("a", "3\n").await.unwrap_err();
     assert!(matches!(error, GitError::Unreachable { .. }), "{error}");
     assert_eq!(server.file("main", "a"), "2\n");
@@ -171,14 +158,14 @@ async fn a_push_whose_answer_is_lost_is_looked_up() {
         other.cache(),
         server.path()
     );
-    git_that_pushes(dir, &instead);
+    git_that(dir, "push", &instead);
     assert_eq!(client.set("a", "3\n").await.unwrap().1, Push::Raced);
     let on_top = format!(
         "$git \"$@\" >/dev/null 2>&1; cd {} && new=$($git -c user.name=x -c user.email=x \
          commit-tree -p main -m x main^{{tree}}) && $git update-ref refs/heads/main $new; {lost}",
         server.path()
     );
-    git_that_pushes(dir, &on_top);
+    git_that(dir, "push", &on_top);
     assert_eq!(client.set("a", "4\n").await.unwrap().1, Push::Pushed);
 }
 

@@ -10,9 +10,8 @@ use jiff::Timestamp;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
-use super::faults::git_that_pushes;
 use super::{caches, files, me};
-use crate::support::git_server::{GitServer, world};
+use crate::support::git_server::{GitServer, git_that, world};
 use crate::support::wait_until;
 
 /// A machine on which several processes use one cache.
@@ -199,7 +198,7 @@ async fn a_leader_that_dies_with_the_answer_is_followed_by_one_who_looks() {
         let mark = dir.join(format!("pushed-{landed}"));
         // The first push is that of the one who has to wait for the other.
         let script = format!("{push}touch {mark}; exec sleep 60");
-        let path = git_that_pushes(dir, &script);
+        let path = git_that(dir, "push", &script);
         let dying = machine.process(&[("PATH", &path)]).await;
         let before = machine.commits();
         let gate = machine.server.path().join("gate");
@@ -235,7 +234,7 @@ async fn a_lost_answer_is_looked_up_and_a_lost_push_is_made_again() {
     for (what, act) in [("landed", "$git \"$@\" >/dev/null 2>&1;"), ("lost", "")] {
         let machine = Machine::new(&[]);
         let _ = std::fs::remove_file(dir.join("lost"));
-        let path = git_that_pushes(dir, &once.replace("DO", act));
+        let path = git_that(dir, "push", &once.replace("DO", act));
         let process = machine.process(&[("PATH", &path)]).await;
         let commit = append(&process, "a", "1").await.unwrap();
         assert_eq!((machine.commits(), machine.changes()), (1, 1), "{what}");
@@ -250,7 +249,7 @@ async fn a_lost_answer_is_looked_up_and_a_lost_push_is_made_again() {
          $new; done);",
         machine.server.path()
     );
-    let path = git_that_pushes(dir, &once.replace("DO", &on_top));
+    let path = git_that(dir, "push", &once.replace("DO", &on_top));
     append(&machine.process(&[("PATH", &path)]).await, "a", "1").await.unwrap();
     assert_eq!((machine.commits(), machine.changes()), (4, 1));
 }
@@ -261,7 +260,7 @@ async fn a_push_that_nobody_can_say_anything_about_is_said_to_be_that() {
     let dir = TempDir::new().unwrap();
     let dir = Utf8Path::from_path(dir.path()).unwrap();
     let path =
-        git_that_pushes(dir, "echo 'fatal: the remote end hung up unexpectedly' >&2; exit 1");
+        git_that(dir, "push", "echo 'fatal: the remote end hung up unexpectedly' >&2; exit 1");
     let process = machine.process(&[("PATH", &path)]).await;
     let error = append(&process, "a", "1").await.unwrap_err();
     assert!(error.to_string().ends_with("whether the push has landed is not known"), "{error}");
@@ -340,15 +339,8 @@ async fn a_look_serves_all_who_asked_before_it() {
     let machine = Machine::new(&[("a", "1\n")]);
     let dir = TempDir::new().unwrap();
     let dir = Utf8Path::from_path(dir.path()).unwrap();
-    let real = std::process::Command::new("sh").args(["-c", "command -v git"]).output().unwrap();
-    let real = String::from_utf8(real.stdout).unwrap();
-    let script = format!(
-        "#!/bin/sh\ncase \" $* \" in *' fetch '*)\necho x >> {dir}/fetches\n\
-         while test ! -e {dir}/go; do sleep 0.01; done;; esac\nexec {} \"$@\"\n",
-        real.trim()
-    );
-    let path = git_that_pushes(dir, "");
-    std::fs::write(dir.join("git"), script).unwrap();
+    let waits = format!("echo x >> {dir}/fetches\nwhile test ! -e {dir}/go; do sleep 0.01; done");
+    let path = git_that(dir, "fetch", &waits);
     let mut tasks = Vec::new();
     for _ in 0..8 {
         let process = machine.process(&[("PATH", &path)]).await;

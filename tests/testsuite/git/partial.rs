@@ -13,7 +13,7 @@ use deployctl::kustomize::FileTree as _;
 use tempfile::TempDir;
 
 use super::{Client, change};
-use crate::support::git_server::{GitServer, HttpGitServer};
+use crate::support::git_server::{GitServer, HttpGitServer, git_that};
 
 /// Returns a repository of `services` services, five files each, whose server knows filters.
 pub(super) fn partial(services: usize) -> GitServer {
@@ -169,20 +169,6 @@ async fn a_server_without_filters_sends_everything_once() {
     assert_eq!(watched.runs("fetch"), 1);
 }
 
-/// Makes a `git` in `dir` to which `script` happens before each fetch.
-pub(super) fn git_that_fetches(dir: &Utf8Path, script: &str) -> String {
-    use std::os::unix::fs::PermissionsExt as _;
-    let real = std::process::Command::new("sh").args(["-c", "command -v git"]).output().unwrap();
-    let real = String::from_utf8(real.stdout).unwrap();
-    let text = format!(
-        "#!/bin/sh\ngit={}\ncase \" $* \" in *' fetch '*)\n{script}\n;; esac\nexec $git \"$@\"\n",
-        real.trim()
-    );
-    std::fs::write(dir.join("git"), text).unwrap();
-    std::fs::set_permissions(dir.join("git"), std::fs::Permissions::from_mode(0o755)).unwrap();
-    format!("{dir}:{}", std::env::var("PATH").unwrap())
-}
-
 #[tokio::test]
 async fn an_old_git_fetches_as_it_can() {
     let dir = TempDir::new().unwrap();
@@ -195,7 +181,7 @@ async fn an_old_git_fetches_as_it_can() {
     };
     for (option, files) in [("filter=", 150), ("refetch", 0)] {
         let server = partial(30);
-        let path = git_that_fetches(dir, &old(option));
+        let path = git_that(dir, "fetch", &old(option));
         let watched = Watched::with(file(&server), &[("PATH", &path)]).await;
         let (_, tree) = watched.tree().await;
         assert_eq!(watched.files(), files, "{option}");

@@ -8,7 +8,7 @@ use deployctl::system::Environment;
 use tempfile::TempDir;
 
 use super::git_http::HttpServer;
-use super::{Server, free_port, peer, wait_until};
+use super::{Server, executable, free_port, peer, wait_until};
 
 /// A bare repository with a first commit on `main`.
 pub(crate) struct GitServer {
@@ -105,6 +105,21 @@ impl GitServer {
     fn folder(&self) -> &Utf8Path {
         Utf8Path::from_path(self.dir.path()).unwrap()
     }
+}
+
+/// Makes a `git` in `dir` to which `script` happens before each run, in which `$git` is the real one;
+/// returns a `PATH` on which it comes first.
+pub(crate) fn wrapped_git(dir: &Utf8Path, script: &str) -> String {
+    let real = Command::new("sh").args(["-c", "command -v git"]).output().unwrap();
+    let real = String::from_utf8(real.stdout).unwrap();
+    let text = format!("#!/bin/sh\ngit={}\n{script}\nexec $git \"$@\"\n", real.trim());
+    executable(&dir.join("git"), &text);
+    format!("{dir}:{}", std::env::var("PATH").unwrap())
+}
+
+/// As [`wrapped_git`], where `script` happens before each `git COMMAND` alone.
+pub(crate) fn git_that(dir: &Utf8Path, command: &str, script: &str) -> String {
+    wrapped_git(dir, &format!("case \" $* \" in *' {command} '*)\n{script}\n;; esac"))
 }
 
 /// Returns what `git ARGUMENTS` prints in `dir`, with an identity and no configuration of the

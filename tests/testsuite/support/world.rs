@@ -1,6 +1,6 @@
 //! A world of a test's own: a home folder, an environment, and deployctl run in it.
 
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use tempfile::TempDir;
@@ -18,6 +18,21 @@ pub(crate) struct Ran {
     pub(crate) code: i32,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
+}
+
+impl Ran {
+    /// Runs the command, which may be another one than deployctl.
+    pub(crate) fn of(command: &mut Command) -> Self {
+        command.output().unwrap().into()
+    }
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        let code = output.status.code().unwrap_or(-1);
+        Self { code, stdout: text(output.stdout), stderr: text(output.stderr) }
+    }
 }
 
 impl World {
@@ -69,15 +84,9 @@ impl World {
 
     /// Runs deployctl; its output has the world's own folder written as `[WORLD]`.
     pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
-        let output = self.command(arguments).output().unwrap();
-        let text = |bytes: Vec<u8>| {
-            String::from_utf8(bytes).unwrap().replace(self.path().as_str(), "[WORLD]")
-        };
-        Ran {
-            code: output.status.code().unwrap_or(-1),
-            stdout: text(output.stdout),
-            stderr: text(output.stderr),
-        }
+        let Ran { code, stdout, stderr } = Ran::of(&mut self.command(arguments));
+        let text = |text: String| text.replace(self.path().as_str(), "[WORLD]");
+        Ran { code, stdout: text(stdout), stderr: text(stderr) }
     }
 
     /// As [`World::run`], for what must succeed; returns standard output.

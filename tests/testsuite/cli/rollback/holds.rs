@@ -1,7 +1,8 @@
 //! What a hold does to those who come after it.
 
 use super::super::shop::Shop;
-use super::{image, pipeline_sets, ran, set, shop, states};
+use super::{image, pipeline_sets, set, shop, states};
+use crate::support::Ran;
 
 #[test]
 fn a_pipeline_on_github_says_held_in_its_outputs_and_promote_is_held_too() {
@@ -54,8 +55,9 @@ fn a_hold_that_is_set_while_a_pipeline_waits_counts() {
     let image = format!("ranking={}", image('d'));
     let mut command = shop.world.command(&["set", "--env", "prod", &image]);
     // It has a cache of its own, as a machine of its own has: it knows of no later tip.
-    let held =
-        ran(command.env("CI", "true").env("DEPLOYCTL_CACHE_DIR", shop.world.path().join("own")));
+    let held = Ran::of(
+        command.env("CI", "true").env("DEPLOYCTL_CACHE_DIR", shop.world.path().join("own")),
+    );
     assert!(held.stderr.contains("somebody else pushed first"), "{held:#?}");
     assert_eq!(held.code, 3, "{held:#?}");
     assert!(states(&shop, 'b'));
@@ -71,7 +73,7 @@ fn runs_of(shop: &Shop, letter: char, branch: bool) -> [usize; 3] {
     }
     let image = format!("ranking={}", image(letter));
     let mut command = shop.world.command(&["set", "--env", "prod", &image]);
-    ran(command.env("CI", "true").env("GIT_TRACE", &trace));
+    Ran::of(command.env("CI", "true").env("GIT_TRACE", &trace));
     let trace = std::fs::read_to_string(trace).unwrap();
     ["fetch", "push", "ls-remote"].map(|action| {
         let run = format!("trace: built-in: git {action} ");

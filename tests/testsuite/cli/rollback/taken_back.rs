@@ -1,7 +1,7 @@
 //! What was taken back, and that a rollback does not return to it.
 
 use super::super::shop::{Shop, overlay};
-use super::{NAME, image, json, ran, set, shop, states, verified};
+use super::{NAME, image, json, set, shop, states, verified};
 use crate::support::git_server::GitServer;
 use crate::support::{Ran, World};
 
@@ -93,7 +93,7 @@ fn a_rollback_that_loses_the_race_says_and_records_what_it_really_took_back() {
         newer = newer.trim()
     ));
     let mut command = shop.world.command(&["rollback", "--env", "prod"]);
-    let ran = ran(command.env("DEPLOYCTL_CACHE_DIR", shop.world.path().join("own")));
+    let ran = Ran::of(command.env("DEPLOYCTL_CACHE_DIR", shop.world.path().join("own")));
     assert_eq!(ran.code, 0, "{ran:#?}");
     assert!(ran.stderr.contains("somebody else pushed first"), "{ran:#?}");
     let told = format!("warning: {} is taken back with it, which ranking got", image('d'));
