@@ -76,12 +76,8 @@ impl Context {
 
     /// Returns the manifests repository that the configuration names, or that it lies in.
     pub(super) async fn manifests(&self, config: &Config) -> Result<Manifests, CommandError> {
-        let remote = match &config.manifests.repo {
-            Some(repo) => repo.clone(),
-            None => self.repository_around(config.folder()).await?,
-        };
+        let remote = self.manifests_remote(config).await?;
         let cache = self.git_caches()?;
-        let remote = absolute_if_path(&remote, config.folder());
         let environment = self.with_git_token(&remote).await?;
         let repository = match config.manifests.write {
             WriteBy::Api => Repository::open_anyway(&remote, &cache, &environment).await?,
@@ -91,6 +87,27 @@ impl Context {
         let (remote, branch) = (repository.remote().to_owned(), config.manifests.branch.clone());
         let api = self.branches(config, &remote)?;
         Ok(Manifests { repository, remote, branch, api })
+    }
+
+    /// Returns the same repository as git fetched it last, for who may not reach the network.
+    pub(super) async fn manifests_offline(
+        &self,
+        config: &Config,
+    ) -> Result<Manifests, CommandError> {
+        let remote = self.manifests_remote(config).await?;
+        let cache = self.git_caches()?;
+        let repository = Repository::open_anyway(&remote, &cache, &self.environment).await?;
+        let repository = repository.offline();
+        let (remote, branch) = (repository.remote().to_owned(), config.manifests.branch.clone());
+        Ok(Manifests { repository, remote, branch, api: None })
+    }
+
+    async fn manifests_remote(&self, config: &Config) -> Result<String, CommandError> {
+        let remote = match &config.manifests.repo {
+            Some(repo) => repo.clone(),
+            None => self.repository_around(config.folder()).await?,
+        };
+        Ok(absolute_if_path(&remote, config.folder()))
     }
 
     /// Returns the manifests repository through GitHub's API, where that is to be the way and there is a

@@ -48,6 +48,8 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// The files in the cache that say that its remote knows no filters, or sends all folders.
 const WHOLE: &str = "deployctl-whole";
 const FOLDERS: &str = "deployctl-folders";
+/// The file in the cache that has the name of the remote's default branch.
+const DEFAULT_BRANCH: &str = "deployctl-default-branch";
 /// The file in the cache whose lock says that somebody works with it.
 const IN_USE: &str = "deployctl-in-use";
 
@@ -248,6 +250,19 @@ impl Cache {
             Filter::Nothing => WHOLE,
         };
         std::fs::write(self.dir.join(name), "").map_err(|error| self.failed(&error))
+    }
+
+    /// Returns what the remote's default branch was when it was fetched last.
+    pub(super) fn default_branch(&self) -> Option<String> {
+        std::fs::read_to_string(self.dir.join(DEFAULT_BRANCH)).ok()
+    }
+
+    /// Remembers what the remote's default branch is, for when it can't be asked.
+    pub(super) fn set_default_branch(&self, branch: &str) {
+        if self.default_branch().as_deref() != Some(branch) {
+            // Without it, only who is offline has to name one.
+            let _ = std::fs::write(self.dir.join(DEFAULT_BRANCH), branch);
+        }
     }
 
     /// Opens it for reading and writing objects.

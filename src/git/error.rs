@@ -20,6 +20,12 @@ pub enum GitError {
         /// The cargo feature that such a build has.
         feature: &'static str,
     },
+    /// Nothing may be fetched, and what is needed never was.
+    #[error("`{remote}` is not asked offline, and not all that is needed of it was fetched before")]
+    Offline {
+        /// The remote.
+        remote: String,
+    },
     /// The address of the remote can't be used.
     #[error("can't use `{remote}` as a git remote: {reason}")]
     Remote {
@@ -202,6 +208,7 @@ impl GitError {
             Self::NoTransport { .. } => {
                 "install `git`, or take a release of deployctl, which has the feature `git-https`"
             }
+            Self::Offline { .. } => "run it once without `--offline`, or name a folder with -C",
             Self::Authentication { .. } => {
                 "set `DEPLOYCTL_GIT_TOKEN` for HTTP remotes, or set up a git credential helper; \
                  for SSH, load the key into ssh-agent and check with `git ls-remote`"

@@ -22,14 +22,25 @@ pub(super) enum Library {
     /// A server.
     #[cfg(any(feature = "git-https", feature = "git-ssh"))]
     Network(Network),
-    /// This build has none, which is an error for whoever goes it, and for nobody else: a forge may have
-    /// an API.
-    Missing {
+    /// There is none, which is an error for whoever goes it, and for nobody else: a forge may have an
+    /// API, and the cache may have all that is needed.
+    Closed {
         /// The remote, for people.
         remote: String,
-        /// The feature that would bring it, if one would.
-        feature: Option<&'static str>,
+        /// Why.
+        reason: Reason,
     },
+}
+
+/// Why there is no way to a remote.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Reason {
+    /// This build does not have the feature.
+    Feature(&'static str),
+    /// Only the program has one.
+    NoProgram,
+    /// None is to be gone.
+    Offline,
 }
 
 impl Library {
@@ -44,30 +55,22 @@ impl Library {
         }
         let built = match (remote.http_origin(), remote.is_ssh()) {
             (Some(_), _) if cfg!(feature = "git-https") => Ok(()),
-            (Some(_), _) => Err(Some("git-https")),
+            (Some(_), _) => Err(Reason::Feature("git-https")),
             (None, true) if cfg!(feature = "git-ssh") => Ok(()),
-            (None, true) => Err(Some("git-ssh")),
-            (None, false) => Err(None),
+            (None, true) => Err(Reason::Feature("git-ssh")),
+            (None, false) => Err(Reason::NoProgram),
         };
         match built {
             Ok(()) => Self::network(remote, credentials, environment),
-            Err(feature) => Self::Missing { remote: remote.as_str().to_owned(), feature },
+            Err(reason) => Self::Closed { remote: remote.as_str().to_owned(), reason },
         }
     }
 
-    /// Fails with [`GitError::NoTransport`] or [`GitError::NotInstalled`] if there is no way.
+    /// Fails if there is no way.
     pub(super) fn check(&self) -> Result<(), GitError> {
         match self {
-            Self::Missing { remote, feature } => Err(Self::missing(remote, *feature)),
+            Self::Closed { remote, reason } => Err(reason.error(remote)),
             _ => Ok(()),
-        }
-    }
-
-    /// Returns the error that there is no way to the remote.
-    fn missing(remote: &str, feature: Option<&'static str>) -> GitError {
-        match feature {
-            Some(feature) => GitError::NoTransport { remote: remote.to_owned(), feature },
-            None => GitError::NotInstalled,
         }
     }
 
@@ -91,7 +94,7 @@ impl Library {
             Self::Local(local) => local.fetch(cache, fetch.refspecs),
             #[cfg(any(feature = "git-https", feature = "git-ssh"))]
             Self::Network(network) => network.fetch(cache, fetch).await,
-            Self::Missing { remote, feature } => Err(Self::missing(remote, *feature)),
+            Self::Closed { remote, reason } => Err(reason.error(remote)),
         }
     }
 
@@ -101,7 +104,7 @@ impl Library {
             Self::Local(local) => local.list(patterns),
             #[cfg(any(feature = "git-https", feature = "git-ssh"))]
             Self::Network(network) => network.list(patterns).await,
-            Self::Missing { remote, feature } => Err(Self::missing(remote, *feature)),
+            Self::Closed { remote, reason } => Err(reason.error(remote)),
         }
     }
 
@@ -111,7 +114,7 @@ impl Library {
             Self::Local(local) => local.head(),
             #[cfg(any(feature = "git-https", feature = "git-ssh"))]
             Self::Network(network) => network.head().await,
-            Self::Missing { remote, feature } => Err(Self::missing(remote, *feature)),
+            Self::Closed { remote, reason } => Err(reason.error(remote)),
         }
     }
 
@@ -131,7 +134,7 @@ impl Library {
                 let depth = super::transport::Depth::Recent;
                 network.fetch(cache, &Fetch { refspecs: &refspecs, depth, prune: true }).await
             }
-            Self::Missing { remote, feature } => Err(Self::missing(remote, *feature)),
+            Self::Closed { remote, reason } => Err(reason.error(remote)),
         }
     }
 
@@ -147,9 +150,21 @@ impl Library {
                 Self::Local(local) => local.push(cache, moved),
                 #[cfg(any(feature = "git-https", feature = "git-ssh"))]
                 Self::Network(network) => network.push(cache, moved).await,
-                Self::Missing { remote, feature } => Err(Self::missing(remote, *feature)),
+                Self::Closed { remote, reason } => Err(reason.error(remote)),
             });
         }
         pushed
+    }
+}
+
+impl Reason {
+    /// Returns the error that there is no way to `remote`.
+    fn error(self, remote: &str) -> GitError {
+        let remote = remote.to_owned();
+        match self {
+            Self::Feature(feature) => GitError::NoTransport { remote, feature },
+            Self::NoProgram => GitError::NotInstalled,
+            Self::Offline => GitError::Offline { remote },
+        }
     }
 }

@@ -226,6 +226,8 @@ impl Lazy {
 
     /// Throws the damaged cache away and fetches `commit` into a new one.
     pub(super) async fn renew(&self, commit: &CommitId) -> Result<(), GitError> {
+        // Where nothing can be fetched, what is left of it is all there is.
+        self.transport.check()?;
         let cache = self.transport.cache();
         tracing::warn!(cache = %cache.dir(), "the git cache is damaged; made anew");
         let lock = cache.lock().await?;

@@ -101,6 +101,11 @@ impl Program {
         self.remote.as_str()
     }
 
+    /// Returns whether the remote is on this machine.
+    pub(super) fn is_folder(&self) -> bool {
+        self.remote.path().is_some()
+    }
+
     /// Returns whether the remote is at GitHub, be it the one that a workflow runs at.
     pub(super) fn is_at_github(&self) -> bool {
         let server = self.environment.get("GITHUB_SERVER_URL").and_then(host_of);

@@ -88,6 +88,12 @@ impl Repository {
         Self { transport: self.transport.with_services_at(depth), ..self }
     }
 
+    /// Returns the same repository as it was fetched last: no remote is asked but a folder.
+    #[must_use]
+    pub fn offline(self) -> Self {
+        Self { transport: self.transport.offline(), ..self }
+    }
+
     /// Returns the remote's address without credentials, for people.
     pub fn remote(&self) -> &str {
         self.transport.remote()
@@ -107,8 +113,12 @@ impl Repository {
         if let Some(branch) = self.default_branch.get() {
             return Ok(branch.clone());
         }
-        let branch = self.transport.head().await?;
-        let branch = branch.ok_or_else(|| GitError::Empty { remote: self.remote().to_owned() })?;
+        let branch = match self.transport.head().await {
+            Err(error @ GitError::Offline { .. }) => self.cache.default_branch().ok_or(error)?,
+            branch => {
+                branch?.ok_or_else(|| GitError::Empty { remote: self.remote().to_owned() })?
+            }
+        };
         self.know_default_branch(&branch);
         Ok(branch)
     }
@@ -144,7 +154,12 @@ impl Repository {
                 (branch.to_owned(), self.fetch_all(&full_name(branch)?, &patterns).await?)
             }
             // A fetch does not tell what `HEAD` is called.
-            None => tokio::try_join!(self.default_branch(), self.fetch_all("HEAD", &patterns))?,
+            None => {
+                let found =
+                    tokio::try_join!(self.default_branch(), self.fetch_all("HEAD", &patterns))?;
+                self.cache.set_default_branch(&found.0);
+                found
+            }
         };
         let mut references = BTreeMap::new();
         for local in patterns.iter().filter_map(|refspec| refspec.split_once(':')) {
@@ -230,8 +245,16 @@ impl Repository {
         let lock = self.cache.lock().await?;
         match self.fetch_reference(reference, more, &lock).await {
             Err(GitError::NoBranch { branch, .. }) => Err(self.no_branch(branch).await),
+            Err(error @ GitError::Offline { .. }) => self.fetched_last(reference).ok_or(error),
             result => result,
         }
+    }
+
+    /// Returns the commit that `reference` was at when it was fetched last.
+    fn fetched_last(&self, reference: &str) -> Option<CommitId> {
+        let cache = self.cache.open().ok()?;
+        let found = cache.find_reference(&local_name(reference)).ok()?;
+        Some(found.peel_to_commit().ok()?.id().into())
     }
 
     /// Fetches `reference` (full name, `HEAD`, or commit id) and returns the commit. A cache that

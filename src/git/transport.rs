@@ -7,7 +7,7 @@
 use super::answer::{self, Pushed};
 use super::cache::Cache;
 use super::credentials::Credentials;
-use super::library::Library;
+use super::library::{Library, Reason};
 use super::partial::{Filter, Want};
 use super::program::Program;
 use super::remote::Remote;
@@ -18,7 +18,7 @@ use crate::system::{Command, Environment};
 #[derive(Debug, Clone)]
 pub(super) struct Transport {
     program: Program,
-    /// Does the work where there is no `git` program.
+    /// Does the work where there is no `git` program, or none that may.
     library: Option<Library>,
     /// How many folders are above the folders of services, as far as that is known.
     services_at: Option<usize>,
@@ -88,6 +88,15 @@ impl Transport {
         };
         let program = Program::new(path, remote, credentials, cache, environment).await?;
         Ok(Self { program, library, services_at: None })
+    }
+
+    /// Returns the same remote, which is not gone to unless it is a folder.
+    pub(super) fn offline(self) -> Self {
+        if self.program.is_folder() {
+            return self;
+        }
+        let remote = self.remote().to_owned();
+        Self { library: Some(Library::Closed { remote, reason: Reason::Offline }), ..self }
     }
 
     /// Fails if there is no way to the remote.
@@ -185,8 +194,9 @@ impl Transport {
         wants: &[Want],
         filter: Filter,
     ) -> Result<(), GitError> {
-        if self.library.is_some() {
-            return Ok(());
+        if let Some(library) = &self.library {
+            // It has fetched all there is.
+            return library.check();
         }
         tracing::debug!(
             remote = self.remote(),

@@ -27,4 +27,4 @@ pub(crate) use set_image::split as split_image;
 pub use set_image::{ImageArgument, Rules, set_image};
 pub use swallowed::{Rule, Swallowed, nearest_image, swallowed};
 pub use transform::{Trace, is_about, is_like_a_pattern, name_of, trace, transform};
-pub use tree::{ChangedTree, FileTree, MemoryTree, TreeError, inside};
+pub use tree::{ChangedTree, FileTree, MemoryTree, TreeError, inside, is_remote};

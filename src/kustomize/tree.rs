@@ -70,6 +70,14 @@ impl FileTree for ChangedTree<'_> {
     }
 }
 
+/// Returns whether an entry of a kustomization names what kustomize would fetch from elsewhere.
+pub fn is_remote(entry: &str) -> bool {
+    entry.contains("://")
+        || entry.starts_with("git@")
+        || entry.contains("?ref=")
+        || entry.starts_with("github.com/")
+}
+
 /// Returns `path` without `.` and `..`, or `None` if it is outside of the tree.
 pub fn inside(path: &Utf8Path) -> Option<Utf8PathBuf> {
     let mut plain = Utf8PathBuf::new();

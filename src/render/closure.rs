@@ -9,7 +9,8 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use super::{LoadRestrictor, RenderError};
 use crate::kustomize::{
-    FileTree, FindError, Kustomization, MemoryTree, TreeError, find_kustomization, inside,
+    FILE_NAMES, FileTree, FindError, Kustomization, MemoryTree, TreeError, find_kustomization,
+    inside, is_remote,
 };
 use crate::yaml::{Document, Node};
 
@@ -89,6 +90,19 @@ pub(super) fn everything(tree: &dyn FileTree) -> Result<MemoryTree, RenderError>
     Ok(copied.files)
 }
 
+/// Returns a kustomization among `files` and what it needs from elsewhere, if there is one.
+pub(super) fn remote(files: &MemoryTree) -> Option<(&Utf8Path, String)> {
+    let is_kustomization =
+        |path: &Utf8Path| path.file_name().is_some_and(|name| FILE_NAMES.contains(&name));
+    let mut named = files.0.iter().filter(|(path, _)| is_kustomization(path));
+    named.find_map(|(path, bytes)| {
+        let kustomization = Kustomization::parse(bytes).ok()?;
+        let mut texts = path_fields(&kustomization).flat_map(Node::walk).filter_map(Node::as_str);
+        let entry = texts.find(|text| is_remote(text))?;
+        Some((path.as_path(), entry.to_owned()))
+    })
+}
+
 struct Closure<'a> {
     tree: &'a dyn FileTree,
     load_restrictor: LoadRestrictor,
@@ -136,12 +150,7 @@ impl Closure<'_> {
         let folders = FOLDERS.into_iter().flat_map(|field| kustomization.list(field));
         let mut named: Vec<&str> = folders.filter(|text| !text.starts_with('/')).collect();
         if self.load_restrictor == LoadRestrictor::None {
-            let nodes = kustomization.document().root().walk();
-            let entries = nodes.flat_map(Node::entries).filter(|entry| {
-                let is_path = |key: &str| FOLDERS.contains(&key) || FILES.contains(&key);
-                entry.key.as_str().is_some_and(is_path)
-            });
-            named.extend(entries.flat_map(|entry| texts(&entry.value)));
+            named.extend(path_fields(kustomization).flat_map(texts));
         }
         match named.into_iter().find(|text| joined(folder, text).is_none()) {
             Some(text) => Err(outside(path, text)),
@@ -194,6 +203,14 @@ impl Copied {
         self.files.0.insert(path, bytes);
         Ok(())
     }
+}
+
+/// Returns what stands in the fields whose texts are paths.
+fn path_fields(kustomization: &Kustomization) -> impl Iterator<Item = &Node> {
+    let entries = kustomization.document().root().walk().flat_map(Node::entries);
+    let is_path = |key: &str| FOLDERS.contains(&key) || FILES.contains(&key);
+    let fields = entries.filter(move |entry| entry.key.as_str().is_some_and(is_path));
+    fields.map(|entry| &entry.value)
 }
 
 /// Returns the texts that may be paths; of `key=path`, as generators have it, both readings.
@@ -297,6 +314,20 @@ mod tests {
             let files = tree(&[("o/kustomization.yaml", &text)]);
             assert!(needed(&files, "o", LoadRestrictor::RootOnly).is_ok());
             assert!(needed(&files, "o", LoadRestrictor::None).is_err());
+        }
+    }
+
+    #[test]
+    fn what_comes_from_elsewhere_is_found() {
+        for (text, expected) in [
+            ("resources: [a.yaml, 'https://git.example.com/x?ref=v1']", true),
+            ("components: [github.com/shop/x]", true),
+            ("patches: [{path: 'https://git.example.com/p.yaml'}]", true),
+            ("configMapGenerator: [{name: m, files: [a=https://git.example.com/f]}]", true),
+            ("commonAnnotations: {a: 'https://git.example.com'}\nresources: [../base]", false),
+        ] {
+            let found = tree(&[("o/kustomization.yaml", text)]);
+            assert_eq!(remote(&found).is_some(), expected, "{text}");
         }
     }
 

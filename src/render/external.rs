@@ -19,6 +19,7 @@ pub struct External {
     program: Option<Program>,
     environment: Environment,
     load_restrictor: LoadRestrictor,
+    is_offline: bool,
     made: Arc<Mutex<Made>>,
 }
 
@@ -60,6 +61,7 @@ impl External {
                 .find_map(program),
             environment: environment.clone(),
             load_restrictor: LoadRestrictor::default(),
+            is_offline: false,
             made: Arc::default(),
         }
     }
@@ -67,6 +69,12 @@ impl External {
     /// Sets which files a kustomization may use.
     pub fn with_load_restrictor(self, load_restrictor: LoadRestrictor) -> Self {
         Self { load_restrictor, made: Arc::default(), ..self }
+    }
+
+    /// Returns the same renderer, which refuses the overlay of a tree that needs what is elsewhere.
+    #[must_use]
+    pub fn offline(self) -> Self {
+        Self { is_offline: true, ..self }
     }
 
     /// Returns the program that it calls, or `None` if there is none.
@@ -157,6 +165,11 @@ impl Renderer for External {
         }
         let place = inside(dir).unwrap_or_default();
         let files = closure::needed(tree, dir, self.load_restrictor)?;
+        if self.is_offline
+            && let Some((file, entry)) = closure::remote(&files)
+        {
+            return Err(RenderError::Remote { file: file.to_owned(), entry });
+        }
         let key = key(&files, &place);
         let failed = |reason| RenderError::failed(dir, &reason);
         if let Some(made) = self.made.lock().unwrap_or_else(PoisonError::into_inner).get(&key) {

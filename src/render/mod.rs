@@ -74,6 +74,14 @@ pub enum RenderError {
         /// The overlay.
         dir: Utf8PathBuf,
     },
+    /// The overlay needs what is not in the repository, and nothing may be fetched.
+    #[error("`{file}` needs `{entry}`, and offline nothing is fetched")]
+    Remote {
+        /// The kustomization.
+        file: Utf8PathBuf,
+        /// What it needs.
+        entry: String,
+    },
     /// The renderer said no.
     #[error("`{dir}` does not render: {reason}")]
     Failed {

@@ -18,7 +18,7 @@ use serde::Deserialize;
 
 use crate::cli::shop::Shop;
 use crate::support::data::cases;
-use crate::support::{World, missing, peer};
+use crate::support::{Ran, World, missing, peer};
 
 /// A case: a repository, what the registry knows, and what is found.
 #[derive(Deserialize)]
@@ -281,4 +281,44 @@ fn the_branch_is_looked_at_and_github_is_told() {
     assert!(ran.stderr.contains(annotation), "{ran:#?}");
     assert_eq!(world.run(&["lint", "--offline", "--env", "prod"]).code, 0);
     assert_eq!(world.run(&["lint", "--offline", "--env", "nowhere"]).code, 2);
+}
+
+#[test]
+fn offline_the_branch_is_looked_at_as_it_was_fetched_last() {
+    const URL: &str = "https://git.example.com/shop/manifests.git";
+    if peer("kubectl").is_none() {
+        return;
+    }
+    let shop = Shop::new();
+    let overlay = "apps/ranking/overlays/dev/kustomization.yaml";
+    let config = shop.world.path().join("deployctl.yaml");
+    for branch in [", branch: main", ""] {
+        shop.configure(URL, "");
+        let text = std::fs::read_to_string(&config).unwrap().replace(", branch: main", branch);
+        std::fs::write(&config, text).unwrap();
+        let cache = shop.world.path().join(format!("cache{}", branch.len()));
+        let here = |arguments: &[&str]| {
+            let mut command = shop.world.command(arguments);
+            command.env("DEPLOYCTL_CACHE_DIR", &cache);
+            command
+        };
+        let never = Ran::of(&mut here(&["lint", "--offline"]));
+        assert_eq!(never.code, 1, "{never:#?}");
+        assert!(never.stderr.contains("is not asked offline"), "{never:#?}");
+        assert!(never.stderr.contains("hint: run it once without `--offline`"), "{never:#?}");
+
+        // The address leads to the repository in a folder while there is a network.
+        let mut online = here(&["lint", "-q"]);
+        online
+            .env("GIT_CONFIG_COUNT", "1")
+            .env("GIT_CONFIG_VALUE_0", URL)
+            .env("GIT_CONFIG_KEY_0", format!("url.{}.insteadOf", shop.manifests.path()));
+        let online = Ran::of(&mut online);
+        let before = shop.manifests.file("main", overlay);
+        shop.manifests.commit("main", &[(overlay, "resources: [\n")]);
+        let offline = Ran::of(&mut here(&["lint", "--offline", "-q"]));
+        assert_eq!(offline.code, 0, "{online:#?} {offline:#?}");
+        assert!(!offline.stdout.contains("broken-overlay"), "{offline:#?}");
+        shop.manifests.commit("main", &[(overlay, &before)]);
+    }
 }

@@ -31,7 +31,11 @@ pub(crate) struct LintArgs {
     /// Look at the manifests in this folder instead of the branch
     #[arg(short = 'C', long = "directory", value_name = "DIR")]
     directory: Option<Utf8PathBuf>,
-    /// Do not ask registries whether tags and digests agree
+    /// Reach no network: look at the branch as it was fetched last, and at what is in it alone
+    ///
+    /// Registries are not asked whether tags and digests agree, and overlays that need a remote base are
+    /// not rendered. A manifests repository that is a folder is read as ever. Where the branch was never
+    /// fetched, or not all of it, that is an error; `-C` needs neither.
     #[arg(long)]
     offline: bool,
     /// Also write the findings to this file, as SARIF 2.1.0
@@ -85,7 +89,10 @@ async fn lint(args: &LintArgs, context: &Context, ui: &Ui) -> Result<LintReport,
         (config, Some(dir)) => job.folder(dir, config.as_ref()).await,
         (None, None) => job.folder(&context.current_dir()?, None).await,
         (Some(config), None) => {
-            let manifests = context.manifests(config).await?;
+            let manifests = match args.offline {
+                true => context.manifests_offline(config).await?,
+                false => context.manifests(config).await?,
+            };
             job.branch(&manifests, config).await
         }
     }
@@ -157,6 +164,7 @@ impl Job<'_> {
         overlays: Option<Vec<(&Environment, &Service)>>,
     ) -> Result<LintReport, CommandError> {
         let renderer = self.context.renderer();
+        let renderer = if self.args.offline { renderer.offline() } else { renderer };
         let registry = self.registry.map(|registry| registry as &dyn Resolver);
         let options =
             LintOptions { tree, branch, manifests, overlays, renderer: &renderer, registry };

@@ -10,7 +10,7 @@ use crate::config::{Environment, Service};
 use crate::k8s::Object;
 use crate::kustomize::{
     ChangedTree, FILE_NAMES, FileTree, FindError, Incoming, Kustomization, MemoryTree, below,
-    find_kustomization, inside, without_images,
+    find_kustomization, inside, is_remote, without_images,
 };
 use crate::lint::{AbsentOverlay, BrokenOverlay, Facts, Overlay, Rendering, Stage};
 use crate::promotion::Gate;
@@ -236,12 +236,6 @@ fn is_out_of_reach(overlay: &Overlay, reason: &str) -> bool {
     let mut all = below.chain([&overlay.kustomization]);
     all.any(|kustomization| {
         let lists = [kustomization.resources(), kustomization.bases(), kustomization.components()];
-        let is_remote = |text: &&str| {
-            text.contains("://")
-                || text.starts_with("git@")
-                || text.contains("?ref=")
-                || text.starts_with("github.com/")
-        };
-        lists.concat().iter().any(is_remote)
+        lists.concat().into_iter().any(is_remote)
     }) || reason.contains("--enable-helm")
 }
