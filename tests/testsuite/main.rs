@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr, missing_docs)]
 
+mod a_real_node;
 mod ancestry;
 mod applications;
 mod architecture;
@@ -19,15 +20,12 @@ mod git;
 mod git_local;
 mod github;
 mod health;
-mod in_cluster;
 mod kustomize;
 mod lint;
 mod readme;
 mod registry;
 mod render;
-mod road;
 mod rollout;
 mod shipped;
 mod support;
 mod verify;
-mod why;

@@ -50,8 +50,9 @@ fn every_command_of_the_readme_works() {
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
+            let mut applied = String::new();
             while !over.load(Ordering::Relaxed) {
-                apply_what_is_stated(&road);
+                apply_what_is_stated(&road, &mut applied);
                 std::thread::sleep(Duration::from_millis(500));
             }
         });
@@ -64,15 +65,19 @@ fn every_command_of_the_readme_works() {
 }
 
 /// Does what somebody without Argo CD does: applies each overlay as the repository states it. No
-/// node runs the pods, so their readiness is played, too.
-fn apply_what_is_stated(road: &Road) {
+/// node runs the pods, so their readiness is played, too. `applied` is the commit whose overlays are
+/// applied already.
+fn apply_what_is_stated(road: &Road, applied: &mut String) {
+    let tip = road.manifests.git(&["rev-parse", "main"]);
     for environment in ["dev", "prod"] {
-        let (rendered, _) = road.rendered(environment);
         let namespace = road.namespace(environment);
-        road.control_plane.apply(&rendered);
+        if *applied != tip {
+            road.control_plane.apply(&road.rendered(environment).0);
+        }
         road.control_plane.play_ingress_controller(&namespace);
         road.control_plane.play_kubelet(&namespace);
     }
+    *applied = tip;
 }
 
 /// Runs a block as a reader does who pastes it into a shell. The test is run already, and so is the

@@ -51,12 +51,16 @@ pub(crate) fn free_port() -> u16 {
 ///
 /// # Panics
 ///
-/// Panics after 60 seconds.
+/// Panics after two minutes.
 pub(crate) fn wait_until(what: &str, mut ready: impl FnMut() -> bool) {
     let start = Instant::now();
     while !ready() {
-        assert!(start.elapsed() < Duration::from_secs(60), "{what}: not ready after 60 s");
-        std::thread::sleep(Duration::from_millis(50));
+        let waited = start.elapsed();
+        assert!(waited < Duration::from_secs(120), "{what}: not ready after 120 s");
+        // Who asks all the time takes it from what is waited for.
+        std::thread::sleep(
+            (waited / 8).clamp(Duration::from_millis(20), Duration::from_millis(500)),
+        );
     }
 }
 

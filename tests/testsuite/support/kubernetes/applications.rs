@@ -65,7 +65,8 @@ impl ControlPlane {
         let text = |pointer| object.pointer(pointer).and_then(Value::as_str).unwrap().to_owned();
         let (namespace, name) = (text("/metadata/namespace"), text("/metadata/name"));
         let Some(before) = self.application(&namespace, &name) else {
-            return self.create_raw(&path(&namespace, ""), &object);
+            let created = self.api().create(&path(&namespace, ""), &object);
+            return created.unwrap_or_else(|error| panic!("can't create {object}: {error}"));
         };
         object["metadata"]["resourceVersion"] = before["metadata"]["resourceVersion"].clone();
         self.replace_application(&object);
@@ -73,8 +74,7 @@ impl ControlPlane {
 
     /// Returns the Application as it is now.
     pub(crate) fn application(&self, namespace: &str, name: &str) -> Option<Value> {
-        let found = self.try_kubectl(&["get", "--raw", &path(namespace, name)], "");
-        found.ok().map(|text| serde_json::from_str(&text).unwrap())
+        self.api().get(&path(namespace, name))
     }
 
     /// Writes `object` in the place of the version that it was made from, and returns whether that
@@ -86,17 +86,11 @@ impl ControlPlane {
     pub(crate) fn replace_application(&self, object: &Value) -> bool {
         let text = |pointer| object.pointer(pointer).and_then(Value::as_str).unwrap();
         let path = path(text("/metadata/namespace"), text("/metadata/name"));
-        let args = ["replace", "--raw", &path, "-f", "-"];
-        match self.try_kubectl(&args, &object.to_string()) {
-            Ok(_) => true,
+        match self.api().replace(&path, object) {
+            Ok(()) => true,
             Err(error) if error.contains("the object has been modified") => false,
             Err(error) => panic!("can't write {object}: {error}"),
         }
-    }
-
-    fn create_raw(&self, path: &str, object: &Value) {
-        let created = self.try_kubectl(&["create", "--raw", path, "-f", "-"], &object.to_string());
-        created.unwrap_or_else(|error| panic!("can't create {object}: {error}"));
     }
 }
 

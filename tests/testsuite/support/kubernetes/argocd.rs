@@ -86,9 +86,8 @@ impl PlayedArgoCd {
     /// Compares once more, as the controller does after a change of a live object or when asked:
     /// the health is that of the Deployments, and the request for a refresh is served.
     pub(crate) fn reconcile(&self) {
-        let list = ["-n", &self.namespace, "get", "deployments", "-o", "json"];
-        let list: Value = serde_json::from_str(&self.control_plane.kubectl(&list)).unwrap();
-        let all_ready = list["items"].as_array().unwrap().iter().all(is_rolled_out);
+        let deployments = format!("/apis/apps/v1/namespaces/{}/deployments", self.namespace);
+        let all_ready = self.control_plane.list(&deployments).iter().all(is_rolled_out);
         let health = if all_ready { "Healthy" } else { "Progressing" };
         self.change(|application| compare(application, health));
     }

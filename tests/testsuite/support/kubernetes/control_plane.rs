@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+use super::api::Api;
 use super::applications::definitions;
 use super::certificates;
 use super::keeper::{Kept, bound, keep};
@@ -20,6 +21,7 @@ struct Shared {
     home: PathBuf,
     kubectl: PathBuf,
     port: u16,
+    api: Api,
     _servers: Vec<Kept>,
 }
 
@@ -64,22 +66,18 @@ impl ControlPlane {
     /// Makes a namespace, and waits until pods can be made in it.
     pub(crate) fn namespace(&self, name: &str) {
         self.apply(&format!("{{apiVersion: v1, kind: Namespace, metadata: {{name: {name}}}}}"));
-        let account = ["-n", name, "get", "serviceaccount", "default"];
-        wait_until("the default service account", || self.0.kubectl(&account, "").is_ok());
+        let account = format!("/api/v1/namespaces/{name}/serviceaccounts/default");
+        wait_until("the default service account", || self.api().get(&account).is_some());
     }
 
     /// Says of every pod of `namespace` that it is ready, as the kubelet of a node would.
     pub(crate) fn play_kubelet(&self, namespace: &str) {
-        let pods = self.kubectl(&["-n", namespace, "get", "pods", "-o", "json"]);
-        let pods: serde_json::Value = serde_json::from_str(&pods).unwrap();
-        for pod in pods["items"].as_array().unwrap() {
+        let all = format!("/api/v1/namespaces/{namespace}/pods");
+        for pod in self.list(&all) {
             if pod["status"]["phase"] != "Running" {
                 let name = pod["metadata"]["name"].as_str().unwrap();
-                let status = ready_status(pod).to_string();
-                let patch = ["--subresource=status", "--type=merge", "-p", &status];
-                let args = [&["-n", namespace, "patch", "pod", name], &patch[..]].concat();
                 // The controllers may have taken the pod away meanwhile.
-                let _ = self.0.kubectl(&args, "");
+                let _ = self.api().merge(&format!("{all}/{name}/status"), &ready_status(&pod));
             }
         }
     }
@@ -87,12 +85,23 @@ impl ControlPlane {
     /// Gives every Ingress of `namespace` an address, as an ingress controller does; without one Argo
     /// CD calls it Progressing for ever.
     pub(crate) fn play_ingress_controller(&self, namespace: &str) {
-        let list = self.kubectl(&["-n", namespace, "get", "ingress", "-o", "name"]);
-        let status = "{\"status\":{\"loadBalancer\":{\"ingress\":[{\"ip\":\"192.0.2.10\"}]}}}";
-        for name in list.lines() {
-            let patch = ["--subresource=status", "--type=merge", "-p", status];
-            self.kubectl(&[&["-n", namespace, "patch", name], &patch[..]].concat());
+        let all = format!("/apis/networking.k8s.io/v1/namespaces/{namespace}/ingresses");
+        let address = serde_json::json!({"loadBalancer": {"ingress": [{"ip": "192.0.2.10"}]}});
+        for ingress in self.list(&all) {
+            let name = ingress["metadata"]["name"].as_str().unwrap();
+            let status = serde_json::json!({"status": address});
+            self.api().merge(&format!("{all}/{name}/status"), &status).unwrap();
         }
+    }
+
+    /// Returns the objects of the collection at `path`.
+    pub(super) fn list(&self, path: &str) -> Vec<serde_json::Value> {
+        let list = self.api().get(path).unwrap_or_else(|| panic!("there is no {path}"));
+        list["items"].as_array().unwrap().clone()
+    }
+
+    pub(super) fn api(&self) -> &Api {
+        &self.0.api
     }
 
     pub(super) fn port(&self) -> u16 {
@@ -144,7 +153,8 @@ impl Shared {
         let mut servers = vec![start_etcd(&etcd, &home, store)];
         wait_until("etcd", || TcpStream::connect((Ipv4Addr::LOCALHOST, store)).is_ok());
         servers.push(start_api(&api, &home, port, store, &[]));
-        let mut shared = Self { home, kubectl, port, _servers: servers };
+        let api = Api::new(port, &home);
+        let mut shared = Self { home, kubectl, port, api, _servers: servers };
         wait_until("kube-apiserver", || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok());
         let ready = ["get", "--raw", "/readyz"];
         wait_until("kube-apiserver", || shared.kubectl(&ready, "").is_ok_and(|text| text == "ok"));

@@ -4,6 +4,7 @@
 //! `KUBEBUILDER_ASSETS` or `PATH`. Without a node nothing runs; [`ControlPlane::play_kubelet`] then
 //! says that pods are ready.
 
+mod api;
 mod applications;
 mod argocd;
 mod certificates;

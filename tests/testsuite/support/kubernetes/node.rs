@@ -79,9 +79,12 @@ impl Shared {
     }
 
     fn is_ready(&self) -> bool {
-        let format = "jsonpath={.status.conditions[?(@.type==\"Ready\")].status}{.spec.taints}";
-        let state = self.control_plane.try_kubectl(&["get", "node", &self.name, "-o", format], "");
-        state.is_ok_and(|state| state == "True")
+        let node = self.control_plane.api().get(&format!("/api/v1/nodes/{}", self.name));
+        node.is_some_and(|node| {
+            let mut conditions = node["status"]["conditions"].as_array().into_iter().flatten();
+            let is_ready = conditions.any(|c| c["type"] == "Ready" && c["status"] == "True");
+            is_ready && node["spec"]["taints"].is_null()
+        })
     }
 }
 

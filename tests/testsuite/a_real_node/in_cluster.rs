@@ -190,7 +190,7 @@ fn build_image(world: &World, registry: &str) -> Option<String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_hook_on_a_real_node_holds_the_sync_until_the_rollout_is_proven() {
+async fn a_hook_holds_the_sync_until_the_rollout_is_proven() {
     let Some(control_plane) = ControlPlane::start() else { return };
     let Some(registry) = RegistryServer::start_plain() else { return };
     let Some(node) = Node::start(&control_plane).await else { return };

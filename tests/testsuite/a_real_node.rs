@@ -1,0 +1,9 @@
+//! What containers that really run make of a rollout.
+//!
+//! The harness starts tests in the order of their names. These take longest and mostly wait, so they
+//! have the first.
+
+mod in_cluster;
+mod road;
+mod verify;
+mod why;
