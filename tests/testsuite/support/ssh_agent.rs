@@ -1,5 +1,6 @@
 //! An ssh-agent that holds one key.
 
+use std::os::unix::net::UnixStream;
 use std::process::Command;
 
 use camino::Utf8Path;
@@ -22,7 +23,7 @@ impl SshAgent {
         command.arg("-D").arg("-a").arg(dir.path().join("socket"));
         let server = Server::start(&mut command, &dir.path().join("log"));
         let agent = Self { dir, _server: server };
-        wait_until("ssh-agent", || Utf8Path::new(&agent.socket()).exists());
+        wait_until("ssh-agent", || UnixStream::connect(agent.socket()).is_ok());
         let added =
             Command::new(add).arg("-q").arg(key).env("SSH_AUTH_SOCK", agent.socket()).status();
         assert!(added.unwrap().success());

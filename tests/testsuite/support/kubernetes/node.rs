@@ -1,6 +1,7 @@
 //! A real node: containerd and a kubelet, one for all tests of a run. Needs root.
 
 use std::fs;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
@@ -62,7 +63,7 @@ impl Shared {
         let sweeper = sweeper::start(&home, &bridge(number));
         let containerd = start_containerd(&containerd, &home);
         let socket = home.join("containerd.sock");
-        wait_until("containerd", || socket.exists());
+        wait_until("containerd", || UnixStream::connect(&socket).is_ok());
         // Pods need it before anything else; the registry is gone then.
         let pull = ["-n", "k8s.io", "images", "pull", "--plain-http", &pause];
         output(Command::new(ctr).arg("-a").arg(&socket).args(pull));
