@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
+use crate::rollout::without_account;
 use crate::system;
 
 /// What kubectl and the API server keep for themselves.
@@ -22,8 +23,8 @@ impl Redaction {
     }
 
     /// Returns `object` without the values of environment variables, Secrets, ConfigMaps and Helm
-    /// parameters, without credentials in repositories' URLs, and without what is kept about who applied
-    /// it.
+    /// parameters, without credentials in repositories' URLs or accounts in messages, and without what is
+    /// kept about who applied it.
     pub(super) fn of(&self, mut object: Value) -> Value {
         if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
             metadata.shift_remove("managedFields");
@@ -54,6 +55,7 @@ impl Redaction {
 
     fn field(&self, key: &str, value: &mut Value) {
         match (key, &mut *value) {
+            ("message", Value::String(message)) => *message = without_account(message),
             ("env", Value::Array(variables)) => self.values(variables),
             ("helm", Value::Object(helm)) => self.helm(helm),
             ("plugin", Value::Object(plugin)) => {

@@ -5,6 +5,7 @@
 //! objects that the overlay renders to are judged alone. What a cause is worth is
 //! [`crate::rollout::diagnose`]'s to say; when to stop waiting is decided here.
 
+mod absence;
 mod digest;
 mod first;
 mod options;
@@ -25,6 +26,7 @@ pub use self::recorded::{ReplayError, RulesWith, record, replay};
 pub use self::report::{ObjectReport, PodReport, RolloutReport, RolloutVerdict};
 pub use self::timeline::Moment;
 
+use self::absence::Absence;
 use self::digest::DigestProof;
 use self::first::{First, first_look};
 use self::patience::{Limits, Patience, Seen};
@@ -147,6 +149,7 @@ async fn wait(
         patience: Patience::new(start, Limits::of(options)),
         past: Past::of(&snapshot),
         known: Known { digest: DigestProof::new(options), notes: Vec::new() },
+        absence: Absence::new(options),
         waiting_for: String::new(),
         cause: None,
         noted: Vec::new(),
@@ -223,6 +226,7 @@ struct Watch<'a> {
     patience: Patience,
     past: Past,
     known: Known<'a>,
+    absence: Absence<'a>,
     waiting_for: String,
     cause: Option<(CauseKind, ObjectId)>,
     noted: Vec<String>,
@@ -242,7 +246,7 @@ impl Watch<'_> {
         let standing = self.proven(standing, snapshot).await;
         let cause = match standing {
             Standing::Good => None,
-            _ => self.diagnose(snapshot, now),
+            _ => self.diagnose(snapshot, now).await,
         };
         self.tell(&standing, cause.as_ref());
         let (restarts, last_restart) = (self.progress.restarts(), self.progress.last_restart());
@@ -288,11 +292,11 @@ impl Watch<'_> {
         }
     }
 
-    fn diagnose(&self, snapshot: &Snapshot, now: Timestamp) -> Option<RootCause> {
+    async fn diagnose(&mut self, snapshot: &Snapshot, now: Timestamp) -> Option<RootCause> {
         let mut rollout = self.judge.of_this_rollout(snapshot);
         rollout.time = Some(now);
         self.past.leave_out(&mut rollout);
-        diagnose(&rollout)
+        Some(self.absence.explain(diagnose(&rollout)?, snapshot).await)
     }
 
     // What is healthy may still be something else than what was promoted.

@@ -87,6 +87,10 @@ impl Resolver for Memory {
         let repository = repositories.get(&reference.name);
         Ok(repository.and_then(|repository| repository.find(reference)).cloned())
     }
+
+    async fn has_repository(&self, name: &ImageName) -> Result<bool, RegistryError> {
+        Ok(self.repositories().contains_key(name))
+    }
 }
 
 #[async_trait]

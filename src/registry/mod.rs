@@ -37,6 +37,16 @@ pub trait Resolver: Send + Sync {
     /// As [`Resolver::resolve`]; also if the bytes do not have the digest they were asked by.
     async fn manifest(&self, reference: &ImageReference)
     -> Result<Option<Manifest>, RegistryError>;
+
+    /// Returns whether there is a repository `name`, whatever it holds. Where images are not kept by
+    /// repositories, each is there.
+    ///
+    /// # Errors
+    ///
+    /// As [`Resolver::resolve`].
+    async fn has_repository(&self, _name: &ImageName) -> Result<bool, RegistryError> {
+        Ok(true)
+    }
 }
 
 /// A place that keeps images: a remote registry, an OCI layout directory, or memory.

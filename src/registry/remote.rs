@@ -120,6 +120,16 @@ impl Remote {
         Ok(Some(Manifest { media_type, bytes }))
     }
 
+    // For a manifest that is not there registries answer alike, whether or not the repository is.
+    async fn try_has_repository(&self, name: &ImageName) -> Result<bool, Failure> {
+        let (response, _) = self.ask(Method::GET, name, "tags/list?n=1").await?;
+        match response.status() {
+            StatusCode::OK => Ok(true),
+            StatusCode::NOT_FOUND => Ok(false),
+            _ => Err(unexpected(name, response).await),
+        }
+    }
+
     async fn try_has_blob(
         &self,
         name: &ImageName,
@@ -266,6 +276,10 @@ impl Resolver for Remote {
     ) -> Result<Option<Manifest>, RegistryError> {
         let reference = reference.clone().looked_up();
         self.transport.persist(|| self.try_manifest(&reference)).await
+    }
+
+    async fn has_repository(&self, name: &ImageName) -> Result<bool, RegistryError> {
+        self.transport.persist(|| self.try_has_repository(name)).await
     }
 }
 

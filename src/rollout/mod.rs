@@ -3,6 +3,7 @@
 //! Plain functions over one look at a cluster: looking is left to [`crate::cluster`], waiting and
 //! the verdict to [`crate::ops::verify()`].
 
+mod account;
 mod analysis_run;
 mod argo_rollout;
 mod cause;
@@ -16,8 +17,9 @@ mod progress;
 mod snapshot;
 mod workload;
 
+pub use account::without_account;
 pub use argo_rollout::{Analysis, ArgoRollout, Pause};
-pub use cause::{CauseKind, Evidence, Gravity, RootCause, diagnose, restarted};
+pub use cause::{CauseKind, Evidence, Gravity, RootCause, diagnose, located, not_found, restarted};
 pub use container::{Container, ProbeKind, Terminated};
 pub use deadlines::short_of_time;
 pub use digest::{ImageContent, Proof, running_digest};

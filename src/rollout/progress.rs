@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::k8s::{Object, ObjectId};
 
-use super::{Container, Counts, Snapshot};
+use super::{Container, Counts, Snapshot, without_account};
 
 /// A change worth telling.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,7 +128,7 @@ impl Progress {
         }
         self.waiting.insert(key.clone(), reason.to_owned());
         let (pod, container) = key;
-        let (reason, message) = (reason.to_owned(), message.to_owned());
+        let (reason, message) = (reason.to_owned(), without_account(message));
         Some(Change::Waiting { pod, container, reason, message })
     }
 }

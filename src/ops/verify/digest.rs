@@ -15,7 +15,7 @@ use crate::registry::Resolver;
 use crate::rollout::{Container, ImageContent, Proof, Snapshot, Workload, running_digest};
 
 /// A registry that does not answer must not hold up the verdict.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// An image of more platforms, or a rollout with more unknown digests, is not looked into further.
 const MOST: usize = 16;

@@ -15,7 +15,7 @@ use super::{Ancestry, Moment, RolloutReport, VerifyError, VerifyOptions, verify}
 use crate::argocd::{Accepts, ApplicationName, Relation};
 use crate::cluster::{Cluster, Recorder, Recording, Scope};
 use crate::health::Rules;
-use crate::image::{Digest, ImageReference, Manifest};
+use crate::image::{Digest, ImageName, ImageReference, Manifest};
 use crate::k8s::{Object, ReadError};
 use crate::ops::{Emit, Event, RulesError};
 use crate::registry::{RegistryError, Resolver};
@@ -32,6 +32,7 @@ const MOST_BYTES: u64 = 32 << 20;
 /// The questions of the journal.
 const RELATION: &str = "relation";
 const MANIFEST: &str = "manifest";
+const REPOSITORY: &str = "repository";
 
 /// Why a recording was not played.
 #[derive(Debug, thiserror::Error)]
@@ -334,7 +335,7 @@ fn name(relation: Relation) -> &'static str {
     }
 }
 
-/// A registry of which only manifests are read.
+/// A registry that is asked for manifests, and which repositories it has.
 enum Manifests<'a> {
     Recorded { registry: &'a dyn Resolver, recorder: &'a Recorder<'a> },
     Played(&'a Recording),
@@ -366,6 +367,22 @@ impl Resolver for Manifests<'_> {
 
     async fn resolve(&self, reference: &ImageReference) -> Result<Option<Digest>, RegistryError> {
         Ok(self.manifest(reference).await?.map(|manifest| manifest.digest()))
+    }
+
+    async fn has_repository(&self, name: &ImageName) -> Result<bool, RegistryError> {
+        match self {
+            Self::Recorded { registry, recorder } => {
+                let is_there = registry.has_repository(name).await;
+                let answer = is_there.as_ref().map_or_else(failure, |is_there| json!(is_there));
+                let _ = recorder.answered(REPOSITORY, &name.to_string(), answer);
+                is_there
+            }
+            Self::Played(recording) => {
+                let answer = recording.answer(REPOSITORY, &name.to_string());
+                let is_there = answer.and_then(|answer| answer.as_bool());
+                is_there.ok_or_else(|| RegistryError::NotFound(name.to_string()))
+            }
+        }
     }
 }
 

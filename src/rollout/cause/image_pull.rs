@@ -2,8 +2,9 @@
 //! registry is busy.
 
 use super::{CauseKind, Evidence, Gravity, RootCause, Suspect, Weight};
+use crate::image::ImageReference;
 use crate::k8s::Object;
-use crate::rollout::Container;
+use crate::rollout::{Container, Snapshot, without_account};
 
 const REASONS: &[&str] = &[
     "ErrImagePull",
@@ -23,6 +24,8 @@ struct Meaning {
     because: &'static str,
     advice: &'static str,
 }
+
+const NOT_FOUND: &str = "not found";
 
 /// The first match counts: a busy registry's answer often mentions credentials too.
 const MEANINGS: &[Meaning] = &[
@@ -60,7 +63,7 @@ const MEANINGS: &[Meaning] = &[
         advice: "Check that the build pushed this very tag and digest, and that no clean-up removed it",
     },
     Meaning {
-        words: &["not found"],
+        words: &[NOT_FOUND],
         meaning: "the registry has no such image",
         gravity: Gravity::NOW,
         because: "the registry answered, and it stays so until somebody pushes or changes the reference",
@@ -132,6 +135,32 @@ pub(super) fn find(suspect: &Suspect<'_>) -> Option<RootCause> {
     Some(suspect.cause(CauseKind::ImagePull, &summary, weight, evidence))
 }
 
+/// Returns the image that `cause` is about if the node's runtime did not say whether it lacks the tag or
+/// the whole repository; containerd says "not found" of both.
+pub fn not_found(cause: &RootCause, snapshot: &Snapshot) -> Option<ImageReference> {
+    if cause.kind != CauseKind::ImagePull || !cause.summary.ends_with(known(NOT_FOUND).meaning) {
+        return None;
+    }
+    let shown = cause.evidence.first()?;
+    let pod = snapshot.pods.iter().find(|pod| pod.id() == shown.object)?;
+    let containers = Container::of_pod(pod);
+    let container = containers.iter().find(|c| shown.container.as_deref() == Some(c.name))?;
+    container.image().parse().ok()
+}
+
+/// Returns `cause`, which [`not_found`] had an image of, with what the registry said: whether it has
+/// the repository.
+pub fn located(cause: RootCause, has_repository: bool) -> RootCause {
+    let located = known(if has_repository { "manifest unknown" } else { "name unknown" });
+    let Some(start) = cause.summary.strip_suffix(known(NOT_FOUND).meaning) else { return cause };
+    RootCause {
+        summary: format!("{start}{}", located.meaning),
+        advice: located.advice.to_owned(),
+        because: located.because.to_owned(),
+        ..cause
+    }
+}
+
 // `ImagePullBackOff` often says no more than that it waits; what the registry said is in the event
 // `Failed`.
 fn evidence(suspect: &Suspect<'_>, container: &Container<'_>) -> Vec<Evidence> {
@@ -144,16 +173,9 @@ fn evidence(suspect: &Suspect<'_>, container: &Container<'_>) -> Vec<Evidence> {
     };
     let event = suspect.warnings().find(tells);
     evidence.extend(event.map(|event| Evidence::of_event(suspect.pod, event)));
+    let without_account =
+        |evidence: Evidence| Evidence { message: without_account(&evidence.message), ..evidence };
     evidence.into_iter().map(without_account).collect()
-}
-
-// Docker Hub's answer to whom it limits names the account: `… pull rate limit as 'name': …`.
-fn without_account(evidence: Evidence) -> Evidence {
-    let text = &evidence.message;
-    let Some((before, rest)) = text.split_once("rate limit as '") else { return evidence };
-    let after = rest.split_once('\'').map_or("", |(_, after)| after);
-    let message = format!("{before}rate limit{after}");
-    Evidence { message, ..evidence }
 }
 
 fn meaning(evidence: &[Evidence]) -> Meaning {

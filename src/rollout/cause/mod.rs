@@ -34,6 +34,7 @@ use crate::k8s::{Object, ObjectId};
 
 pub use self::crash_loop::restarted;
 pub use self::evidence::Evidence;
+pub use self::image_pull::{located, not_found};
 pub use self::judge::diagnose;
 use super::{Container, Snapshot, Workload};
 
