@@ -6,7 +6,13 @@ use crate::k8s::Object;
 
 pub(super) fn find(suspect: &Suspect<'_>) -> Option<RootCause> {
     let (reason, message) = put_out(suspect.pod)?;
+    // In the kubelet's words, `pkg/kubelet/eviction/eviction_manager.go`: a limit of the pod's own.
+    let exceeds = message.contains("exceeds the") || message.contains("exceeded its");
     let (what, advice) = match reason {
+        "Evicted" if exceeds => (
+            "was evicted",
+            "Have the program write less to its disk, or raise the limit: `sizeLimit` of the volume, `ephemeral-storage` of the container",
+        ),
         "Evicted" => (
             "was evicted",
             "Look at the node's conditions; set `resources.requests` to what the program needs, and a limit on `ephemeral-storage`",
@@ -23,7 +29,11 @@ pub(super) fn find(suspect: &Suspect<'_>) -> Option<RootCause> {
     let summary = format!("pod `{}` {what}: {message}", suspect.pod.name());
     let mut evidence = vec![Evidence::of_object(suspect.pod, reason, message)];
     evidence.extend(Evidence::of_warnings(suspect.snapshot(), suspect.pod));
-    let weight = Weight::new(Gravity::Transient, "the controller makes another pod", advice);
+    let because = match exceeds {
+        true => "the controller makes another pod, which may write less",
+        false => "the controller makes another pod",
+    };
+    let weight = Weight::new(Gravity::Transient, because, advice);
     Some(suspect.cause(CauseKind::Eviction, &summary, weight, evidence))
 }
 
