@@ -1,5 +1,6 @@
 //! `deployctl demo`.
 
+use std::io;
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -67,10 +68,15 @@ pub(crate) async fn run(args: &DemoArgs, context: &Context, ui: &Ui) -> Result<E
 
 /// Returns the folder to keep everything in, which is made if it is not there.
 fn kept(dir: &Utf8Path) -> Result<Utf8PathBuf, CommandError> {
-    std::fs::create_dir_all(dir)?;
-    if dir.read_dir_utf8()?.next().is_some() {
-        let message = format!("`{dir}` is not empty");
-        return Err(CommandError::usage(message, "name a folder that is new or empty"));
+    let hint = "name a folder that is new or empty";
+    let unusable = |error: io::Error| {
+        let message = format!("can't keep anything in `{dir}`: {error}");
+        CommandError::usage(message, hint)
+    };
+    std::fs::create_dir_all(dir).map_err(unusable)?;
+    if dir.read_dir_utf8().map_err(unusable)?.next().is_some() {
+        return Err(CommandError::usage(format!("`{dir}` is not empty"), hint));
     }
-    Ok(dir.canonicalize_utf8()?)
+    system::check_folder(dir).map_err(unusable)?;
+    dir.canonicalize_utf8().map_err(unusable)
 }

@@ -43,5 +43,15 @@ fn a_rollout_that_breaks_is_diagnosed() {
     let ran = bare().run(&["demo", "--fail"]);
     assert_eq!(ran.code, 4, "{ran:#?}");
     assert!(ran.stdout.contains("ranking in dev: degraded"), "{}", ran.stdout);
+    // What the container wrote at last.
+    assert!(ran.stdout.contains("\n    | no database\n"), "{}", ran.stdout);
     assert!(!ran.stdout.contains("Promote"), "{}", ran.stdout);
+}
+
+#[test]
+fn a_folder_that_can_not_be_made_is_named() {
+    let ran = bare().run(&["demo", "--keep", "/proc/x"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{ran:#?}");
+    assert!(ran.stderr.contains("can't keep anything in `/proc/x`: "), "{}", ran.stderr);
+    assert!(ran.stderr.contains("hint: name a folder that is new or empty"), "{}", ran.stderr);
 }
