@@ -57,9 +57,15 @@ impl CommandError {
 
     /// Returns what Ctrl-C ends with.
     pub(super) fn interrupted() -> Self {
-        let hint = "a push that was under way may have arrived; \
-                    running the command again goes on from there";
-        Self { exit: Exit::Interrupted, error: "interrupted".into(), hint: Some(hint.to_owned()) }
+        Self { exit: Exit::Interrupted, error: "interrupted".into(), hint: None }
+    }
+
+    /// Returns the same error, with `hint` if it is what Ctrl-C ends with.
+    pub(super) fn if_interrupted(self, hint: &str) -> Self {
+        match self.exit {
+            Exit::Interrupted => Self { hint: Some(hint.to_owned()), ..self },
+            _ => self,
+        }
     }
 
     /// Returns whether there is no cluster to ask, rather than one that does not answer.
@@ -96,8 +102,18 @@ impl CommandError {
 
     /// Returns the error and its causes in one line.
     pub(super) fn in_one_line(&self) -> String {
+        self.texts().join(": ")
+    }
+
+    /// Returns the error and its causes, outermost first.
+    pub(super) fn texts(&self) -> Vec<String> {
         let texts: Vec<String> = chain(&*self.error).iter().map(ToString::to_string).collect();
-        without_repetition(&texts).join(": ")
+        without_repetition(&texts)
+    }
+
+    /// Returns what to do about it.
+    pub(super) fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
     }
 
     /// Returns the same error in the context of `message`.

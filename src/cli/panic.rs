@@ -3,6 +3,7 @@
 use std::io::Write as _;
 
 use super::exit::Exit;
+use crate::system;
 
 /// Makes a panic anywhere end the process with the exit code for a bug, after one message.
 pub(super) fn install_hook() {
@@ -10,6 +11,7 @@ pub(super) fn install_hook() {
         let place = panic.location().map(|at| format!(" at {}:{}", at.file(), at.line()));
         let message = panic.payload_as_str().unwrap_or("no message");
         let place = place.unwrap_or_default();
+        system::restore_terminal();
         // A panic in here would abort, and nothing can be told where nobody can be written to.
         let mut out = anstream::stderr();
         let _ = writeln!(out, "error: deployctl has a bug{place}: {message}");

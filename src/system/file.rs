@@ -55,7 +55,11 @@ impl PendingFile {
         let folder = target.parent().filter(|folder| !folder.as_str().is_empty());
         let folder = folder.unwrap_or(Utf8Path::new("."));
         let mut new = tempfile::Builder::new();
-        let new = new.prefix(".deployctl-").permissions(mode).tempfile_in(folder)?;
+        let new = new
+            .prefix(".deployctl-")
+            .permissions(mode)
+            .tempfile_in(folder)
+            .map_err(without_path)?;
         Ok(Self { target, new: Some(new) })
     }
 
@@ -71,6 +75,26 @@ impl PendingFile {
         new.persist(&self.target).map_err(|error| error.error)?;
         Ok(())
     }
+}
+
+/// Returns whether files can be made in `folder`, which is left as it is.
+///
+/// # Errors
+///
+/// Fails if it is no folder, or not one that this process may write to.
+pub fn check_folder(folder: &Utf8Path) -> io::Result<()> {
+    tempfile::Builder::new()
+        .prefix(".deployctl-")
+        .tempfile_in(folder)
+        .map_err(without_path)
+        .map(drop)
+}
+
+/// Returns `error` without the name of the temporary file, which says nothing to anybody.
+fn without_path(error: io::Error) -> io::Error {
+    let text = error.to_string();
+    let text = text.rsplit_once(" at path ").map_or(text.as_str(), |(text, _)| text);
+    io::Error::new(error.kind(), text)
 }
 
 /// Returns whether there is a folder at `path`, not a link to one, that belongs to the user who
@@ -115,7 +139,8 @@ mod tests {
         assert_eq!(fs::read(&file).unwrap(), b"one");
         assert_eq!(fs::read_dir(dir).unwrap().count(), 1);
         assert!(PendingFile::begin(dir).is_err());
-        assert!(PendingFile::begin(&dir.join("no/report.xml")).is_err());
+        let missing = PendingFile::begin(&dir.join("no/report.xml")).unwrap_err();
+        assert_eq!(missing.to_string(), "No such file or directory (os error 2)");
         PendingFile::begin(Utf8Path::new("/dev/null")).unwrap().finish(b"gone").unwrap();
     }
 }

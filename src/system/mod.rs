@@ -5,11 +5,13 @@ mod command;
 mod environment;
 mod file;
 mod group;
+mod terminal;
 mod text;
 
 pub use command::{Command, CommandError, Output};
 pub use environment::Environment;
-pub use file::{PendingFile, is_private_folder, replace_file};
+pub use file::{PendingFile, check_folder, is_private_folder, replace_file};
+pub use terminal::{quiet_terminal, restore_terminal};
 pub use text::{EncodingError, read_text, read_text_file};
 
 use std::sync::OnceLock;

@@ -28,7 +28,8 @@ use crate::cli::ui::Ui;
 
 /// Runs a command and returns how it ended.
 pub(super) fn run(command: Command, context: &Context, ui: &Ui) -> Result<Exit, CommandError> {
-    match command {
+    let hint = interrupted(&command);
+    let ran = match command {
         Command::Build(args) => context.block_on(build::run(&args, context, ui)),
         Command::Set(args) => context.block_on(set::run(&args, context, ui)),
         Command::Promote(args) => context.block_on(promote::run(&args, context, ui)),
@@ -48,5 +49,27 @@ pub(super) fn run(command: Command, context: &Context, ui: &Ui) -> Result<Exit, 
         Command::Schema(args) => schema::run(&args, ui),
         Command::Completions(args) => completions::run(&args, ui),
         Command::Man(args) => man::run(&args, ui),
+    };
+    ran.map_err(|error| error.if_interrupted(hint))
+}
+
+/// Returns what to know after Ctrl-C.
+fn interrupted(command: &Command) -> &'static str {
+    match command {
+        Command::Build(_) => {
+            "an image that was complete may have been pushed; running the command again goes on from there"
+        }
+        Command::Set(_)
+        | Command::Promote(_)
+        | Command::Rollback(_)
+        | Command::ReleaseHold(_)
+        | Command::Run(_) => {
+            "a push that was under way may have arrived; running the command again goes on from there"
+        }
+        Command::Verify(_) => {
+            "the rollout goes on by itself; running the command again tells how it ends"
+        }
+        Command::Demo(_) => "nothing is left of it but what --keep names; it begins anew each time",
+        _ => "nothing was changed",
     }
 }

@@ -9,6 +9,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 
 use crate::ops::Moment;
 use crate::report::Tree;
+use crate::system;
 
 /// How often the block is drawn, so that it is seen to be alive.
 const TICK: Duration = Duration::from_millis(250);
@@ -55,12 +56,14 @@ impl Live {
         let block = self.block.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(Block { bar, tree }) = block else { return Vec::new() };
         bar.finish_and_clear();
+        system::restore_terminal();
         tree.verdicts()
     }
 }
 
 impl Block {
     fn new() -> Self {
+        system::quiet_terminal();
         let screen = Screen(Term::buffered_stderr());
         let target = ProgressDrawTarget::term_like_with_hz(Box::new(screen), MOST_A_SECOND);
         let style = ProgressStyle::with_template("{msg}\n{spinner} {elapsed}")
@@ -84,8 +87,8 @@ impl Block {
 }
 
 /// Standard error as a terminal whose cursor waits at the beginning of the last line: at its end, where
-/// `indicatif` leaves it, the `^C` that Ctrl-C is echoed as would begin a new line, and the block would
-/// not be found again.
+/// `indicatif` leaves it, a key that is echoed all the same, as of a process in the background, would begin
+/// a new line, and the block would not be found again.
 #[derive(Debug)]
 struct Screen(Term);
 
