@@ -5,7 +5,7 @@ use std::str::FromStr;
 use camino::Utf8PathBuf;
 
 use super::error::CommandError;
-use crate::report::{Report as _, VerifyReport};
+use crate::report::Documents;
 use crate::system::PendingFile;
 
 /// What `--report` names.
@@ -68,12 +68,12 @@ impl Reports {
         Ok(Self(args.iter().enumerate().map(begin).collect::<Result<_, _>>()?))
     }
 
-    /// Writes `report` in each format, whatever its verdict is.
+    /// Writes `report` in each format, whatever it says.
     ///
     /// # Errors
     ///
     /// Fails if one can't be written; the others are written all the same.
-    pub(crate) fn write(self, report: &VerifyReport) -> Result<(), CommandError> {
+    pub(crate) fn write(self, report: &dyn Documents) -> Result<(), CommandError> {
         let mut result = Ok(());
         for (ReportArg { format, path }, file) in self.0 {
             let text = match format {

@@ -112,6 +112,16 @@ impl Ui {
         let outputs = report.outputs();
         let outputs: Vec<_> = outputs.iter().map(|(name, value)| (*name, value.as_str())).collect();
         actions.set_outputs(&outputs).map_err(io::Error::other)?;
+        self.summarize(report)
+    }
+
+    /// Adds what the report says to the step summary of GitHub Actions; does nothing elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// Fails if it can't be written.
+    pub(crate) fn summarize(&self, report: &dyn Report) -> io::Result<()> {
+        let Some(actions) = &self.actions else { return Ok(()) };
         match report.summary() {
             summary if summary.is_empty() => Ok(()),
             summary => actions.add_summary(&summary).map_err(io::Error::other),

@@ -28,7 +28,7 @@ use serde_json::Value;
 pub use demo::scene;
 pub use events::line as event_line;
 pub use health::{AssessedObject, HealthReport};
-pub use rollout::VerifyReport;
+pub use rollout::{Documents, NoVerdict, VerifyReport};
 pub use run::PlannedSteps;
 pub use status::History;
 pub use tree::Tree;

@@ -4,6 +4,7 @@ mod html;
 mod human;
 mod junit;
 mod markdown;
+mod no_verdict;
 mod words;
 
 use std::io;
@@ -15,6 +16,7 @@ use crate::ops::{RolloutReport, RolloutVerdict, VerifyEvent};
 use crate::rollout::Change;
 
 pub(super) use self::human::write as write_rollout;
+pub use self::no_verdict::NoVerdict;
 pub(super) use self::words::{line as event_line, sentence};
 
 /// How the rollouts of an environment ended.
@@ -68,14 +70,21 @@ impl Report for VerifyReport {
     }
 }
 
-impl VerifyReport {
-    /// Returns the report as a JUnit document.
-    pub fn junit(&self) -> String {
+/// What a verification comes to, in every format that a report can have.
+pub trait Documents: Report {
+    /// Returns it as a JUnit document.
+    fn junit(&self) -> String;
+
+    /// Returns it as a page that needs nothing else to be read.
+    fn html(&self) -> String;
+}
+
+impl Documents for VerifyReport {
+    fn junit(&self) -> String {
         junit::render(self)
     }
 
-    /// Returns the report as a page that needs nothing else to be read.
-    pub fn html(&self) -> String {
+    fn html(&self) -> String {
         html::render(self)
     }
 }

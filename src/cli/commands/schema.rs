@@ -24,6 +24,8 @@ enum SchemaOf {
     Rollout,
     /// A line that `verify --output json` writes on standard error (`deployctl.dev/event/v1`)
     Event,
+    /// What `verify --report json=FILE` writes where there is no verdict (`deployctl.dev/error/v1`)
+    Error,
 }
 
 pub(crate) fn run(args: &SchemaArgs, ui: &Ui) -> Result<Exit, CommandError> {
@@ -32,6 +34,7 @@ pub(crate) fn run(args: &SchemaArgs, ui: &Ui) -> Result<Exit, CommandError> {
         SchemaOf::Pipeline => pipeline::schema(),
         SchemaOf::Rollout => json::v1::rollout_schema(),
         SchemaOf::Event => json::v1::event_schema(),
+        SchemaOf::Error => json::v1::error_schema(),
     };
     ui.answer(|out| writeln!(out, "{schema:#}"))?;
     Ok(Exit::Done)

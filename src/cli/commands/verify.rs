@@ -6,6 +6,7 @@ mod deployed;
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
+use clap::ArgGroup;
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
 
@@ -29,7 +30,7 @@ use crate::ops::{
 use crate::pipeline::duration;
 use crate::promotion::Record;
 use crate::registry::Resolver;
-use crate::report::VerifyReport;
+use crate::report::{NoVerdict, VerifyReport};
 use crate::system;
 
 use self::deployed::{Deployed, Place};
@@ -42,11 +43,12 @@ use self::deployed::{Deployed, Place};
 /// What is proven healthy by its digest is put on record in the manifests repository, beside its
 /// branches (`refs/deployctl/verified/ENV/SERVICE`), for `rollback`, `promote` and `status`.
 #[derive(Debug, clap::Args)]
+#[command(group = ArgGroup::new("what").args(["env", "application", "files", "replay"]).required(true).multiple(true))]
 pub(crate) struct VerifyArgs {
     /// Services to verify [default: all]
     services: Vec<String>,
     /// The environment
-    #[arg(long, value_name = "ENV", required_unless_present_any = ["application", "files", "replay"])]
+    #[arg(long, value_name = "ENV")]
     env: Option<String>,
     /// Commit of the manifests repository [default: the last one that changed the overlay]
     #[arg(long, value_name = "SHA")]
@@ -95,8 +97,14 @@ pub(crate) struct VerifyArgs {
         action = clap::ArgAction::Set
     )]
     fail_fast: bool,
-    /// Write all that the verdict is made from into DIR/SERVICE, without values that may be secret: to
-    /// look at, to attach to a bug report, and for `--replay`
+    /// Write all that the verdict is made from into DIR/SERVICE: to look at, to attach to a bug report,
+    /// and for `--replay`
+    ///
+    /// It holds each observed version of the Application, the objects, their pods and events, and the
+    /// last log lines of containers that failed. Values of environment variables, ConfigMaps, Secrets and
+    /// Helm parameters are replaced by marks, as are passwords in URLs. In commands, arguments and log
+    /// lines only what a name says to be secret is (`--password=…`, `token: …`), so read it before you
+    /// hand it on.
     #[arg(long, value_name = "DIR")]
     record: Option<Utf8PathBuf>,
     /// Decide again what `--record` wrote into DIR, without cluster, git and network; by the `argocd-cm`
@@ -129,6 +137,14 @@ impl VerifyArgs {
             suspended: self.accept.contains(&Accepted::Suspended),
             out_of_sync: self.accept.contains(&Accepted::OutOfSync),
         }
+    }
+
+    /// Fails if `--record` could not write what becomes of `service`: who waits ten minutes for a
+    /// recording must not learn that at the end.
+    fn check_record(&self, service: &str) -> Result<(), CommandError> {
+        let Some(dir) = &self.record else { return Ok(()) };
+        let checked = ops::check_record(&dir.join(service));
+        checked.map_err(|error| CommandError::from(error).exit(Exit::Usage))
     }
 
     /// Returns the arguments of a pipeline's step.
@@ -180,14 +196,16 @@ pub(crate) async fn run(
     context: &Context,
     ui: &Ui,
 ) -> Result<Exit, CommandError> {
-    let reports = Reports::begin(&args.reports)?;
-    // They are read again with what the cluster's Argo CD has; a mistake in them is told before it is
-    // asked, or waited for.
-    args.rules.rules(ui)?;
-    let report = match (&args.env, &args.replay) {
-        (_, Some(dir)) => replay(dir, args, context, ui).await?,
-        (Some(_), None) => verify(args, &context.config()?, context, ui).await?,
-        (None, None) => alone::verify(args, context, ui).await?,
+    let (reports, started) = (Reports::begin(&args.reports)?, system::now());
+    let report = match came_to(args, context, ui).await {
+        Ok(report) => report,
+        Err(error) => {
+            // What can't be written now, too, is less than why there is no verdict.
+            let none = no_verdict(args, &error, started);
+            let written = reports.write(&none).and_then(|()| Ok(ui.summarize(&none)?));
+            written.err().into_iter().for_each(|error| ui.say(&error.in_one_line()));
+            return Err(error);
+        }
     };
     reports.write(&report)?;
     ui.report(&report)?;
@@ -196,6 +214,31 @@ pub(crate) async fn run(
         RolloutVerdict::Degraded => Exit::Degraded,
         RolloutVerdict::TimedOut => Exit::TimedOut,
     })
+}
+
+async fn came_to(
+    args: &VerifyArgs,
+    context: &Context,
+    ui: &Ui,
+) -> Result<VerifyReport, CommandError> {
+    // They are read again with what the cluster's Argo CD has; a mistake in them is told before it is
+    // asked, or waited for.
+    args.rules.rules(ui)?;
+    match (&args.env, &args.replay) {
+        (_, Some(dir)) => replay(dir, args, context, ui).await,
+        (Some(_), None) => verify(args, &context.config()?, context, ui).await,
+        (None, None) => alone::verify(args, context, ui).await,
+    }
+}
+
+fn no_verdict(args: &VerifyArgs, error: &CommandError, started: Timestamp) -> NoVerdict {
+    let subject = match (&args.env, &args.replay) {
+        (Some(environment), _) => environment.clone(),
+        (None, Some(dir)) => dir.to_string(),
+        (None, None) => alone::name(args),
+    };
+    let (texts, hint) = (error.texts(), error.hint().map(str::to_owned));
+    NoVerdict { subject, texts, hint, exit_code: error.exit as u8, started }
 }
 
 /// Returns how the rollouts that are recorded in `dir` end.
@@ -228,6 +271,7 @@ pub(super) async fn verify(
     let name = args.env.as_deref().expect("without an environment it goes another way");
     let environment = config.environment(name)?;
     let services = config.services(&args.services)?;
+    services.iter().try_for_each(|service| args.check_record(&service.name))?;
     let cluster = context.cluster(environment).await?;
     let manifests = context.manifests(config).await?;
     let (tip, tree) = manifests.tree(&|event| ui.event(&event)).await?;

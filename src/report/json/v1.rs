@@ -1,5 +1,6 @@
 //! Version 1 of the JSON documents: the larger ones in files of their own.
 
+mod error;
 mod health;
 mod hold;
 mod lint;
@@ -15,6 +16,7 @@ use crate::image;
 use crate::ops::{self, StepOutcome};
 use crate::pipeline::Pipeline;
 
+pub use error::{error, error_schema};
 pub use health::{health, health_test};
 pub use hold::{release_hold, rollback};
 pub use lint::lint;

@@ -3,7 +3,9 @@
 
 mod timeline;
 
-use super::{Tone, VerifyReport, words};
+use jiff::Timestamp;
+
+use super::{NoVerdict, Tone, VerifyReport, words};
 use crate::health::HealthStatus;
 use crate::ops::{ObjectReport, PodReport, RolloutReport, RolloutVerdict};
 use crate::report::text::{lines, spelled};
@@ -20,21 +22,49 @@ pub(super) fn render(report: &VerifyReport) -> String {
     let verdict = report.verdict();
     let sections: String = report.rollouts.iter().enumerate().map(section).collect();
     let began = report.rollouts.iter().map(|rollout| rollout.started).min();
-    let began =
-        began.map(|time| format!("began {}", time.strftime("%F %T UTC"))).unwrap_or_default();
+    let began = began.map(began_at).unwrap_or_default();
+    let (title, badge) = (format!("{environment}: {}", verdict.as_str()), badge(verdict));
+    let head = format!("<h1>{environment} {badge}</h1>\n<p class=\"soft\">{began}</p>\n");
+    page(&title, &head, &format!("{}<main>\n{sections}</main>\n", contents(report)))
+}
+
+/// Returns the page that says why there is no verdict.
+pub(super) fn render_none(none: &NoVerdict) -> String {
+    let subject = text(&none.subject);
+    let badge = format!("<span class=\"badge {}\">no verdict</span>", class(Tone::Bad));
+    let head =
+        format!("<h1>{subject} {badge}</h1>\n<p class=\"soft\">{}</p>\n", began_at(none.started));
+    let mut texts = none.texts.iter();
+    let first = texts.next().map(|error| format!("<p><strong>{}</strong></p>\n", prose(error)));
+    let causes = texts.map(|cause| format!("<p>caused by: {}</p>\n", prose(cause)));
+    let hint = none.hint.as_deref();
+    let hint = hint.map(|hint| format!("<p><strong>What to do:</strong> {}</p>\n", prose(hint)));
+    let body = format!(
+        "<main>\n<section class=\"service\">\n<div class=\"cause bad\">\n{}{}{}</div>\n\
+         <p class=\"soft\">Nothing is known about the rollout. Exit code {}.</p>\n</section>\n</main>\n",
+        first.unwrap_or_default(),
+        causes.collect::<String>(),
+        hint.unwrap_or_default(),
+        none.exit_code
+    );
+    page(&format!("{subject}: no verdict"), &head, &body)
+}
+
+fn began_at(time: Timestamp) -> String {
+    format!("began {}", time.strftime("%F %T UTC"))
+}
+
+/// Returns the page with `head` and `body`.
+fn page(title: &str, head: &str, body: &str) -> String {
     // Should something get past the escaping, then no browser runs or loads it.
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta name=\"referrer\" content=\"no-referrer\">\n\
-         <title>{environment}: {}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
-         <header>\n<h1>{environment} {}</h1>\n<p class=\"soft\">{began}</p>\n</header>\n\
-         {}<main>\n{sections}</main>\n\
+         <title>{title}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n\
+         <header>\n{head}</header>\n{body}\
          <footer>deployctl {}</footer>\n</body>\n</html>\n",
-        verdict.as_str(),
-        badge(verdict),
-        contents(report),
         env!("CARGO_PKG_VERSION"),
     )
 }

@@ -3,7 +3,7 @@
 
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite, XmlString};
 
-use super::{VerifyReport, words};
+use super::{NoVerdict, VerifyReport, words};
 use crate::health::{Health, HealthStatus};
 use crate::ops::{ObjectReport, RolloutReport, RolloutVerdict};
 use crate::report::text::{lines, one_line};
@@ -22,6 +22,22 @@ pub(super) fn render(report: &VerifyReport) -> String {
     }
     let mut document = Report::new("deployctl verify");
     document.set_time(longest.unwrap_or_default());
+    document.add_test_suite(suite);
+    document.to_string().expect("a report in memory can be written")
+}
+
+/// Returns the report of a verification without a verdict as XML: one case, which is an error and not a
+/// failure.
+pub(super) fn render_none(none: &NoVerdict) -> String {
+    let mut error = TestCaseStatus::non_success(NonSuccessKind::Error);
+    error.set_message(text(&none.in_one_line())).set_type("no-verdict");
+    error.set_description(lines(&none.description()));
+    let mut case = TestCase::new("verify", error);
+    case.set_classname(text(&none.subject));
+    let mut suite = TestSuite::new(text(&none.subject));
+    suite.extra.insert("timestamp".into(), none.started.to_string().into());
+    suite.add_test_case(case);
+    let mut document = Report::new("deployctl verify");
     document.add_test_suite(suite);
     document.to_string().expect("a report in memory can be written")
 }

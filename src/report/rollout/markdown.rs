@@ -1,6 +1,6 @@
 //! How rollouts went, as Markdown: the summary of a step, or a comment.
 
-use super::{VerifyReport, words};
+use super::{NoVerdict, VerifyReport, words};
 use crate::health::HealthStatus;
 use crate::ops::{ObjectReport, RolloutReport, RolloutVerdict};
 use crate::report::markdown::{code, fenced, inline};
@@ -29,6 +29,17 @@ pub(super) fn render(report: &VerifyReport) -> String {
     if left_out > 0 {
         text.push_str(&format!("… and {left_out} more, in the other reports.\n\n"));
     }
+    text
+}
+
+/// Returns why there is no verdict.
+pub(super) fn render_none(none: &NoVerdict) -> String {
+    let mut text = format!("### {}: no verdict\n\n", code(&none.subject));
+    let mut texts = none.texts.iter();
+    text.extend(texts.next().map(|error| format!("**Why:** {}\n\n", inline(error))));
+    text.extend(texts.map(|cause| format!("Caused by: {}\n\n", inline(cause))));
+    text.extend(none.hint.iter().map(|hint| format!("**What to do:** {}\n\n", inline(hint))));
+    text.push_str("Nothing is known about the rollout.\n\n");
     text
 }
 

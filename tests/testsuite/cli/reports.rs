@@ -100,7 +100,10 @@ fn reports_are_written_whatever_the_verdict_is() {
 fn a_report_that_can_not_be_written_is_told_before_the_wait() {
     let world = recorded();
     for (report, why) in [
-        ("html=no/r.html", "can't write the report `no/r.html`: No such file or directory"),
+        (
+            "html=no/r.html",
+            "can't write the report `no/r.html`: No such file or directory (os error 2)\n",
+        ),
         ("html=rec", "can't write the report `rec`: is a directory"),
         ("pdf=r.pdf", "the formats are junit, markdown, html and json"),
         ("r.html", "expected FORMAT=FILE"),
@@ -112,4 +115,28 @@ fn a_report_that_can_not_be_written_is_told_before_the_wait() {
     let twice = ["verify", "--replay", "rec", "--report", "html=r", "--report", "junit=r"];
     assert_eq!(world.run(&twice).code, 2);
     assert!(!world.path().join("r").exists());
+}
+
+#[test]
+fn reports_say_so_where_there_is_no_verdict() {
+    let world = World::new();
+    let kubeconfig = world.write("kubeconfig", "clusters: []\n");
+    let world = world.with("KUBECONFIG", kubeconfig.as_str());
+    let reports = ["junit=r.xml", "markdown=r.md", "html=r.html", "json=r.json"];
+    let mut arguments = vec!["verify", "--application", "shop", "--context", "prod"];
+    reports.iter().for_each(|report| arguments.extend(["--report", report]));
+    let ran = world.run(&arguments);
+    assert_eq!((ran.code, ran.stdout.as_str()), (1, ""), "{ran:#?}");
+    let why = "there is no context `prod`; the kubeconfig has no contexts";
+    assert!(ran.stderr.contains(why), "{}", ran.stderr);
+    let junit = world.read("r.xml");
+    assert!(junit.contains("errors=\"1\"") && junit.contains("<error message="), "{junit}");
+    assert!(junit.contains(why) && junit.contains("What to do: set KUBECONFIG"), "{junit}");
+    assert!(world.read("r.md").contains(&format!("**Why:** no cluster to talk to: {why}")));
+    let page = world.read("r.html");
+    assert!(page.contains("shop: no verdict") && page.contains("<code>prod</code>"), "{page}");
+    let document: Value = serde_json::from_str(&world.read("r.json")).unwrap();
+    let schema: Value = serde_json::from_str(&world.ok(&["schema", "error"])).unwrap();
+    assert!(jsonschema::is_valid(&schema, &document), "{document:#}");
+    assert_eq!((&document["subject"], &document["exitCode"]), (&"shop".into(), &1.into()));
 }

@@ -19,8 +19,9 @@ pub(super) async fn verify(
 ) -> Result<VerifyReport, CommandError> {
     let scope =
         Scope { application: args.application.clone(), objects: objects::read(&args.files)? };
-    let live = Live::connect(&context.environment, args.context.as_deref()).await?;
     let service = name(args);
+    args.check_record(&service)?;
+    let live = Live::connect(&context.environment, args.context.as_deref()).await?;
     let registry = context.registry().ok();
     let environment = args.context.clone().unwrap_or_else(|| "the cluster".to_owned());
     let rules = args.rules.of_cluster(&live, scope.application.as_ref(), ui).await?;
@@ -47,7 +48,7 @@ pub(super) async fn verify(
 }
 
 /// What people call it: the Application, else the files.
-fn name(args: &VerifyArgs) -> String {
+pub(super) fn name(args: &VerifyArgs) -> String {
     if let Some(application) = &args.application {
         return application.name.clone();
     }
