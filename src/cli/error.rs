@@ -148,7 +148,8 @@ fn exit_of(error: &(dyn Error + 'static)) -> Option<Exit> {
         || found::<RulesError>(error).is_some()
         || found::<HealthTestError>(error).is_some()
         || matches!(found(error), Some(SetError::NoPullRequests { .. }))
-        || matches!(found(error), Some(ReplayError::None(_)))
+        || matches!(found(error), Some(ReplayError::None(_) | ReplayError::File { .. }))
+        || matches!(found(error), Some(ClusterError::Kubeconfig { .. }))
         || matches!(found(error), Some(EditError::NoArguments | EditError::Argument { .. }));
     usage.then_some(Exit::Usage)
 }

@@ -81,7 +81,10 @@ impl Failure {
             Self::Unreachable { server, reason } => ClusterError::Unreachable { server, reason },
             Self::Denied { verb, reason } => ClusterError::Denied { verb, reason },
             Self::Answer { reason } => ClusterError::Answer(reason),
-            Self::Other { reason } => ClusterError::Recording { path: path.to_owned(), reason },
+            Self::Other { reason } => {
+                let reason = format!("that verification failed: {reason}");
+                ClusterError::Recording { path: path.to_owned(), reason }
+            }
         }
     }
 }

@@ -8,12 +8,13 @@ use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::journal::{Failure, Journal, What};
+use super::journal::{self, Failure, Journal, What};
 use super::redaction::{self, Redaction};
 use super::{Cluster, ClusterError, Scope, View, version};
 use crate::argocd::ApplicationName;
 use crate::k8s::Object;
 use crate::rollout::Snapshot;
+use crate::system;
 use version::Occasion;
 
 /// A recording does not become larger.
@@ -49,15 +50,31 @@ impl<'a> Recorder<'a> {
     ///
     /// Fails if the folder can't be made or holds a recording already.
     pub fn new(cluster: &'a dyn Cluster, dir: &Utf8Path) -> Result<Self, ClusterError> {
+        Self::check(dir)?;
         std::fs::create_dir_all(dir).map_err(|error| failed(dir, error.to_string()))?;
-        let first = dir.join("0001.yaml");
-        if first.exists() {
-            return Err(failed(&first, "there is a recording already".to_owned()));
-        }
         let journal = Journal::create(dir).map_err(|error| failed(dir, error.to_string()))?;
         let now = cluster.now();
         let written = Mutex::new(Written { journal, count: 0, bytes: 0, last: None, now });
         Ok(Self { cluster, dir: dir.to_owned(), redaction: Redaction::new(), written })
+    }
+
+    /// Returns whether a recording in the folder `dir` could begin now; leaves nothing behind.
+    ///
+    /// # Errors
+    ///
+    /// As [`Recorder::new`].
+    pub fn check(dir: &Utf8Path) -> Result<(), ClusterError> {
+        if [journal::FILE_NAME, "0001.yaml"].iter().any(|name| dir.join(name).exists()) {
+            return Err(failed(
+                dir,
+                "there is a recording already; name another folder".to_owned(),
+            ));
+        }
+        // What is not there yet would be made in the nearest folder that is.
+        let there = dir.ancestors().find(|folder| folder.as_str().is_empty() || folder.exists());
+        let there = there.filter(|folder| !folder.as_str().is_empty()).unwrap_or(".".into());
+        let probed = system::check_folder(there);
+        probed.map_err(|error| failed(dir, format!("it can't be made or written: {error}")))
     }
 
     /// Writes what else the verdict is made from: `answer` to the `question` about `of`.

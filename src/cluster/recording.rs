@@ -60,42 +60,47 @@ impl Recording {
     ///
     /// Fails if there is none, or a file is not a recorded version.
     pub fn open(dir: &Utf8Path, substitutions: &[Substitution<'_>]) -> Result<Self, ClusterError> {
-        let unreadable = |error: std::io::Error| failed(dir, error.to_string());
-        let mut paths: Vec<Utf8PathBuf> = Vec::new();
-        for entry in dir.read_dir_utf8().map_err(unreadable)? {
-            let path = entry.map_err(unreadable)?.into_path();
-            if is_version(&path) {
-                paths.push(path);
-            }
-        }
-        let read = |path: Utf8PathBuf| Ok((path.clone(), read_file(&path)?));
-        let files: Vec<_> = paths.into_iter().map(read).collect::<Result<_, _>>()?;
+        let files = files(dir)?;
         if files.is_empty() {
             return Err(failed(dir, "there are no recorded versions".to_owned()));
         }
         Self::read(files.iter().map(|(path, text)| (path.as_path(), text.as_str())), substitutions)
     }
 
-    /// Returns the recording in the folder `dir` with its journal, as it began at `start`.
+    /// Returns the recording in the folder `dir` with its journal, as it began at `start`. One of a
+    /// verification that failed may have no versions.
     ///
     /// # Errors
     ///
-    /// As [`Recording::open`]; also if there is no journal, or it names versions that are not there.
+    /// Fails if the journal or a version that it names is not there or is damaged, and if the
+    /// verification was broken off before there was anything to record.
     pub fn replay(dir: &Utf8Path, start: Timestamp) -> Result<Self, ClusterError> {
-        let recording = Self::open(dir, &[])?;
         let path = dir.join(journal::FILE_NAME);
-        let entries = journal::read(&read_file(&path)?).map_err(|reason| failed(&path, reason))?;
+        if !path.exists() {
+            return Err(failed(&path, format!("it is not there, {INCOMPLETE}")));
+        }
+        let entries = journal::read(&read_file(&path)?)
+            .map_err(|reason| failed(&path, format!("it is damaged, {INCOMPLETE}: {reason}")))?;
         let mut played = Played::default();
         for Entry { at, what } in entries {
             played.add(at, what, &path);
         }
-        let is_there =
-            |look: &Look| look.seen.as_ref().is_ok_and(|v| *v >= recording.versions.len());
-        if played.looks.iter().any(|(_, look)| is_there(look)) {
-            return Err(failed(&path, "it names a version that is not there".to_owned()));
+        if played.looks.is_empty() {
+            let reason = "it is empty: that verification was broken off before the cluster had \
+                          answered; record it again";
+            return Err(failed(&path, reason.to_owned()));
+        }
+        let versions = read_versions(
+            files(dir)?.iter().map(|(path, text)| (path.as_path(), text.as_str())),
+            &[],
+        )?;
+        let seen = played.looks.iter().filter_map(|(_, look)| look.seen.as_ref().ok());
+        if let Some(missing) = seen.copied().find(|index| *index >= versions.len()) {
+            let path = dir.join(format!("{:04}.yaml", missing + 1));
+            return Err(failed(&path, format!("it is not there, {INCOMPLETE}")));
         }
         let (at, journal) = (Mutex::new((0, start)), Some(Mutex::new(played)));
-        Ok(Self { at, journal, path, ..recording })
+        Ok(Self { versions, at, pace: Duration::ZERO, path, journal })
     }
 
     /// Returns what was answered to the `question` about `of`: the next answer, or the last one again.
@@ -114,13 +119,7 @@ impl Recording {
         files: impl IntoIterator<Item = (&'a Utf8Path, &'a str)>,
         substitutions: &[Substitution<'_>],
     ) -> Result<Self, ClusterError> {
-        let mut files: Vec<_> = files.into_iter().collect();
-        files.sort();
-        let mut versions = Vec::new();
-        for (path, text) in files {
-            let text = substitute(text, substitutions);
-            versions.push(version::read(&text).map_err(|reason| failed(path, reason))?);
-        }
+        let versions = read_versions(files, substitutions)?;
         let empty = || failed(Utf8Path::new("."), "there are no recorded versions".to_owned());
         let start = versions.first().ok_or_else(empty)?.0;
         let (at, path) = (Mutex::new((0, start)), Utf8PathBuf::from("."));
@@ -136,6 +135,12 @@ impl Recording {
 
     fn position(&self) -> (usize, Timestamp) {
         *self.at.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns what is seen at this place; nothing where the cluster has not answered yet.
+    fn seen(&self) -> Snapshot {
+        let (index, _) = self.position();
+        self.versions.get(index).map(|(.., seen)| seen.clone()).unwrap_or_default()
     }
 
     fn go_to(&self, place: (usize, Timestamp)) {
@@ -202,6 +207,36 @@ impl Played {
     }
 }
 
+/// What to do where a file of a recording is not as it was written.
+const INCOMPLETE: &str =
+    "so the recording is not whole: copy all of its folder anew, or record again";
+
+/// Returns the versions in the folder `dir`, by path.
+fn files(dir: &Utf8Path) -> Result<Vec<(Utf8PathBuf, String)>, ClusterError> {
+    let unreadable = |error: std::io::Error| failed(dir, error.to_string());
+    let mut files = Vec::new();
+    for entry in dir.read_dir_utf8().map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.into_path();
+        if is_version(&path) {
+            let text = read_file(&path)?;
+            files.push((path, text));
+        }
+    }
+    Ok(files)
+}
+
+fn read_versions<'a>(
+    files: impl IntoIterator<Item = (&'a Utf8Path, &'a str)>,
+    substitutions: &[Substitution<'_>],
+) -> Result<Vec<(Timestamp, Occasion, Snapshot)>, ClusterError> {
+    let mut files: Vec<_> = files.into_iter().collect();
+    files.sort();
+    let read = |(path, text)| {
+        version::read(&substitute(text, substitutions)).map_err(|reason| failed(path, reason))
+    };
+    files.into_iter().map(read).collect()
+}
+
 /// Returns whether the file's name is that of a version.
 fn is_version(path: &Utf8Path) -> bool {
     let stem = path.file_stem().unwrap_or_default();
@@ -245,7 +280,8 @@ impl Cluster for Recording {
 
     async fn argo_cd(&self, _namespace: Option<&str>) -> Result<Vec<Object>, ClusterError> {
         let (index, _) = self.position();
-        Ok(self.versions[index].2.application.iter().cloned().collect())
+        let seen = self.versions.get(index).and_then(|(.., seen)| seen.application.clone());
+        Ok(seen.into_iter().collect())
     }
 
     async fn makers(&self, name: &ApplicationName) -> Result<Vec<Object>, ClusterError> {
@@ -273,7 +309,7 @@ impl View for PlayedView<'_> {
             self.0.keep_pace(before).await;
             look?;
         }
-        Ok(self.0.versions[self.0.position().0].2.clone())
+        Ok(self.0.seen())
     }
 
     async fn confirm(&mut self) -> Result<Snapshot, ClusterError> {
@@ -285,7 +321,7 @@ impl View for PlayedView<'_> {
         if let Some((time, Occasion::Confirmed, _)) = next {
             self.0.go_to((index + 1, now.max(*time)));
         }
-        Ok(self.0.versions[self.0.position().0].2.clone())
+        Ok(self.0.seen())
     }
 
     async fn pause(&mut self, interval: Duration) {

@@ -1,13 +1,48 @@
 //! What a recording leaves out: values that may be secrets, and what no verdict needs.
+//!
+//! What stands in a place for values is left out whole. In a place for any text, such as a container's
+//! arguments or what it wrote, only what a name says to be secret can be found.
 
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use regex::{Captures, Regex};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 use crate::rollout::without_account;
 use crate::system;
 
+/// What every mark begins with.
+const MARK: &str = "redacted-";
+
 /// What kubectl and the API server keep for themselves.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// What is in the name of something that nobody is to read.
+const SECRET: &str = "passw(?:or)?d|passphrase|pwd|token|secret|credential|api[-_]?key|access[-_]?key|private[-_]?key|authorization";
+
+/// A name and what is set to it, as in `--db-password=x`, `TOKEN='x y'`, `"apiKey": "x"`.
+static ASSIGNED: LazyLock<Regex> = LazyLock::new(|| {
+    let name = format!(r"[\w.-]*(?:{SECRET})[\w.-]*");
+    let value = r#""(?:[^"\\]|\\.)*"|'[^']*'|(?:(?:bearer|basic)\s+)?[^\s,;&'"]+"#;
+    pattern(&format!(r#"({name}["']?\s*[=:]\s*)({value})"#))
+});
+
+/// The flag whose value is the next argument.
+static FLAG: LazyLock<Regex> =
+    LazyLock::new(|| pattern(&format!(r"^--?[\w.-]*(?:{SECRET})[\w.-]*$")));
+
+/// The user and the password in a URL.
+static USERINFO: LazyLock<Regex> = LazyLock::new(|| pattern(r"(://)([^\s/@'\x22]+)@"));
+
+/// What proves who asks, in a header.
+static HEADER: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"(\b(?:bearer|basic)\s+)([a-z0-9._~+/=-]{8,})"));
+
+fn pattern(text: &str) -> Regex {
+    Regex::new(&format!("(?i){text}")).expect("the pattern is right")
+}
 
 /// Replaces values by marks: two values are equal in a recording if they were in the cluster, so that
 /// what is decided by comparing stays the same.
@@ -23,8 +58,9 @@ impl Redaction {
     }
 
     /// Returns `object` without the values of environment variables, Secrets, ConfigMaps and Helm
-    /// parameters, without credentials in repositories' URLs or accounts in messages, and without what is
-    /// kept about who applied it.
+    /// parameters, without credentials in repositories' URLs or accounts in messages, without what looks
+    /// like a secret in commands, their arguments and their last words, and without what is kept about
+    /// who applied it.
     pub(super) fn of(&self, mut object: Value) -> Value {
         if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
             metadata.shift_remove("managedFields");
@@ -62,6 +98,12 @@ impl Redaction {
                 plugin.get_mut("parameters").into_iter().for_each(|value| self.mark(value));
             }
             ("repoURL", Value::String(url)) => *url = without_credentials(url),
+            ("command" | "args", Value::Array(arguments)) => self.arguments(arguments),
+            ("terminated", Value::Object(ended)) => {
+                if let Some(Value::String(message)) = ended.get_mut("message") {
+                    *message = self.text(message);
+                }
+            }
             _ => {}
         }
         self.walk(value);
@@ -82,10 +124,43 @@ impl Redaction {
         values.for_each(|value| self.mark(value));
     }
 
+    fn arguments(&self, arguments: &mut [Value]) {
+        let mut is_secret = false;
+        for argument in arguments {
+            let Value::String(text) = argument else { continue };
+            let is_value = is_secret && !text.starts_with('-');
+            is_secret = FLAG.is_match(text);
+            match is_value {
+                true => *text = self.marked(text),
+                false => *text = self.text(text),
+            }
+        }
+    }
+
+    /// Returns `text` without what its names say to be secret, and without credentials in URLs and
+    /// headers.
+    pub(super) fn text(&self, text: &str) -> String {
+        let second = |found: &Captures<'_>| format!("{}{}", &found[1], self.marked(&found[2]));
+        let text = USERINFO.replace_all(text, |found: &Captures<'_>| second(found) + "@");
+        let text: Cow<'_, str> = ASSIGNED.replace_all(&text, second);
+        HEADER.replace_all(&text, second).into_owned()
+    }
+
     fn mark(&self, value: &mut Value) {
-        let digest = Sha256::new().chain_update(&self.salt).chain_update(value.to_string());
-        let digest = digest.finalize();
-        *value = format!("redacted-{:02x}{:02x}{:02x}", digest[0], digest[1], digest[2]).into();
+        let text = value.to_string();
+        *value = self.marked(text.trim_matches('"')).into();
+    }
+
+    fn marked(&self, text: &str) -> String {
+        // In quotes or not, it is the same secret; and what is marked stays as it is.
+        let bare = text.trim_matches(['"', '\'']);
+        if bare.starts_with(MARK) {
+            return text.to_owned();
+        }
+        let digest = Sha256::new().chain_update(&self.salt).chain_update(bare).finalize();
+        let quote = text.chars().next().filter(|c| text.len() > 1 && ['"', '\''].contains(c));
+        let quote = quote.map(String::from).unwrap_or_default();
+        format!("{quote}{MARK}{:02x}{:02x}{:02x}{quote}", digest[0], digest[1], digest[2])
     }
 }
 
@@ -130,6 +205,50 @@ mod tests {
         assert_eq!(variables[3], object["spec"]["containers"][0]["env"][3]);
         assert_eq!(redacted["metadata"], json!({"annotations": {"a": "b"}}));
         assert_ne!(redacted, Redaction::new().of(object));
+    }
+
+    #[test]
+    fn commands_and_last_words_lose_what_looks_like_a_secret() {
+        let object = json!({"spec": {"containers": [{
+            "command": ["sh", "-c", "export DB_PASSWORD='canary one' && run --port=80"],
+            "args": ["--api-token=canary", "--password", "canary", "--tokens", "-v", "db://me:canary@db/x"],
+        }]}, "status": {"state": {"terminated": {"message": "no db (password=canary)"}}}});
+        let redacted = Redaction::new().of(object);
+        assert!(!redacted.to_string().contains("canary"), "{redacted:#}");
+        let container = &redacted["spec"]["containers"][0];
+        let script = container["command"][2].as_str().unwrap();
+        assert!(script.starts_with("export DB_PASSWORD='redacted-"), "{script}");
+        assert!(script.ends_with("' && run --port=80"), "{script}");
+        let argument = |at: usize| container["args"][at].as_str().unwrap();
+        assert_eq!(argument(0), format!("--api-token={}", argument(2)));
+        assert_eq!((argument(3), argument(4)), ("--tokens", "-v"));
+        assert!(argument(5).starts_with("db://redacted-") && argument(5).ends_with("@db/x"));
+    }
+
+    #[test]
+    fn of_what_a_container_wrote_only_secrets_are_left_out() {
+        let redaction = Redaction::new();
+        for line in [
+            "token: canary",
+            "{\"apiKey\": \"can\\\"ary\", \"user\": \"me\"}",
+            "GET /?access_key=canary&page=2",
+            "Authorization: Bearer canary.canary",
+            "sent Bearer canary.canary",
+            "postgres://shop:canary@db:5432/shop",
+        ] {
+            let clean = redaction.text(line);
+            assert!(!clean.contains("canary") && !clean.contains("ary"), "{clean}");
+            assert!(clean.contains("redacted-"), "{clean}");
+            assert_eq!(redaction.text(&clean), clean);
+        }
+        for line in [
+            "no database",
+            "the token is too old",
+            "listening on http://0.0.0.0:8080/healthz",
+            "error: mail me@example.com, exit code=3",
+        ] {
+            assert_eq!(redaction.text(line), line);
+        }
     }
 
     #[test]

@@ -91,7 +91,7 @@ pub(super) fn write(
         owned: all(&snapshot.owned),
         pods: all(&snapshot.pods),
         events: all(&snapshot.events),
-        logs: snapshot.logs.iter().map(Log::from).collect(),
+        logs: snapshot.logs.iter().map(|tail| Log::of(tail, redaction)).collect(),
         unread: snapshot.unread.clone(),
     })
 }
@@ -116,9 +116,11 @@ pub(super) fn read(text: &str) -> Result<(Timestamp, Occasion, Snapshot), String
     Ok((version.time, version.occasion, snapshot))
 }
 
-impl From<&LogTail> for Log {
-    fn from(log: &LogTail) -> Self {
-        let LogTail { pod_uid, container, restarts, lines } = log.clone();
+impl Log {
+    /// Returns `tail` as it may be written.
+    fn of(tail: &LogTail, redaction: &Redaction) -> Self {
+        let LogTail { pod_uid, container, restarts, lines } = tail.clone();
+        let lines = lines.iter().map(|line| redaction.text(line)).collect();
         Self { pod_uid, container, restarts, lines }
     }
 }

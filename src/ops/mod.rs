@@ -56,7 +56,7 @@ pub use store::{Files, Made, Put, Store, StoreError, Visit};
 pub use verified::{Witness, last_verified, record_verified};
 pub use verify::{
     Ancestry, Moment, ObjectReport, PodReport, ReplayError, RolloutReport, RolloutVerdict,
-    RulesWith, VerifyError, VerifyEvent, VerifyOptions, record, replay, verify,
+    RulesWith, VerifyError, VerifyEvent, VerifyOptions, check_record, record, replay, verify,
 };
 
 use crate::promotion::Hold;

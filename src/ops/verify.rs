@@ -22,7 +22,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 pub use self::options::{Ancestry, VerifyOptions};
-pub use self::recorded::{ReplayError, RulesWith, record, replay};
+pub use self::recorded::{ReplayError, RulesWith, check_record, record, replay};
 pub use self::report::{ObjectReport, PodReport, RolloutReport, RolloutVerdict};
 pub use self::timeline::Moment;
 

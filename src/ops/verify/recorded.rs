@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::{Ancestry, Moment, RolloutReport, VerifyError, VerifyOptions, verify};
 use crate::argocd::{Accepts, ApplicationName, Relation};
-use crate::cluster::{Cluster, Recorder, Recording, Scope};
+use crate::cluster::{Cluster, ClusterError, Recorder, Recording, Scope};
 use crate::health::Rules;
 use crate::image::{Digest, ImageName, ImageReference, Manifest};
 use crate::k8s::{Object, ReadError};
@@ -58,6 +58,15 @@ pub enum ReplayError {
 
 /// Returns the rules to judge by, given the `argocd-cm` of a recording.
 pub type RulesWith<'a> = &'a (dyn Fn(Option<Object>) -> Result<Rules, RulesError> + Send + Sync);
+
+/// Returns whether [`record`] could write into `dir`; leaves nothing behind.
+///
+/// # Errors
+///
+/// Fails if the folder can't be written, or holds a recording already.
+pub fn check_record(dir: &Utf8Path) -> Result<(), VerifyError> {
+    Ok(Recorder::check(dir)?)
+}
 
 /// As [`verify()`], and writes all that the verdict is made from into the folder `dir`.
 ///
@@ -117,7 +126,11 @@ async fn replay_one(
 ) -> Result<RolloutReport, ReplayError> {
     let path = dir.join(FILE_NAME);
     let asked = Verification::read(&path)?;
-    let recording = Recording::replay(dir, asked.started).map_err(VerifyError::from)?.paced(pace);
+    let unreadable = |error| match error {
+        ClusterError::Recording { path, reason } => ReplayError::File { path, reason },
+        error => ReplayError::Verify(error.into()),
+    };
+    let recording = Recording::replay(dir, asked.started).map_err(unreadable)?.paced(pace);
     let ancestry = PlayedAncestry(&recording);
     let registry = Manifests::Played(&recording);
     let options = VerifyOptions {

@@ -308,9 +308,9 @@ fn a_context_that_is_misspelt_does_not_pass_for_no_cluster() {
     let config = config.replace("overlays/dev\n", "overlays/dev\n    context: hoem\n");
     shop.world.write("deployctl.yaml", &config);
     let ran = shop.world.run(&["verify", "--env", "dev"]);
-    refused(&ran, 1, "there is no context `hoem`; the kubeconfig has `home`", "`context`");
+    refused(&ran, 2, "there is no context `hoem`; the kubeconfig has `home`", "`context`");
     let ran = shop.world.run(&["promote", "--to", "prod"]);
-    refused(&ran, 1, "there is no context `hoem`; the kubeconfig has `home`", "--unproven");
+    refused(&ran, 2, "there is no context `hoem`; the kubeconfig has `home`", "--unproven");
 }
 
 #[test]

@@ -126,7 +126,7 @@ fn reports_say_so_where_there_is_no_verdict() {
     let mut arguments = vec!["verify", "--application", "shop", "--context", "prod"];
     reports.iter().for_each(|report| arguments.extend(["--report", report]));
     let ran = world.run(&arguments);
-    assert_eq!((ran.code, ran.stdout.as_str()), (1, ""), "{ran:#?}");
+    assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{ran:#?}");
     let why = "there is no context `prod`; the kubeconfig has no contexts";
     assert!(ran.stderr.contains(why), "{}", ran.stderr);
     let junit = world.read("r.xml");
@@ -138,5 +138,68 @@ fn reports_say_so_where_there_is_no_verdict() {
     let document: Value = serde_json::from_str(&world.read("r.json")).unwrap();
     let schema: Value = serde_json::from_str(&world.ok(&["schema", "error"])).unwrap();
     assert!(jsonschema::is_valid(&schema, &document), "{document:#}");
-    assert_eq!((&document["subject"], &document["exitCode"]), (&"shop".into(), &1.into()));
+    assert_eq!((&document["subject"], &document["exitCode"]), (&"shop".into(), &2.into()));
+}
+
+#[test]
+fn a_recording_that_can_not_be_written_is_told_before_the_cluster_is_asked() {
+    let world = recorded();
+    world.write("file", "");
+    for (record, why) in [
+        ("/proc/x", "recording `/proc/x/shop`: it can't be made or written: "),
+        ("file", "recording `file/shop`: it can't be made or written: "),
+        ("rec", "recording `rec/ranking`: there is a recording already; name another folder"),
+    ] {
+        let name = if record == "rec" { "ranking" } else { "shop" };
+        let ran = world.run(&["verify", "--application", name, "--record", record]);
+        assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{record}: {ran:#?}");
+        assert!(ran.stderr.contains(why), "{}", ran.stderr);
+    }
+    let ran = world.run(&["verify", "--application", "shop", "--record", "new/one"]);
+    assert!(ran.stderr.contains("no cluster to talk to"), "{}", ran.stderr);
+    assert!(!world.path().join("new").exists());
+}
+
+#[test]
+fn a_recording_that_is_not_whole_is_told_by_the_file_and_what_to_do() {
+    let replay = |change: &dyn Fn(&World)| {
+        let world = recorded();
+        change(&world);
+        let ran = world.run(&["verify", "--replay", "rec"]);
+        assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{ran:#?}");
+        ran.stderr
+    };
+    let remove = |world: &World, name: &str| {
+        std::fs::remove_file(world.path().join("rec/ranking").join(name)).unwrap();
+    };
+    let copy = "so the recording is not whole: copy all of its folder anew, or record again";
+    let said = replay(&|world| remove(world, "0001.yaml"));
+    assert!(said.contains(&format!("`rec/ranking/0001.yaml`: it is not there, {copy}")), "{said}");
+    let said = replay(&|world| remove(world, "journal.jsonl"));
+    assert!(said.contains(&format!("journal.jsonl`: it is not there, {copy}")), "{said}");
+    let said = replay(&|world| {
+        world.write("rec/ranking/journal.jsonl", "{}\n{}\n");
+    });
+    assert!(said.contains(&format!("it is damaged, {copy}: line 1: ")), "{said}");
+    let said = replay(&|world| {
+        world.write("rec/ranking/journal.jsonl", "");
+    });
+    assert!(said.contains("was broken off before the cluster had answered"), "{said}");
+    let said = replay(&|world| {
+        world.write("rec/ranking/verification.yaml", "schema: x\n");
+    });
+    assert!(said.contains("recording `rec/ranking/verification.yaml`: "), "{said}");
+}
+
+#[test]
+fn a_failure_that_was_recorded_is_the_same_failure_again() {
+    let world = recorded();
+    std::fs::remove_file(world.path().join("rec/ranking/0001.yaml")).unwrap();
+    let failed = "{\"at\":\"2026-01-01T00:00:01Z\",\"what\":\"failed\",\"error\":{\"kind\":\"denied\",\
+        \"verb\":\"list pods in `shop`\",\"reason\":\"no\"},\"confirms\":false}\n";
+    world.write("rec/ranking/journal.jsonl", failed);
+    let ran = world.run(&["verify", "--replay", "rec"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (1, ""), "{ran:#?}");
+    let expected = "error: the cluster refuses to list pods in `shop`: no\n";
+    assert!(ran.stderr.starts_with(expected), "{}", ran.stderr);
 }

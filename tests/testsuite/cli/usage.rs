@@ -110,3 +110,31 @@ fn a_reader_that_goes_away_is_no_error() {
     drop(child.stdout.take());
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
+
+#[test]
+fn verify_of_nothing_is_told_with_all_that_can_be_named() {
+    let world = World::new();
+    let ways = "<--env <ENV>|--application <NAME>|--file <FILE>|--replay <DIR>>";
+    let ran = world.run(&["verify"]);
+    assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{ran:#?}");
+    assert!(ran.stderr.contains(ways), "{}", ran.stderr);
+    let ran = world.run(&["verify", "--within-sync"]);
+    assert_eq!(ran.code, 2, "{ran:#?}");
+    assert!(ran.stderr.contains("--application <NAME>"), "{}", ran.stderr);
+}
+
+#[test]
+fn an_empty_variable_for_the_configuration_is_none() {
+    let world = World::new();
+    world.write("deployctl.yaml", "version: 2\n");
+    for config in [None, Some("")] {
+        let mut command = world.command(&["status"]);
+        if let Some(config) = config {
+            command.env("DEPLOYCTL_CONFIG", config);
+        }
+        let said = String::from_utf8(command.output().unwrap().stderr).unwrap();
+        assert!(said.contains("deployctl.yaml:1"), "{config:?}: {said}");
+    }
+    let ran = world.with("DEPLOYCTL_CONFIG", "other.yaml").run(&["status"]);
+    assert!(ran.stderr.contains("other.yaml"), "{}", ran.stderr);
+}
