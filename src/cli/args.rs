@@ -1,6 +1,7 @@
 //! What can be written on the command line.
 
 use camino::Utf8PathBuf;
+use clap::builder::{NonEmptyStringValueParser, TypedValueParser as _};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::commands;
@@ -21,8 +22,9 @@ pub(crate) struct Cli {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub(crate) struct GlobalArgs {
-    /// Configuration file [default: deployctl.yaml in this folder or a parent]
-    #[arg(long, global = true, value_name = "FILE", env = "DEPLOYCTL_CONFIG")]
+    /// Configuration file [default: what DEPLOYCTL_CONFIG names, else deployctl.yaml in this folder or a
+    /// parent]
+    #[arg(long, global = true, value_name = "FILE", value_parser = NonEmptyStringValueParser::new().map(Utf8PathBuf::from))]
     pub(super) config: Option<Utf8PathBuf>,
     /// What the answer on standard output looks like
     #[arg(

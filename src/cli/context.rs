@@ -26,7 +26,9 @@ pub(crate) struct Context {
 
 impl Context {
     pub(super) fn new(global: GlobalArgs, environment: Environment, ui: Ui) -> Self {
-        Self { global, environment, ui }
+        // Not by clap, for which a variable that is empty is set.
+        let config = global.config.or_else(|| environment.get("DEPLOYCTL_CONFIG").map(Into::into));
+        Self { global: GlobalArgs { config, ..global }, environment, ui }
     }
 
     /// Runs `work` on a runtime of its own until it ends or the user interrupts it.
