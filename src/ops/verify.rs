@@ -171,7 +171,7 @@ async fn wait(
             }
         }
         snapshot = loop {
-            view.pause(options.interval).await;
+            view.pause(watch.patience.rest(options.interval, cluster.now())).await;
             if let Some(next) = watch.bear(view.observe().await, cluster.now())? {
                 break next;
             }

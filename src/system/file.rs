@@ -59,7 +59,7 @@ impl PendingFile {
             .prefix(".deployctl-")
             .permissions(mode)
             .tempfile_in(folder)
-            .map_err(without_path)?;
+            .map_err(|error| without_path(&error))?;
         Ok(Self { target, new: Some(new) })
     }
 
@@ -86,12 +86,12 @@ pub fn check_folder(folder: &Utf8Path) -> io::Result<()> {
     tempfile::Builder::new()
         .prefix(".deployctl-")
         .tempfile_in(folder)
-        .map_err(without_path)
+        .map_err(|error| without_path(&error))
         .map(drop)
 }
 
 /// Returns `error` without the name of the temporary file, which says nothing to anybody.
-fn without_path(error: io::Error) -> io::Error {
+fn without_path(error: &io::Error) -> io::Error {
     let text = error.to_string();
     let text = text.rsplit_once(" at path ").map_or(text.as_str(), |(text, _)| text);
     io::Error::new(error.kind(), text)

@@ -56,12 +56,13 @@ pub(super) struct Patience {
     settling: Option<Settling>,
     bad_since: Option<Timestamp>,
     cause_since: Option<(CauseKind, ObjectId, Timestamp)>,
+    grace_end: Option<Timestamp>,
 }
 
 impl Patience {
     pub(super) fn new(start: Timestamp, limits: Limits) -> Self {
         let end = start.saturating_add(signed(limits.timeout)).unwrap_or(Timestamp::MAX);
-        Self { limits, end, settling: None, bad_since: None, cause_since: None }
+        Self { limits, end, settling: None, bad_since: None, cause_since: None, grace_end: None }
     }
 
     /// Returns whether the time is over.
@@ -74,12 +75,23 @@ impl Patience {
         self.settling.as_ref().is_some_and(Settling::is_well)
     }
 
+    /// Returns how long to rest before the next look at the latest: no longer than until something is
+    /// decided though nothing changes, so that what has lasted is not seen a whole `interval` late.
+    pub(super) fn rest(&self, interval: Duration, now: Timestamp) -> Duration {
+        let settled = self.settling.as_ref().and_then(Settling::end);
+        let ends = [Some(self.end), settled, self.grace_end].into_iter().flatten();
+        let until = |end: Timestamp| Duration::try_from(end.duration_since(now)).ok();
+        // What is over already was decided at the last look.
+        let next = ends.filter_map(until).filter(|rest| !rest.is_zero()).min();
+        next.map_or(interval, |rest| interval.min(rest))
+    }
+
     /// Forgets what lasted: nobody knows what happened while nothing was seen.
     pub(super) fn interrupt(&mut self) {
         if let Some(settling) = &mut self.settling {
             settling.interrupt();
         }
-        (self.bad_since, self.cause_since) = (None, None);
+        (self.bad_since, self.cause_since, self.grace_end) = (None, None, None);
     }
 
     /// Returns the verdict and its reason, or `None` if it is worth waiting on.
@@ -94,7 +106,7 @@ impl Patience {
         }
         let (reason, is_final) = match seen.standing {
             Standing::Good => {
-                (self.bad_since, self.cause_since) = (None, None);
+                (self.bad_since, self.cause_since, self.grace_end) = (None, None, None);
                 return None;
             }
             Standing::Waiting { reason } => {
@@ -147,6 +159,7 @@ impl Patience {
 
     fn is_fatal(&mut self, cause: Option<&RootCause>, now: Timestamp) -> bool {
         let known = self.cause_since.take();
+        self.grace_end = None;
         let Some(cause) = cause else { return false };
         let Gravity::Fatal { grace } = cause.gravity else { return false };
         let same = |(kind, workload, _): &(CauseKind, ObjectId, Timestamp)| {
@@ -154,6 +167,7 @@ impl Patience {
         };
         let since = known.filter(same).map_or(now, |(.., since)| since);
         self.cause_since = Some((cause.kind, cause.workload.clone(), since));
+        self.grace_end = since.checked_add(signed(grace)).ok();
         now.duration_since(since) >= signed(grace)
     }
 }
@@ -239,6 +253,25 @@ mod tests {
         assert_eq!(decide(&mut patience, &Standing::Good, None, 1, 9), None);
         let (verdict, _) = decide(&mut patience, &Standing::Good, None, 1, 10).unwrap();
         assert_eq!(verdict, RolloutVerdict::Healthy);
+    }
+
+    #[test]
+    fn nobody_rests_longer_than_until_something_is_decided() {
+        let (second, at_millis) =
+            (Duration::from_secs(1), |millis| Timestamp::from_millisecond(millis).unwrap());
+        let mut patience = patience();
+        assert_eq!(patience.rest(second, at(0)), second);
+        assert_eq!(patience.rest(second, at_millis(599_700)), Duration::from_millis(300));
+        assert_eq!(decide(&mut patience, &Standing::Good, None, 0, 0), None);
+        assert_eq!(patience.rest(second, at_millis(8_500)), second);
+        assert_eq!(patience.rest(second, at_millis(9_600)), Duration::from_millis(400));
+        patience.interrupt();
+        assert_eq!(patience.rest(second, at_millis(9_600)), second);
+        let (mut patience, cause) = (self::patience(), cause(Some(5)));
+        assert_eq!(decide(&mut patience, &waiting(), Some(&cause), 0, 1), None);
+        assert_eq!(patience.rest(second, at_millis(5_900)), Duration::from_millis(100));
+        assert_eq!(decide(&mut patience, &waiting(), None, 0, 5), None);
+        assert_eq!(patience.rest(second, at_millis(5_900)), second);
     }
 
     #[test]

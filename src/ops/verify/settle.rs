@@ -50,6 +50,11 @@ impl Settling {
         self.is_well
     }
 
+    /// Returns when health will have lasted, or `None` if there is none now.
+    pub(super) fn end(&self) -> Option<Timestamp> {
+        self.is_well.then(|| self.since.checked_add(signed(self.settle)).ok()).flatten()
+    }
+
     /// Forgets how long health lasts: nobody knows what happened while nothing was seen.
     pub(super) fn interrupt(&mut self) {
         self.is_well = false;
