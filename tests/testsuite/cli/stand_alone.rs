@@ -214,5 +214,5 @@ fn a_conversation_that_nobody_can_hear_is_no_bug() {
     let world = World::new();
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let mut command = world.command(&["health", "-f", "missing.yaml"]);
-    assert_eq!(command.stderr(full).status().unwrap().code(), Some(1));
+    assert_eq!(command.stderr(full).status().unwrap().code(), Some(2));
 }
