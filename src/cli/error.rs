@@ -15,7 +15,7 @@ use crate::cluster::ClusterError;
 use crate::config::{ConfigError, UnknownName};
 use crate::github::actions::Level;
 use crate::kustomize::EditError;
-use crate::ops::{HealthTestError, ReplayError, RulesError, SetError};
+use crate::ops::{EditFileError, HealthTestError, ReplayError, RulesError, SetError};
 use crate::promotion::UnknownGate;
 use crate::yaml::Invalid;
 use hint::hint_for;
@@ -147,6 +147,10 @@ fn exit_of(error: &(dyn Error + 'static)) -> Option<Exit> {
         || found::<ObjectsError>(error).is_some()
         || found::<RulesError>(error).is_some()
         || found::<HealthTestError>(error).is_some()
+        || matches!(
+            found(error),
+            Some(EditFileError::Find(_) | EditFileError::Edit { source: EditError::Read(_), .. })
+        )
         || matches!(found(error), Some(SetError::NoPullRequests { .. }))
         || matches!(found(error), Some(ReplayError::None(_) | ReplayError::File { .. }))
         || matches!(found(error), Some(ClusterError::Kubeconfig { .. }))

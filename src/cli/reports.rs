@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use super::error::CommandError;
 use crate::report::Documents;
@@ -55,15 +55,11 @@ impl Reports {
     /// report must not learn that at the end.
     pub(crate) fn begin(args: &[ReportArg]) -> Result<Self, CommandError> {
         let begin = |(at, arg): (usize, &ReportArg)| {
-            let hint = "name a file in a folder that is there and can be written";
             if args[..at].iter().any(|other| other.path == arg.path) {
                 let message = format!("two reports would go to `{}`", arg.path);
                 return Err(CommandError::usage(message, "name a file for each"));
             }
-            let refused = |error| {
-                CommandError::usage(format!("can't write the report `{}`: {error}", arg.path), hint)
-            };
-            Ok((arg.clone(), PendingFile::begin(&arg.path).map_err(refused)?))
+            Ok((arg.clone(), pending(&arg.path)?))
         };
         Ok(Self(args.iter().enumerate().map(begin).collect::<Result<_, _>>()?))
     }
@@ -89,4 +85,16 @@ impl Reports {
         }
         result
     }
+}
+
+/// Returns the file of a report, which is written at the end.
+///
+/// # Errors
+///
+/// Fails if it could not be.
+pub(crate) fn pending(path: &Utf8Path) -> Result<PendingFile, CommandError> {
+    let hint = "name a file in a folder that is there and can be written";
+    let refused =
+        |error| CommandError::usage(format!("can't write the report `{path}`: {error}"), hint);
+    PendingFile::begin(path).map_err(refused)
 }

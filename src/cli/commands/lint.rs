@@ -6,6 +6,7 @@ use crate::cli::context::Context;
 use crate::cli::error::CommandError;
 use crate::cli::exit::Exit;
 use crate::cli::place::Place;
+use crate::cli::reports;
 use crate::cli::ui::Ui;
 use crate::config::{Config, ConfigError, Environment, Service};
 use crate::github::actions::Level;
@@ -50,14 +51,15 @@ fn rules() -> String {
 }
 
 pub(crate) async fn run(args: &LintArgs, context: &Context, ui: &Ui) -> Result<Exit, CommandError> {
+    let sarif = args.sarif.as_deref().map(reports::pending).transpose()?;
     let mut report = lint(args, context, ui).await?;
     if let Some(dir) = &args.directory {
         report.move_below(dir);
     }
-    if let Some(file) = &args.sarif {
+    if let (Some(file), Some(path)) = (sarif, &args.sarif) {
         let text = serde_json::to_vec_pretty(&json::sarif(&report)).map_err(CommandError::bug)?;
-        std::fs::write(file, &text)
-            .map_err(|error| CommandError::from(error).context(format!("can't write `{file}`")))?;
+        file.finish(&text)
+            .map_err(|error| CommandError::from(error).context(format!("can't write `{path}`")))?;
     }
     ui.report(&report)?;
     for finding in &report.findings {

@@ -19,7 +19,10 @@ pub(crate) struct ManArgs {
 pub(crate) fn run(args: &ManArgs, ui: &Ui) -> Result<Exit, CommandError> {
     let command = Cli::command();
     match &args.out {
-        Some(folder) => pages(command, folder)?,
+        Some(folder) => pages(command, folder).map_err(|error| {
+            let message = format!("can't write into `{folder}`: {error}");
+            CommandError::usage(message, "name a folder that can be made or written")
+        })?,
         None => ui.answer(|out| clap_mangen::Man::new(command).render(&mut &mut *out))?,
     }
     Ok(Exit::Done)

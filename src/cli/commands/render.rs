@@ -1,12 +1,13 @@
 //! `deployctl render`.
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::cli::context::Context;
 use crate::cli::error::CommandError;
 use crate::cli::exit::Exit;
 use crate::cli::ui::Ui;
-use crate::render::LoadRestrictor;
+use crate::kustomize::FILE_NAMES;
+use crate::render::{LoadRestrictor, RenderError};
 
 /// Print what a kustomization renders to, as `kustomize build` does
 #[derive(Debug, clap::Args)]
@@ -42,7 +43,16 @@ pub(crate) async fn run(
     ui: &Ui,
 ) -> Result<Exit, CommandError> {
     let renderer = context.renderer().with_load_restrictor(args.load_restrictor.into());
-    let yaml = renderer.build_dir(&args.directory).await?;
+    let built = renderer.build_dir(&args.directory).await;
+    let yaml = built.map_err(|error| match error {
+        error @ RenderError::NoRenderer { .. } => error.into(),
+        error if is_overlay(&args.directory) => error.into(),
+        error => CommandError::from(error).exit(Exit::Usage),
+    })?;
     ui.answer(|out| out.write_all(yaml.as_bytes()))?;
     Ok(Exit::Done)
+}
+
+fn is_overlay(directory: &Utf8Path) -> bool {
+    FILE_NAMES.iter().any(|name| directory.join(name).exists())
 }

@@ -34,7 +34,7 @@ fn edit_set_image_writes_only_what_changes() {
     assert_eq!(world.read("k/kustomization.yaml"), text.replace("newTag: a", "newTag: b"));
     assert_eq!(world.ok(&["edit", "set-image", "-C", "k", "web:b"]), "unchanged\n");
     let missing = world.run(&["edit", "set-image", "web:b"]);
-    assert_eq!(missing.code, 1, "{missing:?}");
+    assert_eq!(missing.code, 2, "{missing:?}");
     assert!(missing.stderr.contains("no kustomization in"), "{}", missing.stderr);
 }
 

@@ -138,3 +138,44 @@ fn an_empty_variable_for_the_configuration_is_none() {
     let ran = world.with("DEPLOYCTL_CONFIG", "other.yaml").run(&["status"]);
     assert!(ran.stderr.contains("other.yaml"), "{}", ran.stderr);
 }
+
+/// Whatever is named on the command line and is not there, can't be read or is something else is wrong
+/// usage, of every command.
+#[test]
+fn what_is_named_and_can_not_be_read_is_wrong_usage() {
+    let world = World::new();
+    world.write("empty", "");
+    world.write("bad", "a: [b\n");
+    std::fs::create_dir(world.path().join("dir")).unwrap();
+    let commands: [&[&str]; 9] = [
+        &["status", "--config"],
+        &["health", "-f"],
+        &["health", "--rules"],
+        &["health", "--argocd-cm"],
+        &["health", "test"],
+        &["verify", "-f"],
+        &["verify", "--replay"],
+        &["edit", "set-image", "a:b", "-C"],
+        &["lint", "--offline", "-C"],
+    ];
+    for arguments in commands {
+        for named in ["missing", "dir", "empty", "bad"] {
+            // A folder with nothing in it has no fault.
+            if (arguments[0], named) == ("lint", "dir") {
+                continue;
+            }
+            let ran = world.run(&[arguments, &[named]].concat());
+            assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{arguments:?} {named}: {ran:#?}");
+            assert!(ran.stderr.contains(named), "{arguments:?} {named}: {ran:#?}");
+        }
+    }
+    for arguments in [
+        &["man", "--out", "/proc/x"],
+        &["demo", "--keep", "/proc/x"],
+        &["lint", "--sarif", "missing/x"],
+    ] {
+        let ran = world.run(arguments);
+        assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{arguments:?}: {ran:#?}");
+        assert!(ran.stderr.contains(arguments[2]), "{arguments:?}: {ran:#?}");
+    }
+}
