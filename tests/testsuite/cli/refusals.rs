@@ -370,7 +370,7 @@ fn two_images_for_one_service() {
 fn files_that_are_not_there_or_can_not_be_written() {
     let shop = Shop::new();
     let edit = ["edit", "set-image", "-C", "nowhere", "a=b:1"];
-    refused(&shop.world.run(&edit), 1, "no kustomization in `nowhere`", "check the path");
+    refused(&shop.world.run(&edit), 2, "no kustomization in `nowhere`", "check the path");
     shop.world.write("k/kustomization.yaml", "");
     let edit = ["edit", "set-image", "-C", "k/kustomization.yaml", "a=b:1"];
     refused(&shop.world.run(&edit), 2, "`k/kustomization.yaml` is a file", "`-C k`");
