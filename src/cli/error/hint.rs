@@ -102,10 +102,31 @@ fn cluster(error: &ClusterError) -> Option<&'static str> {
         ClusterError::NoCluster { .. } | ClusterError::Kubeconfig { .. } => Some(
             "set KUBECONFIG, or name a context: `context` in deployctl.yaml, `--context` without one",
         ),
+        // rustls' words.
+        ClusterError::Unreachable { reason, .. } if reason.contains("peer certificate") => Some(
+            "if it is the right cluster, take its certificate authority anew into the kubeconfig \
+             (`certificate-authority-data`), as whoever runs it hands it out",
+        ),
         ClusterError::Unreachable { .. } => {
             Some("check that the cluster is up and its context is right")
         }
-        ClusterError::Denied { .. } => Some("the account needs to get and list what is verified"),
+        ClusterError::Denied { reason, .. } if reason.contains("(401 Unauthorized)") => {
+            Some("log in again: a token may have expired, or be another cluster's")
+        }
+        ClusterError::Denied { reason, .. } if reason.contains("kubeconfig's credential") => {
+            Some("log in again, and try `kubectl version` with the same context")
+        }
+        ClusterError::Denied { .. } => Some(
+            "the account needs to get, list and watch what is verified; manifests/verify/account in \
+             deployctl's repository is such a role",
+        ),
+        ClusterError::UnknownKind { kind, .. } if kind == "Application" => Some(
+            "name the cluster that Argo CD runs in (`context` in deployctl.yaml, `--context` without \
+             one), or verify without Argo CD: no `application`, or `-f FILE`",
+        ),
+        ClusterError::UnknownKind { .. } => {
+            Some("install it, or check that the context is the right one")
+        }
         _ => None,
     }
 }
@@ -218,5 +239,35 @@ fn builder(error: &build::BuildError) -> Option<&'static str> {
             Some("install docker or buildah, or say with `layers` what the image consists of")
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_cluster_refuses_is_told_with_what_mends_it() {
+        let denied = |reason: &str| ClusterError::Denied {
+            verb: "list pods in `shop`".to_owned(),
+            reason: reason.to_owned(),
+        };
+        let server = "https://k8s.example.com".to_owned();
+        let reason = "invalid peer certificate: UnknownIssuer".to_owned();
+        let unknown = |api_version: &str, kind: &str| ClusterError::UnknownKind {
+            api_version: api_version.to_owned(),
+            kind: kind.to_owned(),
+        };
+        for (error, expected) in [
+            (denied("the credentials are not accepted (401 Unauthorized)"), "log in again"),
+            (denied("the kubeconfig's credential plugin failed"), "`kubectl version`"),
+            (denied("pods is forbidden"), "get, list and watch"),
+            (ClusterError::Unreachable { server, reason }, "`certificate-authority-data`"),
+            (unknown("argoproj.io/v1alpha1", "Application"), "without Argo CD"),
+            (unknown("example.com/v1", "Widget"), "install it"),
+        ] {
+            let hint = hint_for(&error).unwrap();
+            assert!(hint.contains(expected), "{error}: {hint}");
+        }
     }
 }

@@ -239,7 +239,11 @@ pub(super) fn missing<'a>(
 
 fn objects(options: &VerifyOptions<'_>, snapshot: &Snapshot) -> Standing {
     if let Some(object) = missing(&options.scope, snapshot).next() {
-        return waiting(format!("{} is not in the cluster", named(object)));
+        let place = match object.namespace() {
+            "" => "the cluster".to_owned(),
+            namespace => format!("namespace `{namespace}`"),
+        };
+        return waiting(format!("{} is not in {place}", named(object)));
     }
     let mut runs_image = options.image.is_none();
     for workload in snapshot.workloads() {
