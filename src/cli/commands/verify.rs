@@ -100,8 +100,8 @@ pub(crate) struct VerifyArgs {
     /// Write all that the verdict is made from into DIR/SERVICE: to look at, to attach to a bug report,
     /// and for `--replay`
     ///
-    /// It holds each observed version of the Application, the objects, their pods and events, and the
-    /// last log lines of containers that failed. Values of environment variables, ConfigMaps, Secrets and
+    /// It holds each observed version of the Application, the objects, their pods and events, the last
+    /// log lines of containers that failed, and the health scripts of `argocd-cm`. Other values of environment variables, ConfigMaps, Secrets and
     /// Helm parameters are replaced by marks, as are passwords in URLs. In commands, arguments and log
     /// lines only what a name says to be secret is (`--password=…`, `token: …`), so read it before you
     /// hand it on.
