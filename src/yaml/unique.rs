@@ -29,6 +29,11 @@ impl<'de> Visitor<'de> for Reader {
         Ok(Unique(Value::Null))
     }
 
+    // A text without any document, as an overlay renders to that has no objects left.
+    fn visit_none<E>(self) -> Result<Unique, E> {
+        Ok(Unique(Value::Null))
+    }
+
     fn visit_bool<E>(self, value: bool) -> Result<Unique, E> {
         Ok(Unique(value.into()))
     }
