@@ -6,6 +6,8 @@ use crate::argocd::ApplicationName;
 use crate::cli::error::CommandError;
 use crate::cli::ui::Ui;
 use crate::cluster::Cluster;
+use crate::config::Config;
+use crate::health::native::RuleSet;
 use crate::health::{ArgoCdVersion, Rules};
 use crate::k8s::Object;
 use crate::ops::{self, Event, RuleOptions, RulesError};
@@ -25,12 +27,30 @@ pub(super) struct RuleArgs {
     /// Run no health script, whatever else is given
     #[arg(long)]
     native_only: bool,
-    /// Version of Argo CD whose verdicts to give: 2.14, 3.0 to 3.6 [default: the newest]
+    /// Version of Argo CD whose verdicts to give: 2.14, 3.0 to 3.6 [default: `argocdVersion` of
+    /// deployctl.yaml, else the newest]
     #[arg(long, value_name = "VERSION")]
     argocd_version: Option<ArgoCdVersion>,
+    /// What the configuration says.
+    #[arg(skip)]
+    configured: Configured,
+}
+
+/// What a configuration says about rules.
+#[derive(Debug, Default, Clone)]
+struct Configured {
+    rows: Vec<RuleSet>,
+    version: Option<ArgoCdVersion>,
 }
 
 impl RuleArgs {
+    /// Returns the arguments with what `config` says where they do not: its rows are asked behind those
+    /// of `--rules`.
+    pub(super) fn beside(&self, config: &Config) -> Self {
+        let (rows, version) = (config.health_rules.clone(), config.argocd_version);
+        Self { configured: Configured { rows, version }, ..self.clone() }
+    }
+
     /// Returns the rules, read from where the arguments say, and tells what has no effect there.
     pub(super) fn rules(&self, ui: &Ui) -> Result<Rules, CommandError> {
         let rules = self.rules_with(None)?;
@@ -40,7 +60,8 @@ impl RuleArgs {
 
     /// Returns the rules with the scripts of this `argocd-cm`, if no manifest of it is named.
     pub(super) fn rules_with(&self, argocd_cm: Option<Object>) -> Result<Rules, RulesError> {
-        ops::rules(&RuleOptions { cluster: argocd_cm, ..self.options() })
+        let rules = ops::rules(&RuleOptions { cluster: argocd_cm, ..self.options() })?;
+        Ok(rules.with_own(self.configured.rows.clone()))
     }
 
     /// Returns the rules with the scripts that the cluster's Argo CD has, if there is an Application
@@ -78,7 +99,7 @@ impl RuleArgs {
             cluster: None,
             customizations: self.customizations.clone(),
             native_only: self.native_only,
-            version: self.argocd_version.unwrap_or_default(),
+            version: self.argocd_version.or(self.configured.version).unwrap_or_default(),
         }
     }
 }

@@ -4,16 +4,21 @@
 use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
-use crate::health::native::RuleSet;
+use crate::health::native::RuleSets;
 
 /// Returns the JSON schema of `deployctl.yaml`.
 pub fn schema() -> serde_json::Value {
     let mut schema = schemars::schema_for!(File).to_value();
     schema["$id"] = "https://deployctl.dev/schema/v1/deployctl.json".into();
     schema
+}
+
+/// Returns the schema of a version of Argo CD; YAML takes one without quotes for a number.
+fn argocd_version(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({"type": ["string", "number"]})
 }
 
 /// Configuration of deployctl: where manifests are, which environments there are, and which images.
@@ -33,6 +38,11 @@ pub(super) struct File {
     /// How the health of objects is judged, beyond what Argo CD knows.
     #[serde(default)]
     pub(super) health: FileHealth,
+    /// The version of Argo CD whose verdicts `verify` and `health` give, such as "3.2"; left out: the
+    /// newest. `--argocd-version` goes before it.
+    #[serde(default)]
+    #[schemars(schema_with = "argocd_version")]
+    pub(super) argocd_version: Option<String>,
     /// Environments by name.
     pub(super) environments: IndexMap<String, FileEnvironment>,
     /// Services by name.
@@ -88,7 +98,7 @@ pub(super) struct FileHealth {
     /// Rows for kinds of custom resources. They are asked in order, and before those that deployctl
     /// ships; where none holds, those are asked.
     #[serde(default)]
-    pub(super) rules: Vec<RuleSet>,
+    pub(super) rules: RuleSets,
 }
 
 /// An environment.

@@ -13,6 +13,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 use indexmap::IndexMap;
 
 use crate::argocd::ApplicationName;
+use crate::health::ArgoCdVersion;
 use crate::health::native::RuleSet;
 use crate::image::{DigestPolicy, ImageName, Recipe, TagPolicy};
 use crate::promotion::Policy;
@@ -36,6 +37,8 @@ pub struct Config {
     pub github: GithubReports,
     /// Rules of the user's own for the health of custom resources.
     pub health_rules: Vec<RuleSet>,
+    /// The version of Argo CD whose verdicts are given, if one is named.
+    pub argocd_version: Option<ArgoCdVersion>,
     /// The environments in the order of the file.
     pub environments: IndexMap<String, Environment>,
     /// The services in the order of the file.
@@ -281,6 +284,7 @@ impl Environment {
 #[cfg(test)]
 mod tests {
     use super::Config;
+    use crate::health::ArgoCdVersion;
 
     #[test]
     fn health_rules_are_read_and_an_error_in_them_has_its_place() {
@@ -294,6 +298,24 @@ mod tests {
         assert_eq!(
             read("{if: {status.phase: {equals: A}}, health: Healthy}").unwrap_err().to_string(),
             "deployctl.yaml:5:76: health.rules[0].rows[0].if.status.phase: unknown key `equals`, expected one of `exists`, `empty`, `not`, `default`, `eq`, `ne`, `lt`, `le`, `gt`, `ge`, `starts`, `ends`, `contains`"
+        );
+    }
+
+    #[test]
+    fn a_version_of_argo_cd_is_one_that_is_known() {
+        let read = |version: &str| {
+            let text = format!(
+                "version: 1\nservices: {{}}\nenvironments: {{}}\nargocdVersion: {version}\n"
+            );
+            Config::parse("deployctl.yaml".into(), &text)
+        };
+        for version in ["3.2", "'3.2'", "v3.2.7"] {
+            let config = read(version).unwrap();
+            assert_eq!(config.argocd_version, Some(ArgoCdVersion::V3_2), "{version}");
+        }
+        assert_eq!(
+            read("3.10").unwrap_err().to_string(),
+            "deployctl.yaml:4:16: no version `3.10`; expected one of 2.14, 3.0, 3.1, 3.2, 3.3, 3.4, 3.5, 3.6"
         );
     }
 

@@ -10,6 +10,7 @@ use super::{
     Author, Config, ConfigError, Environment, GithubReports, Manifests, Service, Via, WriteBy,
     write,
 };
+use crate::health::{ArgoCdVersion, UnknownVersion};
 use crate::image::{
     DigestPolicy, Dockerfile, Engine, ImageReference, Layer, Method, Native, Recipe, RunConfig,
     TagPolicy, TagPolicyError,
@@ -67,13 +68,21 @@ fn config(path: &Utf8Path, file: File) -> Result<Config, Flaw> {
             deployments: file.github.deployments,
             statuses: file.github.statuses,
         },
-        health_rules: file.health.rules,
+        health_rules: file.health.rules.0,
+        argocd_version: file.argocd_version.map(argocd_version).transpose()?,
         environments: environments.collect::<Result<_, _>>()?,
         services: services.collect::<Result<_, _>>()?,
     };
     check_promotions(&config)?;
     write::check(&config)?;
     Ok(config)
+}
+
+fn argocd_version(text: String) -> Result<ArgoCdVersion, Flaw> {
+    let unknown = |error: UnknownVersion| {
+        Flaw::new(&["argocdVersion"], format!("no version `{text}`; {error}"))
+    };
+    text.parse().map_err(unknown)
 }
 
 fn has_password(url: &str) -> bool {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use crate::health::native::RuleSets;
 use crate::health::{ArgoCdCmError, ArgoCdVersion, Clock, Customizations, Rules};
 use crate::k8s::{Object, ReadError};
 use crate::system;
@@ -88,7 +89,8 @@ const SCRIPT: &str = "health.lua";
 pub fn rules(options: &RuleOptions) -> Result<Rules, RulesError> {
     let mut rules = Rules { version: options.version, ..Rules::default() };
     if let Some(path) = &options.own {
-        rules = rules.with_own(yaml::decode(path, &read(path)?)?);
+        let RuleSets(own) = yaml::decode(path, &read(path)?)?;
+        rules = rules.with_own(own);
     }
     let is_plain = options.argocd_cm.is_none()
         && options.cluster.is_none()

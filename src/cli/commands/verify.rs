@@ -20,7 +20,6 @@ use crate::cli::ui::Ui;
 use crate::cluster::{Cluster, Scope};
 use crate::config::{Config, Environment, Service};
 use crate::git::{Commit, CommitId};
-use crate::health::native::RuleSet;
 use crate::image::PinnedImage;
 use crate::kustomize::FileTree;
 use crate::ops::{
@@ -249,13 +248,13 @@ async fn replay(
     ui: &Ui,
 ) -> Result<VerifyReport, CommandError> {
     let pace = if ui.is_live() { PACE } else { Duration::ZERO };
-    // What is wrong with the arguments is told before anything is read.
-    args.rules.rules(ui)?;
-    let own_rules = match &context.global.config {
-        Some(_) => context.config()?.health_rules,
-        None => Vec::new(),
+    let arguments = match &context.global.config {
+        Some(_) => args.rules.beside(&context.config()?),
+        None => args.rules.clone(),
     };
-    let rules = |recorded| Ok(args.rules.rules_with(recorded)?.with_own(own_rules.clone()));
+    // What is wrong with the arguments is told before anything is read.
+    arguments.rules(ui)?;
+    let rules = |recorded| arguments.rules_with(recorded);
     let rollouts = ops::replay(dir, &rules, pace, &|event| ui.event(&event)).await?;
     let environment = rollouts.first().map(|rollout| rollout.environment.clone());
     Ok(VerifyReport { environment: environment.unwrap_or_default(), rollouts })
@@ -275,8 +274,8 @@ pub(super) async fn verify(
     let cluster = context.cluster(environment).await?;
     let manifests = context.manifests(config).await?;
     let (tip, tree) = manifests.tree(&|event| ui.event(&event)).await?;
-    let own_rules = &config.health_rules;
-    let expected = Expected { args, environment, manifests: &manifests, tip, tree, own_rules };
+    let rules = args.rules.beside(config);
+    let expected = Expected { args, environment, manifests: &manifests, tip, tree, rules };
     let applications =
         deployed::applications(&services, environment, &cluster, args.timeout, ui).await?;
     let rollouts = services.iter().flat_map(|service| {
@@ -333,7 +332,7 @@ struct Expected<'a> {
     manifests: &'a Manifests,
     tip: CommitId,
     tree: Box<dyn FileTree>,
-    own_rules: &'a [RuleSet],
+    rules: RuleArgs,
 }
 
 impl Expected<'_> {
@@ -367,7 +366,7 @@ impl Expected<'_> {
         let target = self.environment.target(service);
         let ancestry = CommitAncestry::new(self.manifests, &revision).of_overlay(target.overlay());
         let application = scope.application.as_ref();
-        let rules = self.args.rules.of_cluster(cluster, application, ui).await?;
+        let rules = self.rules.of_cluster(cluster, application, ui).await?;
         let options = VerifyOptions {
             image: stated.pinned().ok(),
             revision: Some(revision.to_string()),
@@ -375,7 +374,7 @@ impl Expected<'_> {
             path: Some(overlay.as_str()),
             branch: self.manifests.branch.as_deref(),
             ancestry: &ancestry,
-            rules: rules.with_own(self.own_rules.to_vec()),
+            rules,
             timeout: self.args.timeout,
             settle: self.args.settle,
             accepts: self.args.accepts(),

@@ -19,7 +19,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, MapAccess, Visitor};
 use serde_json::{Number, Value};
 
-use super::path::Path;
+use super::path::{Path, Visit};
 use super::predicate::Predicate;
 use super::scope::{Item, Scope};
 use super::template::{Template, write_value};
@@ -71,23 +71,24 @@ impl Expression {
         Some(Cow::Owned(computed))
     }
 
-    /// Calls `visit` with every path in the expression.
-    pub(super) fn paths(&self, visit: &mut dyn FnMut(&Path)) {
+    /// Calls `visit` with every path in the expression and how many items are around it, if there are
+    /// `around` around the expression.
+    pub(super) fn paths(&self, around: usize, visit: &mut Visit<'_>) {
         match self {
             Self::Literal(_) => {}
-            Self::Field { path, .. } | Self::Sum(path) => visit(path),
+            Self::Field { path, .. } | Self::Sum(path) => visit(path, around),
             Self::First { of, holds } | Self::Count { of, holds } => {
-                visit(of);
-                holds.iter().for_each(|holds| holds.paths(visit));
+                visit(of, around);
+                holds.iter().for_each(|holds| holds.paths(around + 1, visit));
             }
             Self::Plus(terms) | Self::Minus(terms) => {
-                terms.iter().for_each(|term| term.paths(visit));
+                terms.iter().for_each(|term| term.paths(around, visit));
             }
-            Self::Text(template) => template.paths(visit),
+            Self::Text(template) => template.paths(around, visit),
             Self::List { of, holds, item, .. } => {
-                visit(of);
-                holds.iter().for_each(|holds| holds.paths(visit));
-                item.paths(visit);
+                visit(of, around);
+                holds.iter().for_each(|holds| holds.paths(around + 1, visit));
+                item.paths(around + 1, visit);
             }
         }
     }

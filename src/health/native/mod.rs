@@ -35,7 +35,7 @@ mod scope;
 mod shipped;
 mod template;
 
-pub use rule::RuleSet;
+pub use rule::{RuleSet, RuleSets};
 
 use crate::health::Health;
 use crate::k8s::Object;
@@ -237,6 +237,106 @@ mod tests {
             let error = set(rows);
             assert!(error.contains(says) && error.starts_with("rules.yaml:"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_path_that_leads_nowhere_is_refused_where_it_stands() {
+        let row = |row: &str| {
+            let head =
+                "- group: g\n  kinds: [K]\n  rows:\n  - {if: {status.a: 1}, health: Healthy}\n";
+            error(&format!("{head}  - {row}\n"))
+        };
+        assert_eq!(
+            row("{if: {.status.phase: A}, health: Healthy}"),
+            "rules.yaml:5:5: .[0].rows[1]: `.status.phase` is about an item of a list, and here none is found; a path from the object is written `status.phase`"
+        );
+        let some = "some: {of: status.items, if: {..x: 1}}";
+        for (asked, says) in [
+            ("{if: {.phase: A}, health: Healthy}", "`.phase` is about an item of a list"),
+            ("{if: {not: {any: [{.spec.x: 1}]}}, health: Healthy}", "is written `spec.x`"),
+            (
+                "{if: {some: {of: .items, if: {.x: 1}}}, health: Healthy}",
+                "`.items` is about an item",
+            ),
+            (
+                &format!("{{if: {{{some}}}, health: Healthy}}"),
+                "`..x` begins with more dots than items are found here; write `.x`",
+            ),
+            ("{if: {status.a: {eq: {field: .b}}}, health: Healthy}", "`.b` is about an item"),
+            (
+                "{if: {status.a: 2}, health: Healthy, message: '{.reason}'}",
+                "`.reason` is about an item",
+            ),
+            (
+                "{if: {not: {condition: {type: A}}}, health: Healthy, message: '{.reason}'}",
+                "`.reason` is about",
+            ),
+        ] {
+            let error = row(asked);
+            assert!(error.contains(says) && error.starts_with("rules.yaml:5:5:"), "{error}");
+        }
+        let named =
+            error("- {group: g, kinds: [K], let: {a: {field: .b}}, rows: [{health: Healthy}]}");
+        assert!(named.contains("`let`, `a`: `.b` is about an item of a list"), "{named}");
+        let inside = "{any: [{status.a: 1}, {some: {of: status.items, if: {condition: {type: A}, .b: {eq: {count: .c, if: {..d: 1, ...e: 2}}}}}}]}";
+        let set = format!("rows: [{{if: {inside}, health: Healthy, message: '{{.x}}{{..y}}'}}]");
+        assert!(
+            error(&format!("[{{group: g, kinds: [K], {set}}}]"))
+                .contains("`...e` begins with more dots")
+        );
+        let fine = set.replace("...e", "..e");
+        assert_eq!(judged(&fine, "{a: 1}"), Some(HealthStatus::Healthy.into()));
+    }
+
+    #[test]
+    fn what_can_never_hold_is_refused() {
+        for (set, says) in [
+            (
+                "rows: [{if: {status.a: []}, health: Healthy}]",
+                "a list of values has at least one entry",
+            ),
+            ("rows: [{if: {status.a: {starts: []}}, health: Healthy}]", "has at least one entry"),
+            ("rows: [{if: {any: []}, health: Healthy}]", "`any` has at least one entry"),
+            ("rows: [{if: {all: []}, health: Healthy}]", "`all` has at least one entry"),
+            ("rows: []", "`kinds` and `rows` have at least one entry each"),
+            (
+                "rows: [{if: {condition: {type: R, status: 'true'}}, health: Healthy}]",
+                "the status of a condition is `True`, `False` or `Unknown`",
+            ),
+            (
+                "rows: [{if: {status.a: 1}, health: Healthy}, {if: {status.b: 1}, health: Missing}, {if: {status.a: 1}, health: Degraded}]",
+                "row 3 asks what row 1 does, so it never decides",
+            ),
+            (
+                "versions: [example.com/v1], rows: [{health: Healthy}]",
+                "`example.com/v1` in `versions` is never met; write `v1`",
+            ),
+            ("versions: [''], rows: [{health: Healthy}]", "`versions` has an empty entry"),
+        ] {
+            let error = error(&format!("[{{group: example.com, kinds: [Widget], {set}}}]"));
+            assert!(error.contains(says) && error.starts_with("rules.yaml:1:"), "{error}");
+        }
+        let version = error("[{group: example.com/v1, kinds: [W], rows: [{health: Healthy}]}]");
+        assert!(version.contains("write `group: example.com` and"), "{version}");
+        let kind = error("[{group: '', kinds: [apps/W], rows: [{health: Healthy}]}]");
+        assert!(kind.contains("`apps/W` in `kinds` is never met; write `W`"), "{kind}");
+    }
+
+    #[test]
+    fn a_set_that_is_never_asked_is_refused() {
+        let decide = |sets: &str| {
+            let read = yaml::decode::<RuleSets>("rules.yaml".into(), sets);
+            read.map(|sets| sets.0.len()).map_err(|error| error.to_string())
+        };
+        let set = |kinds: &str, row: &str| {
+            format!("- {{group: example.com, kinds: {kinds}, rows: [{row}]}}\n")
+        };
+        let (any, some) = ("{health: Degraded}", "{if: {status.a: 1}, health: Healthy}");
+        let error = decide(&(set("['*']", any) + &set("[Widget]", some))).unwrap_err();
+        let says = "the rows of entry 2 for `Widget` would never be asked: entry 1 ends with a row without `if`";
+        assert!(error.contains(says) && error.starts_with("rules.yaml:1:1:"), "{error}");
+        assert_eq!(decide(&(set("[Widget]", some) + &set("['*']", any))), Ok(2));
+        assert_eq!(decide(&(set("[Gadget]", any) + &set("[Widget]", some))), Ok(2));
     }
 
     #[test]

@@ -17,6 +17,9 @@ use super::scope::{DEPTH, Scope};
 /// Where a path may begin, besides items and named values.
 const ROOTS: [&str; 6] = ["status", "spec", "metadata", "data", "kind", "apiVersion"];
 
+/// What is told every path of a rule, and how many items are around it.
+pub(super) type Visit<'v> = dyn FnMut(&Path, usize) + 'v;
+
 /// A path to a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Path {
@@ -84,6 +87,27 @@ impl Path {
             Start::Named(name) => Some(name),
             Start::Object | Start::Item(_) => None,
         }
+    }
+
+    /// Returns why the path leads nowhere where so many items are around it, or `None` if it may lead
+    /// somewhere.
+    pub(super) fn flaw(&self, around: usize) -> Option<String> {
+        let Start::Item(out) = self.start else { return None };
+        if out < around {
+            return None;
+        }
+        let (text, plain) = (&self.text, self.text.trim_start_matches('.'));
+        let instead = match self.steps.first() {
+            Some(Step::Key(root)) if ROOTS.contains(&root.as_str()) => {
+                format!("; a path from the object is written `{plain}`")
+            }
+            _ if out > 0 && around > 0 => format!("; write `{}{plain}`", ".".repeat(around)),
+            _ => String::new(),
+        };
+        Some(match around {
+            0 => format!("`{text}` is about an item of a list, and here none is found{instead}"),
+            _ => format!("`{text}` begins with more dots than items are found here{instead}"),
+        })
     }
 
     /// Returns whether the path can lead to several values.

@@ -34,7 +34,7 @@ use serde::de::{self, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
 use super::expression::{Expression, number, same};
-use super::path::Path;
+use super::path::{Path, Visit};
 use super::scope::{Item, Scope};
 
 /// A question about an object.
@@ -109,28 +109,44 @@ impl Predicate {
         Some(found)
     }
 
-    /// Calls `visit` with every path in the predicate.
-    pub(super) fn paths(&self, visit: &mut dyn FnMut(&Path)) {
+    /// Returns how many items it finds at most.
+    pub(super) fn finds(&self) -> usize {
+        self.0.iter().map(Entry::finds).max().unwrap_or_default()
+    }
+
+    /// Calls `visit` with every path in the predicate and how many items are around it, if there are
+    /// `around` around the predicate.
+    pub(super) fn paths(&self, around: usize, visit: &mut Visit<'_>) {
         for entry in &self.0 {
             match entry {
                 Entry::At(path, test) => {
-                    visit(path);
-                    test.paths(visit);
+                    visit(path, around);
+                    test.paths(around, visit);
                 }
                 Entry::Some(of) | Entry::Every(of) => {
-                    visit(&of.of);
-                    of.r#if.paths(visit);
+                    visit(&of.of, around);
+                    of.r#if.paths(around + 1, visit);
                 }
                 Entry::All(parts) | Entry::Any(parts) => {
-                    parts.iter().for_each(|part| part.paths(visit));
+                    parts.iter().for_each(|part| part.paths(around, visit));
                 }
-                Entry::Not(part) => part.paths(visit),
+                Entry::Not(part) => part.paths(around, visit),
             }
         }
     }
 }
 
 impl Entry {
+    fn finds(&self) -> usize {
+        match self {
+            Self::Some(of) => 1 + of.r#if.finds(),
+            Self::All(parts) | Self::Any(parts) => {
+                parts.iter().map(Predicate::finds).max().unwrap_or_default()
+            }
+            Self::At(..) | Self::Every(_) | Self::Not(_) => 0,
+        }
+    }
+
     fn find<'a>(&self, scope: &Scope<'a>) -> Option<Vec<Item<'a>>> {
         match self {
             Self::At(path, test) => test.holds(path.get(scope), scope).then(Vec::new),
@@ -191,11 +207,11 @@ impl Test {
         }
     }
 
-    fn paths(&self, visit: &mut dyn FnMut(&Path)) {
+    fn paths(&self, around: usize, visit: &mut Visit<'_>) {
         match self {
-            Self::Compare(_, with) => with.paths(visit),
-            Self::Default(_, test) | Self::Not(test) => test.paths(visit),
-            Self::All(tests) => tests.iter().for_each(|test| test.paths(visit)),
+            Self::Compare(_, with) => with.paths(around, visit),
+            Self::Default(_, test) | Self::Not(test) => test.paths(around, visit),
+            Self::All(tests) => tests.iter().for_each(|test| test.paths(around, visit)),
             _ => {}
         }
     }
@@ -297,7 +313,10 @@ impl Test {
         match self {
             Self::OneOf(values) => {
                 let texts = values.into_iter().map(|value| match value {
-                    Value::String(text) => Ok(text),
+                    // Other words are of somebody's own, but these in other letters are a mistake.
+                    Value::String(text) if !STATUSES.iter().any(|it| is_misspelt(&text, it)) => {
+                        Ok(text)
+                    }
                     Value::Bool(status) => Ok(word(status).to_owned()),
                     _ => Err("the status of a condition is `True`, `False` or `Unknown`"),
                 });
@@ -307,6 +326,12 @@ impl Test {
             test => Ok(test),
         }
     }
+}
+
+const STATUSES: [&str; 3] = ["True", "False", "Unknown"];
+
+fn is_misspelt(text: &str, word: &str) -> bool {
+    text != word && text.eq_ignore_ascii_case(word)
 }
 
 const ENTRIES: &str = "`condition`, `some`, `every`, `all`, `any`, `not` or a path";
@@ -334,8 +359,8 @@ impl<'de> Visitor<'de> for PredicateReader {
                 }
                 "some" => Entry::Some(map.next_value()?),
                 "every" => Entry::Every(map.next_value()?),
-                "all" => Entry::All(map.next_value()?),
-                "any" => Entry::Any(map.next_value()?),
+                "all" => Entry::All(some_of("`all`", map.next_value()?)?),
+                "any" => Entry::Any(some_of("`any`", map.next_value()?)?),
                 "not" => Entry::Not(map.next_value()?),
                 path => {
                     let path = Path::parse(path).map_err(|error| {
@@ -353,6 +378,14 @@ impl<'de> Visitor<'de> for PredicateReader {
             true => Err(de::Error::custom(format!("expected {ENTRIES}"))),
             false => Ok(Predicate(entries)),
         }
+    }
+}
+
+/// Returns `list`, or an error if it is empty: then what it is of holds never, or always.
+fn some_of<T, E: de::Error>(what: &str, list: Vec<T>) -> Result<Vec<T>, E> {
+    match list.is_empty() {
+        true => Err(E::custom(format!("{what} has at least one entry"))),
+        false => Ok(list),
     }
 }
 
@@ -418,7 +451,7 @@ impl<'de> Visitor<'de> for TestReader {
                 _ => return Err(de::Error::custom("expected texts, numbers, `true` or `false`")),
             }
         }
-        Ok(Test::OneOf(values))
+        Ok(Test::OneOf(some_of("a list of values", values)?))
     }
 
     fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Test, M::Error> {

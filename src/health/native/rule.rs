@@ -5,9 +5,11 @@ use std::fmt;
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{self, MapAccess, Visitor};
 
 use super::expression::Expression;
-use super::path::Path;
+use super::path::{Path, Visit};
 use super::predicate::Predicate;
 use super::scope::{Named, Scope};
 use super::template::Template;
@@ -30,9 +32,14 @@ pub struct RuleSet {
 #[serde(transparent)]
 pub(super) struct Pattern(String);
 
+/// The rows of all kinds, in the order in which they are asked.
+#[derive(Debug, Clone, Default, PartialEq, Eq, JsonSchema)]
+#[schemars(transparent)]
+pub struct RuleSets(pub Vec<RuleSet>);
+
 /// A row: where `if` holds, the object has this health.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, remote = "Self")]
 struct Row {
     /// What is asked of the object. Left out: the row always decides, so it is the last one.
     r#if: Option<Predicate>,
@@ -91,9 +98,16 @@ impl Row {
         Some(self.health.because(self.message.fill(&scope.inside(&found))))
     }
 
-    fn paths(&self, visit: &mut dyn FnMut(&Path)) {
-        self.r#if.iter().for_each(|asked| asked.paths(visit));
-        self.message.paths(visit);
+    fn paths(&self, visit: &mut Visit<'_>) {
+        self.r#if.iter().for_each(|asked| asked.paths(0, visit));
+        self.message.paths(self.r#if.as_ref().map_or(0, Predicate::finds), visit);
+    }
+
+    /// Returns what leads nowhere, or `None` if all may.
+    fn flaw(&self) -> Option<String> {
+        let mut flaw = None;
+        self.paths(&mut |path, around| flaw = flaw.take().or_else(|| path.flaw(around)));
+        flaw
     }
 }
 
@@ -125,26 +139,25 @@ impl Pattern {
     }
 }
 
-/// Returns what can never be asked: sets for kinds that a set before decides about in any case, and
-/// rows that ask what a row before has asked.
-#[cfg(test)]
-pub(super) fn unreachable(sets: &[RuleSet]) -> Vec<String> {
-    let mut found = Vec::new();
-    for (index, set) in sets.iter().enumerate() {
-        let decided = |kind: &Pattern| {
-            sets[..index].iter().any(|before| {
-                before.group.matches(&set.group.0)
-                    && before.kinds.iter().any(|pattern| pattern.matches(&kind.0))
-                    && before.versions.is_empty()
-                    && before.rows.last().is_some_and(|row| row.r#if.is_none())
-            })
+/// Returns what is never asked, as a sentence, or `None` if all is: a set for a kind that one before
+/// decides about in any case.
+pub(super) fn unreachable(sets: &[RuleSet]) -> Option<String> {
+    sets.iter().enumerate().find_map(|(index, set)| {
+        let decides = |before: &RuleSet, kind: &Pattern| {
+            before.group.matches(&set.group.0)
+                && before.kinds.iter().any(|pattern| pattern.matches(&kind.0))
+                && (before.versions.is_empty() || before.versions == set.versions)
+                && before.rows.last().is_some_and(|row| row.r#if.is_none())
         };
-        found.extend(set.kinds.iter().filter(|kind| decided(kind)).map(Pattern::to_string));
-        let asked: Vec<_> = set.rows.iter().map(|row| format!("{:?}", row.r#if)).collect();
-        let twice = asked.iter().enumerate().filter(|(at, text)| asked[..*at].contains(text));
-        found.extend(twice.map(|(at, _)| format!("{}, row {}", set.kinds[0], at + 1)));
-    }
-    found
+        set.kinds.iter().find_map(|kind| {
+            let before = sets[..index].iter().position(|before| decides(before, kind))?;
+            let (before, set_number) = (before + 1, index + 1);
+            Some(format!(
+                "the rows of entry {set_number} for `{kind}` would never be asked: entry {before} ends \
+                 with a row without `if`, which decides about every `{kind}`; put entry {set_number} before it"
+            ))
+        })
+    })
 }
 
 /// Rows for some kinds of a group. The first row whose `if` holds decides; if none does, the next set
@@ -189,21 +202,66 @@ impl TryFrom<Form> for RuleSet {
                 row + 1
             ));
         }
+        set.check_rows()?;
+        set.check_kinds()?;
         set.check_names()?;
         Ok(set)
     }
 }
 
 impl RuleSet {
+    /// Checks that no row asks what one before it has asked.
+    fn check_rows(&self) -> Result<(), String> {
+        for (index, row) in self.rows.iter().enumerate() {
+            let same = self.rows[..index].iter().position(|before| before.r#if == row.r#if);
+            if let Some(before) = same {
+                let (row, before) = (index + 1, before + 1);
+                return Err(format!("row {row} asks what row {before} does, so it never decides"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that an object can have such a group, version and kind.
+    fn check_kinds(&self) -> Result<(), String> {
+        if let Some((group, version)) = self.group.0.split_once('/') {
+            return Err(format!(
+                "`group` has no version: write `group: {group}` and, if it is for this version alone, \
+                 `versions: [{version}]`"
+            ));
+        }
+        for (what, patterns) in [("kinds", &self.kinds), ("versions", &self.versions)] {
+            if let Some(Pattern(text)) =
+                patterns.iter().find(|it| it.0.is_empty() || it.0.contains('/'))
+            {
+                let alone = text.rsplit('/').next().unwrap_or_default();
+                return Err(match alone {
+                    "" => format!("`{what}` has an empty entry, which nothing is"),
+                    _ => format!(
+                        "`{text}` in `{what}` is never met; write `{alone}`, the group is in `group`"
+                    ),
+                });
+            }
+        }
+        Ok(())
+    }
+
     /// Checks that every `$name` is in `let`, and before where it is used.
     fn check_names(&self) -> Result<(), String> {
         let mut unknown = None;
-        for (index, (_, expression)) in self.named.iter().enumerate() {
+        for (index, (name, expression)) in self.named.iter().enumerate() {
             let known = &self.named[..index];
-            expression.paths(&mut |path| note_unknown(path, known, &mut unknown));
+            let mut flaw = None;
+            expression.paths(0, &mut |path, around| {
+                note_unknown(path, known, &mut unknown);
+                flaw = flaw.take().or_else(|| path.flaw(around));
+            });
+            if let Some(flaw) = flaw {
+                return Err(format!("`let`, `{name}`: {flaw}"));
+            }
         }
         for row in &self.rows {
-            row.paths(&mut |path| note_unknown(path, &self.named, &mut unknown));
+            row.paths(&mut |path, _| note_unknown(path, &self.named, &mut unknown));
         }
         match unknown {
             Some(name) => {
@@ -219,6 +277,41 @@ fn note_unknown(path: &Path, known: &[(String, Expression)], unknown: &mut Optio
         && !known.iter().any(|(other, _)| other == name)
     {
         unknown.get_or_insert_with(|| name.to_owned());
+    }
+}
+
+/// Reads a row and looks for what is wrong with it as a whole while its place is known.
+struct RowReader;
+
+impl<'de> Visitor<'de> for RowReader {
+    type Value = Row;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a mapping of `if`, `health` and `message`")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<Row, M::Error> {
+        let row = Row::deserialize(MapAccessDeserializer::new(map))?;
+        match row.flaw() {
+            Some(flaw) => Err(de::Error::custom(flaw)),
+            None => Ok(row),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Row {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(RowReader)
+    }
+}
+
+impl<'de> Deserialize<'de> for RuleSets {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let sets = Vec::deserialize(deserializer)?;
+        match unreachable(&sets) {
+            Some(flaw) => Err(de::Error::custom(flaw)),
+            None => Ok(Self(sets)),
+        }
     }
 }
 

@@ -13,7 +13,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{self, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
-use super::path::Path;
+use super::path::{Path, Visit};
 use super::predicate::Predicate;
 use super::scope::Scope;
 
@@ -81,15 +81,16 @@ impl Template {
         text
     }
 
-    /// Calls `visit` with every path in the template.
-    pub(super) fn paths(&self, visit: &mut dyn FnMut(&Path)) {
+    /// Calls `visit` with every path in the template and how many items are around it, if there are
+    /// `around` around the template.
+    pub(super) fn paths(&self, around: usize, visit: &mut Visit<'_>) {
         for piece in &self.0 {
             match piece {
                 Piece::Text(_) | Piece::Number => {}
-                Piece::Value(path, _) => visit(path),
+                Piece::Value(path, _) => visit(path, around),
                 Piece::Only(holds, template) => {
-                    holds.paths(visit);
-                    template.paths(visit);
+                    holds.paths(around, visit);
+                    template.paths(around + holds.finds(), visit);
                 }
             }
         }

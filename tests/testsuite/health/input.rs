@@ -153,3 +153,22 @@ fn what_argo_cd_ignores_in_argocd_cm_is_told_once() {
         }
     }
 }
+
+#[test]
+fn a_rule_that_can_never_hold_is_refused_with_its_line() {
+    let world = World::new();
+    world.write("pod.yaml", POD);
+    let rules = "- group: example.com\n  kinds: [Widget]\n  rows:\n  - {if: {.status.phase: Up}, health: Healthy}\n";
+    world.write("rules.yaml", rules);
+    let says = "a path from the object is written `status.phase`";
+    let ran = world.run(&["health", "-f", "pod.yaml", "--rules", "rules.yaml"]);
+    refused(&ran, says);
+    assert!(ran.stderr.contains("rules.yaml:4:5"), "{ran:#?}");
+    let rules = rules.replace("\n  ", "\n    ").replace("- group", "  - group");
+    let text =
+        format!("version: 1\nenvironments: {{}}\nservices: {{}}\nhealth:\n  rules:\n{rules}");
+    world.write("deployctl.yaml", &text);
+    let ran = world.run(&["health", "-f", "pod.yaml"]);
+    refused(&ran, says);
+    assert!(ran.stderr.contains("deployctl.yaml:9:7"), "{ran:#?}");
+}
