@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::text::one_line;
 use super::{Report, json};
-use crate::health::{Assessment, Health, HealthStatus};
+use crate::health::{Assessment, DecidedBy, Health, HealthStatus};
 use crate::k8s::ObjectId;
 use crate::ops::HealthTestReport;
 
@@ -39,14 +39,19 @@ impl HealthReport {
 impl Report for HealthReport {
     fn human(&self, out: &mut dyn io::Write) -> io::Result<()> {
         for AssessedObject { id, assessment, .. } in &self.resources {
+            // Whoever writes an object's status could else write lines of ours.
             let id = one_line(&id.to_string());
+            let by = assessment.decided_by.as_ref().map(by).unwrap_or_default();
             match &assessment.health {
-                Some(health) => line(out, &id, health)?,
-                None if assessment.is_empty_health() => writeln!(out, "{id}: empty health")?,
+                Some(health) => writeln!(out, "{id}: {}{by}", said(health))?,
+                None if assessment.is_empty_health() => writeln!(out, "{id}: empty health{by}")?,
                 None => writeln!(out, "{id}: no health")?,
             }
         }
-        self.app.as_ref().map_or(Ok(()), |health| line(out, "application", health))
+        match &self.app {
+            Some(health) => writeln!(out, "application: {}", said(health)),
+            None => Ok(()),
+        }
     }
 
     fn json(&self) -> Value {
@@ -54,11 +59,27 @@ impl Report for HealthReport {
     }
 }
 
-fn line(out: &mut dyn io::Write, what: &str, health: &Health) -> io::Result<()> {
-    // Whoever writes an object's status could else write lines of ours.
+fn said(health: &Health) -> String {
     match one_line(&health.message).as_str() {
-        "" => writeln!(out, "{what}: {}", health.status),
-        message => writeln!(out, "{what}: {}: {message}", health.status),
+        "" => health.status.to_string(),
+        message => format!("{}: {message}", health.status),
+    }
+}
+
+/// Returns which rule decided, in brackets behind what it says.
+fn by(rule: &DecidedBy) -> String {
+    match rule {
+        // The message says it.
+        DecidedBy::Deletion => String::new(),
+        DecidedBy::Config(_) => " (by your own rules)".to_owned(),
+        DecidedBy::ArgoCdCm(key) => {
+            let short = ["resource.customizations.health.", "resource.customizations:"];
+            let name = short.iter().find_map(|prefix| key.strip_prefix(prefix)).unwrap_or(key);
+            format!(" (by argocd-cm {})", one_line(name))
+        }
+        DecidedBy::Directory(directory) => format!(" (by script {})", one_line(directory)),
+        DecidedBy::Native(_) => " (by deployctl's rules)".to_owned(),
+        DecidedBy::Builtin(_) => " (by Argo CD's check)".to_owned(),
     }
 }
 

@@ -26,6 +26,8 @@ enum SchemaOf {
     Event,
     /// What `verify --report json=FILE` writes where there is no verdict (`deployctl.dev/error/v1`)
     Error,
+    /// What `health --output json` answers (`deployctl.dev/health/v1`)
+    Health,
 }
 
 pub(crate) fn run(args: &SchemaArgs, ui: &Ui) -> Result<Exit, CommandError> {
@@ -35,6 +37,7 @@ pub(crate) fn run(args: &SchemaArgs, ui: &Ui) -> Result<Exit, CommandError> {
         SchemaOf::Rollout => json::v1::rollout_schema(),
         SchemaOf::Event => json::v1::event_schema(),
         SchemaOf::Error => json::v1::error_schema(),
+        SchemaOf::Health => json::v1::health_schema(),
     };
     ui.answer(|out| writeln!(out, "{schema:#}"))?;
     Ok(Exit::Done)

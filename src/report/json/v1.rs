@@ -17,7 +17,7 @@ use crate::ops::{self, StepOutcome};
 use crate::pipeline::Pipeline;
 
 pub use error::{error, error_schema};
-pub use health::{health, health_test};
+pub use health::{health, health_schema, health_test};
 pub use hold::{release_hold, rollback};
 pub use lint::lint;
 pub use moment::{event, event_schema};

@@ -93,6 +93,59 @@ fn every_source_of_rules_is_asked_in_argo_cds_order() {
 }
 
 #[test]
+fn people_are_told_which_rule_decided() {
+    let world = World::new();
+    let more = "---\n{apiVersion: v1, kind: Service, metadata: {name: f}}\n---\n\
+                {apiVersion: v1, kind: Pod, metadata: {name: g, deletionTimestamp: '2026-01-01T00:00:00Z'}}\n---\n\
+                {apiVersion: cert-manager.io/v1, kind: Issuer, metadata: {name: h}}\n";
+    world.write("objects.yaml", &format!("{OBJECTS}{more}"));
+    world.write("cm.yaml", &ARGOCD_CM.replace("\"*/Gadget\"", "\"nothing\""));
+    world.write("scripts/example.org/_/health.lua", "return {status = 'Healthy'}");
+    world.write("deployctl.yaml", CONFIG);
+    let arguments = ["health", "-f", "objects.yaml", "--argocd-cm", "cm.yaml", "--customizations"];
+    let said = world.ok(&[&arguments[..], &["scripts"]].concat());
+    let expected = "\
+example.com/Widget:a: Healthy: Up (by argocd-cm example.com_Widget)
+example.com/Gadget:b: empty health (by argocd-cm example.com/*)
+example.org/Tool:c: Healthy (by script example.org/_)
+example.net/Thing:d: Degraded: is down (by your own rules)
+ConfigMap:e: no health
+Service:f: Healthy (by Argo CD's check)
+Pod:g: Progressing: Pending deletion
+cert-manager.io/Issuer:h: Progressing: Initializing issuer (by deployctl's rules)
+";
+    assert_eq!(said, expected);
+    let answer = world.ok(&[&arguments[..], &["scripts", "--app", "--output", "json"]].concat());
+    let schema: Value = serde_json::from_str(&world.ok(&["schema", "health"])).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let document: Value = serde_json::from_str(&answer).unwrap();
+    assert!(validator.is_valid(&document), "{:?}", validator.validate(&document).err());
+    assert!(!validator.is_valid(&json!({"schema": "deployctl.dev/health/v1"})));
+}
+
+#[test]
+fn the_configuration_says_whose_verdicts_are_given_and_the_flag_goes_before_it() {
+    let world = World::new();
+    world.write(
+        "o.yaml",
+        "{apiVersion: batch/v1, kind: CronJob, metadata: {name: c}, status: {}}\n",
+    );
+    let config = |version: &str| {
+        let text = format!("{CONFIG}argocdVersion: {version}\n");
+        world.write("deployctl.yaml", &text);
+    };
+    let judged = |more: &[&str]| world.ok(&[&["health", "-f", "o.yaml"], more].concat());
+    // There is a rule for CronJobs since 3.2.
+    config("3.1");
+    assert_eq!(judged(&[]), "batch/CronJob:c: no health\n");
+    assert!(judged(&["--argocd-version", "3.2"]).starts_with("batch/CronJob:c: "));
+    assert_ne!(judged(&["--argocd-version", "3.2"]), "batch/CronJob:c: no health\n");
+    config("3.10");
+    let ran = world.run(&["health", "-f", "o.yaml"]);
+    assert!(ran.code == 2 && ran.stderr.contains("no version `3.10`; expected one of"), "{ran:#?}");
+}
+
+#[test]
 fn what_argo_cd_can_not_load_is_refused_with_the_key() {
     let world = World::new();
     world.write("objects.yaml", OBJECTS);

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::document;
+use super::{document, schema_of};
 use crate::health::{Assessment, Health};
 use crate::ops;
 use crate::report::HealthReport;
@@ -21,21 +21,28 @@ impl From<&Health> for HealthOf {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct HealthResource {
     api_version: String,
     kind: String,
+    /// Empty for a cluster-scoped object.
     namespace: String,
     name: String,
+    /// `null` if no rule knows the kind; its status is empty if a script returned none.
     health: Option<HealthOf>,
+    /// The rule that decided: `deletion`, `lua:argocd-cm:KEY`, `lua:customizations:DIRECTORY`, or `config:`,
+    /// `native:` or `builtin:` and `group/Kind`; `null` if no rule knows the kind.
     decided_by: Option<String>,
 }
 
-#[derive(Serialize)]
+/// What `deployctl health --output json` answers.
+#[derive(Serialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct HealthDocument {
+    /// The objects, in order.
     resources: Vec<HealthResource>,
+    /// The health of the application that manages them all, with `--app`.
     #[serde(skip_serializing_if = "Option::is_none")]
     app: Option<HealthOf>,
 }
@@ -59,6 +66,11 @@ pub fn health(report: &HealthReport) -> Value {
     });
     let app = report.app.as_ref().map(HealthOf::from);
     document("health", &HealthDocument { resources: resources.collect(), app })
+}
+
+/// Returns the JSON schema of [`health`]'s document.
+pub fn health_schema() -> Value {
+    schema_of::<HealthDocument>("health")
 }
 
 /// Returns `deployctl.dev/health-test/v1`.
