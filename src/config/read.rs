@@ -69,7 +69,7 @@ fn config(path: &Utf8Path, file: File) -> Result<Config, Flaw> {
             statuses: file.github.statuses,
         },
         health_rules: file.health.rules.0,
-        argocd_version: file.argocd_version.map(argocd_version).transpose()?,
+        argocd_version: file.argocd_version.as_deref().map(argocd_version).transpose()?,
         environments: environments.collect::<Result<_, _>>()?,
         services: services.collect::<Result<_, _>>()?,
     };
@@ -78,7 +78,7 @@ fn config(path: &Utf8Path, file: File) -> Result<Config, Flaw> {
     Ok(config)
 }
 
-fn argocd_version(text: String) -> Result<ArgoCdVersion, Flaw> {
+fn argocd_version(text: &str) -> Result<ArgoCdVersion, Flaw> {
     let unknown = |error: UnknownVersion| {
         Flaw::new(&["argocdVersion"], format!("no version `{text}`; {error}"))
     };

@@ -252,8 +252,6 @@ async fn replay(
         Some(_) => args.rules.beside(&context.config()?),
         None => args.rules.clone(),
     };
-    // What is wrong with the arguments is told before anything is read.
-    arguments.rules(ui)?;
     let rules = |recorded| arguments.rules_with(recorded);
     let rollouts = ops::replay(dir, &rules, pace, &|event| ui.event(&event)).await?;
     let environment = rollouts.first().map(|rollout| rollout.environment.clone());
