@@ -9,7 +9,7 @@ use serde::Deserialize as _;
 use serde_json::Value;
 
 use super::Object;
-use crate::yaml::Unique;
+use crate::yaml::{ParseError, Unique, check_nesting};
 
 /// Why a text is not a list of objects.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +17,9 @@ pub enum ReadError {
     /// It is not YAML, or has a key twice. `kubectl` and the API server refuse that too.
     #[error(transparent)]
     Yaml(#[from] serde_yaml::Error),
+    /// It is nested too deeply.
+    #[error(transparent)]
+    Nesting(#[from] ParseError),
     /// Something is no object with `apiVersion` and `kind`.
     #[error("{place} is not a Kubernetes object: {reason}")]
     NotAnObject {
@@ -57,6 +60,7 @@ impl Object {
     ///
     /// Fails if a document is not YAML or not an object; empty documents are passed over.
     pub fn read_all(yaml: &str) -> Result<Vec<Self>, ReadError> {
+        check_nesting(yaml)?;
         let mut objects = Vec::new();
         for (index, document) in serde_yaml::Deserializer::from_str(yaml).enumerate() {
             let Unique(value) = Unique::deserialize(document)?;
@@ -74,6 +78,7 @@ impl Object {
     ///
     /// Fails if there is no document, or if it is not YAML or not an object.
     pub fn read_first(yaml: &str) -> Result<Self, ReadError> {
+        check_nesting(yaml)?;
         let first = serde_yaml::Deserializer::from_str(yaml).next();
         let value = first.map(Value::deserialize).transpose()?;
         Place { document: 1, items: Vec::new() }.object(value.unwrap_or_default())

@@ -28,6 +28,10 @@ pub struct Invalid {
 /// Fails where the text is not YAML, has a key twice, or is not a `T`: the message names the key, what was expected,
 /// and for an unknown key the nearest known one.
 pub fn decode<T: DeserializeOwned>(path: &Utf8Path, text: &str) -> Result<T, Invalid> {
+    super::check_nesting(text).map_err(|error| {
+        let (path, text) = (path.to_owned(), text.to_owned());
+        Invalid { path, text, line: error.line, column: error.column, message: error.message }
+    })?;
     each_key_once(path, text)?;
     serde_yaml::from_str(text).map_err(|error| {
         let (line, column) = error.location().map_or((1, 1), |at| (at.line(), at.column()));

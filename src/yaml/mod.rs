@@ -21,6 +21,6 @@ pub use edit::{Change, EditError, Refusal, edit, read_bytes};
 pub use node::{Anchor, Entry, Node, ScalarStyle, Span, StructureStyle, Tag, Value};
 pub use patch::{Patch, PatchError, apply};
 pub use path::{Path, PathError, Step};
-pub use read::ParseError;
+pub use read::{ParseError, check_nesting};
 pub use scalar::{resolves_to_string, write_scalar};
 pub use unique::Unique;

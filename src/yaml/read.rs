@@ -37,6 +37,29 @@ pub(super) fn documents(text: &str) -> Result<Vec<(usize, Node)>, ParseError> {
     Ok(documents)
 }
 
+/// So many brackets may be open before it is counted how many of them are collections.
+const OPEN: usize = 1000;
+
+/// Fails if collections are nested so deeply that libyaml, which typed reading is done with, would be
+/// busy for a time that grows with the square of the text.
+///
+/// # Errors
+///
+/// Fails where it is too deep, or no YAML.
+pub fn check_nesting(text: &str) -> Result<(), ParseError> {
+    let (mut open, mut most) = (0_usize, 0);
+    for byte in text.bytes() {
+        match byte {
+            b'[' | b'{' => open += 1,
+            b']' | b'}' => open = open.saturating_sub(1),
+            _ => {}
+        }
+        most = most.max(open);
+    }
+    // Brackets in texts are counted as well, so that it is only now known.
+    if most > OPEN { documents(text).map(|_| ()) } else { Ok(()) }
+}
+
 struct Reader<'a> {
     text: &'a str,
     parser: granit_parser::Parser<'a, granit_parser::StrInput<'a>>,
@@ -230,6 +253,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::{Document, Value};
+    use super::check_nesting;
 
     fn spans(text: &str) -> Vec<String> {
         let document = Document::parse(text).unwrap();
@@ -293,6 +317,13 @@ mod tests {
             assert!(Document::parse(&deep).is_err());
         }
         assert!(Document::parse(&format!("{}{}", "[".repeat(90), "]".repeat(90))).is_ok());
+    }
+
+    #[test]
+    fn brackets_in_texts_are_no_nesting() {
+        assert!(check_nesting(&format!("a: '{}'", "[".repeat(100_000))).is_ok());
+        let error = check_nesting(&format!("a:\n  {}", "{b: ".repeat(100_000))).unwrap_err();
+        assert_eq!((error.line, error.message.contains("limit")), (2, true));
     }
 
     #[test]
