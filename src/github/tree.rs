@@ -1,6 +1,8 @@
 //! The files of a commit, read through the API when they are asked for: a folder at a time, with the
 //! small files that are in it.
 
+mod known;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,8 +14,10 @@ use serde::Deserialize;
 
 use super::GithubError;
 use super::branch::Branches;
-use super::objects::{AT_ONCE, Entry, LONGEST_TEXT, is_object};
+use super::objects::{AT_ONCE, Entry, is_object};
 use crate::kustomize::{FileTree, MemoryTree, TreeError, inside};
+
+use known::{Found, Known, batch, folder_of};
 
 /// No file that deployctl reads is larger.
 const MAX_BYTES: u64 = 32 << 20;
@@ -21,10 +25,6 @@ const MAX_BYTES: u64 = 32 << 20;
 const MAX_KEPT: usize = 256 << 20;
 /// One commit is not asked about more often: an hour has 5,000 requests.
 const MAX_REQUESTS: usize = 500;
-/// What comes along unasked: a file of manifests is small.
-const SMALL: u64 = 64 << 10;
-/// So much comes with one request, unless it is asked for.
-const BATCH_BYTES: u64 = 1 << 20;
 /// GitHub takes about 40 MB, in base64, and 100 files.
 const MAX_COMMIT_BYTES: usize = 25 << 20;
 const MAX_COMMIT_FILES: usize = 100;
@@ -45,31 +45,6 @@ pub struct ApiTree {
 /// What GitHub has told of each commit: one command looks at a tip several times.
 #[derive(Default)]
 pub(super) struct Trees(Mutex<BTreeMap<String, Arc<Mutex<Known>>>>);
-
-/// What GitHub has told of a commit.
-#[derive(Default)]
-struct Known {
-    /// What is in a folder, by its path; `None` where there is no folder.
-    folders: BTreeMap<Utf8PathBuf, Option<BTreeMap<String, Entry>>>,
-    /// Contents by object id; `None`: GraphQL does not tell them.
-    contents: BTreeMap<String, Option<Vec<u8>>>,
-    kept: usize,
-    requests: usize,
-    /// What the API can't do and was asked for.
-    beyond: Option<String>,
-}
-
-/// What is at a path.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Found {
-    File(Entry),
-    Folder(Option<Entry>),
-    Nothing,
-    /// A link, at this path, is on the way.
-    Link(Utf8PathBuf, Entry),
-    /// These folders tell.
-    Unknown(Vec<Utf8PathBuf>),
-}
 
 #[derive(Deserialize)]
 struct Listing {
@@ -340,69 +315,6 @@ impl ApiTree {
     fn known(&self) -> MutexGuard<'_, Known> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-impl Known {
-    /// Returns what is at `path`, as far as it is known.
-    fn find(&self, path: &Utf8Path) -> Found {
-        if path.as_str().is_empty() {
-            return Found::Folder(None);
-        }
-        let mut above: Vec<&Utf8Path> = path.ancestors().collect();
-        above.reverse();
-        let mut unknown = Vec::new();
-        for steps in above.windows(2) {
-            let (folder, here) = (steps[0], steps[1]);
-            let Some(entries) = self.folders.get(folder) else {
-                unknown.push(folder.to_owned());
-                continue;
-            };
-            // Some folder above tells whether a link, or nothing, is there.
-            let Some(entries) = entries else { return Found::Unknown(unknown) };
-            unknown.clear();
-            match here.file_name().and_then(|name| entries.get(name)) {
-                None => return Found::Nothing,
-                Some(entry) if entry.mode == LINK => {
-                    return Found::Link(here.to_owned(), entry.clone());
-                }
-                Some(entry) if entry.kind == "tree" && here == path => {
-                    return Found::Folder(Some(entry.clone()));
-                }
-                Some(entry) if entry.kind == "tree" => {}
-                Some(entry) if entry.kind == "blob" && here == path => {
-                    return Found::File(entry.clone());
-                }
-                Some(_) => return Found::Nothing,
-            }
-        }
-        // A folder that is there has no link above it.
-        Found::Unknown(vec![folder_of(path)])
-    }
-
-    /// Returns the small files of a folder that are not read yet.
-    fn small<'a>(&'a self, folder: &Utf8Path) -> impl Iterator<Item = Entry> + 'a {
-        let entries = self.folders.get(folder).into_iter().flatten().flat_map(BTreeMap::values);
-        let is_small = |entry: &&Entry| entry.kind == "blob" && entry.mode != LINK;
-        entries.filter(is_small).filter(|entry| entry.size <= SMALL).cloned()
-    }
-
-    fn is_to_be_read(&self, entry: &Entry) -> bool {
-        entry.size <= LONGEST_TEXT && !self.contents.contains_key(&entry.oid)
-    }
-}
-
-/// Returns how many of `files` one request brings: one at least.
-fn batch(files: &[Entry]) -> usize {
-    let mut bytes = 0;
-    let fits = |entry: &&Entry| {
-        bytes += entry.size;
-        bytes <= BATCH_BYTES
-    };
-    files.iter().take(AT_ONCE).take_while(fits).count().max(1)
-}
-
-fn folder_of(path: &Utf8Path) -> Utf8PathBuf {
-    path.parent().unwrap_or(Utf8Path::new("")).to_owned()
 }
 
 /// Returns where `path` leads, on whose way the link `link` to `target` is.

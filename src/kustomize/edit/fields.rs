@@ -1,7 +1,8 @@
 //! One field of an image entry: set, added, taken away.
 
 use super::super::kustomization::{Field, Kustomization, find, is_key};
-use super::{EditError, Step, list, refuse_shared, refused};
+use super::refuse::{refuse_shared, refused};
+use super::{EditError, Step, list};
 use crate::yaml::splice::{
     insert_line, is_flow, lines, quotes, remove_entry, replace_scalar, separator,
 };

@@ -1,7 +1,8 @@
 //! Entries of `images`: added, removed, moved; and `images` itself, where it is not there yet.
 
 use super::super::kustomization::{Field, ImageEntry, Kustomization, find};
-use super::{EditError, Step, refuse_shared, refused};
+use super::refuse::{refuse_shared, refused};
+use super::{EditError, Step};
 use crate::yaml::splice::{
     append_to_root, dash, dash_indent, fill, fill_in_flow, insert_line, is_flow, lines, quotes,
     remove_from_flow, remove_lines, separator,

@@ -5,22 +5,24 @@
 //! What comes out is read back, and must be the old document with that list and nothing else
 //! changed, or the edit is refused. Reading and writing the file is the caller's business.
 
+mod change;
 mod fields;
 mod list;
 mod prove;
+mod refuse;
 
 #[cfg(test)]
 mod tests;
 
 use std::collections::{HashMap, HashSet};
 
-use super::kustomization::{Field, ImageEntry, Kustomization, KustomizationError, is_key, is_name};
-use crate::image::PinnedImage;
-use crate::yaml::{self, Document, Node, Patch, Refusal, Value};
+use super::kustomization::{Field, ImageEntry, Kustomization, KustomizationError};
+use crate::yaml::{self, Patch, Refusal};
 
-/// A file that is written so that only one step goes at a time is read again for each of them, so
-/// there is a limit to how long that may go on.
-const MOST_IMAGES: usize = 2000;
+pub use change::{ImageChange, Setting};
+pub(super) use refuse::refuse_duplicates;
+
+use refuse::{refuse_unknown_shapes, refused};
 
 /// What an edit made of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,41 +33,6 @@ pub struct Edit {
     pub changed: bool,
     /// The entries of `images` afterwards.
     pub images: Vec<ImageEntry>,
-}
-
-/// A change of one entry of `images`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ImageChange {
-    /// States a pinned image: tag, digest, and `newName` where the name is another.
-    Pin {
-        /// The image as the resources mention it. An entry with this `name` is changed, else the
-        /// one whose `newName` is the image's own name, else a new entry is written.
-        name: String,
-        /// The image.
-        image: PinnedImage,
-    },
-    /// Changes single fields.
-    Fields {
-        /// The entry's `name`; a new entry is written if there is none.
-        name: String,
-        /// What happens to `newName`.
-        new_name: Setting,
-        /// What happens to `newTag`.
-        new_tag: Setting,
-        /// What happens to `digest`.
-        digest: Setting,
-    },
-}
-
-/// What happens to a field.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Setting {
-    /// It stays as it is.
-    Keep,
-    /// It is taken away.
-    Clear,
-    /// It gets this value.
-    Set(String),
 }
 
 /// Why a file is not edited.
@@ -104,13 +71,6 @@ pub enum EditError {
         /// The argument.
         argument: String,
     },
-}
-
-impl ImageChange {
-    /// Returns the change that states `image` for what the resources call `name`.
-    pub fn pin(name: impl Into<String>, image: PinnedImage) -> Self {
-        Self::Pin { name: name.into(), image }
-    }
 }
 
 impl From<Refusal> for EditError {
@@ -320,150 +280,4 @@ fn pending<'a>(file: &Kustomization, plan: &'a Plan) -> Vec<Pending<'a>> {
         index += 1;
     }
     inserts.into_iter().chain(sets).chain(clears).collect()
-}
-
-impl ImageChange {
-    fn apply(&self, entries: &mut Vec<ImageEntry>, file: &Kustomization) -> Result<(), EditError> {
-        match self {
-            Self::Pin { name, image } => {
-                let index = match position(entries, name) {
-                    Some(index) => index,
-                    None => {
-                        by_new_name(entries, image, file)?.unwrap_or_else(|| add(entries, name))
-                    }
-                };
-                let entry = &mut entries[index];
-                if !is_name(entry.effective_name(), &image.name) {
-                    entry.new_name = Some(image.name.to_string());
-                }
-                entry.new_tag = image.tag.as_ref().map(ToString::to_string);
-                entry.digest = Some(image.digest.to_string());
-            }
-            Self::Fields { name, new_name, new_tag, digest } => {
-                let index = position(entries, name).unwrap_or_else(|| add(entries, name));
-                let entry = &mut entries[index];
-                new_name.apply(&mut entry.new_name);
-                new_tag.apply(&mut entry.new_tag);
-                digest.apply(&mut entry.digest);
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Setting {
-    fn apply(&self, value: &mut Option<String>) {
-        match self {
-            Self::Keep => {}
-            Self::Clear => *value = None,
-            Self::Set(text) => *value = Some(text.clone()),
-        }
-    }
-}
-
-fn position(entries: &[ImageEntry], name: &str) -> Option<usize> {
-    entries.iter().position(|entry| entry.name == name)
-}
-
-fn add(entries: &mut Vec<ImageEntry>, name: &str) -> usize {
-    entries.push(ImageEntry { name: name.to_owned(), ..ImageEntry::default() });
-    entries.len() - 1
-}
-
-fn by_new_name(
-    entries: &[ImageEntry],
-    image: &PinnedImage,
-    file: &Kustomization,
-) -> Result<Option<usize>, EditError> {
-    let is_renamed = |i: &usize| entries[*i].is_renamed_to(&image.name);
-    let mut found = (0..entries.len()).filter(is_renamed);
-    match (found.next(), found.next()) {
-        (Some(first), Some(second)) => {
-            let names = [first, second].map(|index| &entries[index].name);
-            let reason =
-                format!("`{}` and `{}` are both renamed to `{}`", names[0], names[1], image.name);
-            Err(refused(file.document(), entries[second].span.start, &reason))
-        }
-        (first, _) => Ok(first),
-    }
-}
-
-/// The build takes the last of two entries and `kustomize edit` the first, so neither is meant for
-/// certain.
-pub(super) fn refuse_duplicates(file: &Kustomization) -> Result<(), EditError> {
-    let mut seen: HashMap<&str, &ImageEntry> = HashMap::new();
-    for entry in file.images().iter().filter(|entry| !entry.name.is_empty()) {
-        if let Some(first) = seen.insert(&entry.name, entry) {
-            return Err(EditError::Duplicate {
-                name: entry.name.clone(),
-                first: file.line(first),
-                second: file.line(entry),
-            });
-        }
-    }
-    Ok(())
-}
-
-fn refuse_unknown_shapes(file: &Kustomization) -> Result<(), EditError> {
-    let document = file.document();
-    if let Some(entry) = file.images().get(MOST_IMAGES) {
-        let reason = format!("more than {MOST_IMAGES} images");
-        return Err(refused(document, entry.span.start, &reason));
-    }
-    let entries = document.root().entries();
-    let is_images = |entry: &&yaml::Entry| is_key(entry, "images");
-    if let Some(second) = entries.iter().filter(is_images).nth(1) {
-        return Err(refused(document, second.key.span.start, "`images` is there twice"));
-    }
-    if let Some(old) = entries.iter().find(|entry| is_key(entry, "imageTags")) {
-        let reason = "`imageTags` is the old name of `images`; rename it first";
-        return Err(refused(document, old.key.span.start, reason));
-    }
-    if let Some(merge) = entries.iter().find(|entry| entry.key.as_str() == Some("<<")) {
-        let reason = "a merge key (`<<`) may bring images of its own";
-        return Err(refused(document, merge.key.span.start, reason));
-    }
-    match entries.iter().find(is_images) {
-        Some(images) if matches!(images.value.value, Value::Alias(_)) => {
-            Err(refused(document, images.value.span.start, "`images` is an alias"))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Fails if another part of the document could change along with `node`, or the other way round.
-fn refuse_shared(document: &Document, node: &Node) -> Result<(), EditError> {
-    for part in node.walk() {
-        let reason = match &part.value {
-            Value::Alias(_) => "an alias is in the way",
-            Value::Mapping(entries, _) => match repeated_key(entries) {
-                Some(key) => {
-                    return Err(refused(document, key.span.start, "this key is there twice"));
-                }
-                None if entries.iter().any(|entry| entry.key.as_str() == Some("<<")) => {
-                    "a merge key (`<<`) is in the way"
-                }
-                None => "",
-            },
-            _ => "",
-        };
-        if part.anchor.is_some() {
-            return Err(refused(document, part.start(), "an anchor is in the way"));
-        }
-        if !reason.is_empty() {
-            return Err(refused(document, part.start(), reason));
-        }
-    }
-    Ok(())
-}
-
-fn repeated_key(entries: &[yaml::Entry]) -> Option<&Node> {
-    let mut seen = HashSet::new();
-    let is_repeated =
-        |key: &&Node| key.as_str().is_some_and(|text| !seen.insert(text.to_ascii_lowercase()));
-    entries.iter().map(|entry| &entry.key).find(is_repeated)
-}
-
-fn refused(document: &Document, at: usize, reason: &str) -> EditError {
-    EditError::Refused { line: document.position(at).line, reason: reason.to_owned() }
 }

@@ -3,7 +3,8 @@
 use serde_yaml::Mapping;
 
 use super::super::kustomization::{Field, ImageEntry, Kustomization, is_key};
-use super::{EditError, Plan, refused};
+use super::refuse::refused;
+use super::{EditError, Plan};
 use crate::yaml::splice::{is_text, same_entry, second};
 use crate::yaml::{self, Document, Node, resolves_to_string};
 
