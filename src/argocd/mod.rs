@@ -1,8 +1,8 @@
 //! Argo CD's Application resource, read as data: sources, revisions, sync and operation state.
 //!
 //! [`Application`] reads the resource, [`judge()`] says whether a revision is rolled out by it, and
-//! [`Project`] what its AppProject lets it do and when. Everything comes from the resources alone: the workloads behind it are [`crate::rollout`]'s, and
-//! how two commits relate is the caller's knowledge.
+//! [`Project`] what its AppProject lets it do and when. Everything comes from the resources alone: the
+//! workloads behind it are [`crate::rollout`]'s, and how two commits relate is the caller's knowledge.
 
 use std::fmt;
 

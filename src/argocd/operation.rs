@@ -96,11 +96,6 @@ impl<'a> OperationState<'a> {
         Operation(self.0.get("operation").unwrap_or(&Value::Null))
     }
 
-    /// Returns when it started.
-    pub fn started_at(self) -> Option<Timestamp> {
-        text(self.0, "startedAt").parse().ok()
-    }
-
     /// Returns when it, or the attempt before the next one, ended.
     pub fn finished_at(self) -> Option<Timestamp> {
         text(self.0, "finishedAt").parse().ok()

@@ -77,12 +77,6 @@ impl Commit {
         super::message::trailers(&self.message)
     }
 
-    /// Returns the value of the trailer `key`; of a repeated one the last, as Argo CD reads them.
-    pub fn trailer(&self, key: &str) -> Option<String> {
-        let mut trailers = self.trailers().into_iter().rev();
-        trailers.find(|(name, _)| name.eq_ignore_ascii_case(key)).map(|(_, value)| value)
-    }
-
     pub(super) fn read(commit: &git2::Commit<'_>) -> Self {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Self {

@@ -4,8 +4,8 @@
 //! `GIT_AUTHOR_NAME` and `GIT_COMMITTER_NAME` and the like; `manifests.author` of deployctl.yaml;
 //! `author.*` and `committer.*`, then `user.*` of git's configuration as it is in the folder that
 //! deployctl was started in; for the address `EMAIL`. Without any, the author is the bot that Actions
-//! acts as, where GitHub Actions runs, and the committer is the author. A name is never made up from the machine's, as git does. Times are
-//! the caller's: `GIT_AUTHOR_DATE` does not count.
+//! acts as, where GitHub Actions runs, and the committer is the author. A name is never made up from
+//! the machine's, as git does. Times are the caller's: `GIT_AUTHOR_DATE` does not count.
 
 use camino::Utf8Path;
 

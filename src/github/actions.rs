@@ -14,7 +14,6 @@ pub struct Actions {
     output: Option<Utf8PathBuf>,
     summary: Option<Utf8PathBuf>,
     run_url: Option<String>,
-    debug: bool,
 }
 
 /// Why a step's file was not written.
@@ -54,18 +53,12 @@ impl Actions {
             output: file("GITHUB_OUTPUT"),
             summary: file("GITHUB_STEP_SUMMARY"),
             run_url: environment.run_url(),
-            debug: environment.get("RUNNER_DEBUG") == Some("1"),
         })
     }
 
     /// Returns the page of the workflow run.
     pub fn run_url(&self) -> Option<&str> {
         self.run_url.as_deref()
-    }
-
-    /// Returns whether the run was started with debug logging.
-    pub fn is_debug(&self) -> bool {
-        self.debug
     }
 
     /// Sets the step's outputs. Does nothing where the runner gives no file for them.
@@ -150,23 +143,6 @@ impl fmt::Display for Annotation<'_> {
         let space = if stated.is_empty() { "" } else { " " };
         write!(f, "::{name}{space}{}::{}", stated.join(","), data(self.message))
     }
-}
-
-/// Returns the command that opens a foldable group of log lines.
-pub fn group(title: &str) -> String {
-    format!("::group::{}", data(title))
-}
-
-/// Returns the command that closes the group.
-pub fn end_group() -> &'static str {
-    "::endgroup::"
-}
-
-/// Returns the commands that have the runner hide `secret` in the log from here on, one a line: the
-/// runner compares line by line.
-pub fn add_mask(secret: &str) -> Vec<String> {
-    let lines = secret.lines().map(str::trim).filter(|line| !line.is_empty());
-    lines.map(|line| format!("::add-mask::{}", data(line))).collect()
 }
 
 /// Returns whether the runner could take a command from `text`: it looks for `::` at the beginning of
@@ -261,7 +237,6 @@ mod tests {
         );
         let plain = Annotation { file: None, line: None, title: None, ..annotation("done") };
         assert_eq!(plain.to_string(), "::error::done");
-        assert_eq!(group("a\nb"), "::group::a%0Ab");
     }
 
     #[test]
@@ -284,11 +259,6 @@ mod tests {
         for text in ["", "a::b", "# [x]", "sha256: a\nb ::c"] {
             assert!(!may_hold_command(text), "{text}");
         }
-    }
-
-    #[test]
-    fn every_line_of_a_secret_is_masked() {
-        assert_eq!(add_mask("one\r\n\n two%\n"), ["::add-mask::one", "::add-mask::two%25"]);
     }
 
     #[test]

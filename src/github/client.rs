@@ -107,11 +107,6 @@ impl Client {
         self.token(&Slug::new(owner, name)?).await
     }
 
-    /// Returns whether an App asks.
-    pub fn is_app(&self) -> bool {
-        matches!(self.credentials, Credentials::App { .. })
-    }
-
     pub(super) async fn get<R: DeserializeOwned>(
         &self,
         slug: &Slug,

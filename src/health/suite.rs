@@ -57,7 +57,8 @@ pub enum SuiteError {
 ///
 /// # Errors
 ///
-/// Fails if the text is not YAML or has no list of cases, or if a case names no input or no status that Argo CD has.
+/// Fails if the text is not YAML or has no list of cases, or if a case names no input or no status that
+/// Argo CD has.
 pub fn read_suite(yaml: &str) -> Result<Vec<SuiteCase>, SuiteError> {
     let suite: Value = serde_yaml::from_str(yaml)?;
     let cases = field(&suite, "tests").and_then(Value::as_array).ok_or(SuiteError::NoTests)?;

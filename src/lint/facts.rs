@@ -183,7 +183,7 @@ impl Overlay {
     }
 
     /// Returns the line of the first entry of `images`, or of the first key.
-    pub fn images_line(&self) -> usize {
+    fn images_line(&self) -> usize {
         let entry = self.kustomization.images().first();
         entry.map_or_else(|| self.line_of(""), |entry| self.kustomization.line(entry))
     }

@@ -63,7 +63,8 @@ const SUITE: &str = "health_test.yaml";
 ///
 /// # Errors
 ///
-/// Fails if there is no suite or no case in them, or a folder or a suite can't be read; an input that can't be read is a failed case.
+/// Fails if there is no suite or no case in them, or a folder or a suite can't be read; an input that
+/// can't be read is a failed case.
 pub fn health_test(dir: &Utf8Path, rules: &Rules) -> Result<HealthTestReport, HealthTestError> {
     let mut suites = Vec::new();
     find_suites(dir, &mut suites)?;

@@ -70,7 +70,7 @@ impl<'a> ArgoRollout<'a> {
     }
 
     /// Returns the hash of the revision that is known to be good, or empty.
-    pub fn stable_hash(self) -> &'a str {
+    fn stable_hash(self) -> &'a str {
         self.0.text("/status/stableRS").unwrap_or_default()
     }
 

@@ -217,9 +217,4 @@ impl<'a> Workload<'a> {
     pub fn containers(&self) -> Vec<Container<'a>> {
         self.current_pods().into_iter().flat_map(Container::of_pod).collect()
     }
-
-    /// Returns whether some pods of the new revision are ready.
-    pub fn is_partly_ready(&self) -> bool {
-        self.current_pods().into_iter().any(is_ready)
-    }
 }

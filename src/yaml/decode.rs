@@ -25,8 +25,8 @@ pub struct Invalid {
 ///
 /// # Errors
 ///
-/// Fails where the text is not YAML, has a key twice, or is not a `T`: the message names the key, what was expected,
-/// and for an unknown key the nearest known one.
+/// Fails where the text is not YAML, has a key twice, or is not a `T`: the message names the key, what
+/// was expected, and for an unknown key the nearest known one.
 pub fn decode<T: DeserializeOwned>(path: &Utf8Path, text: &str) -> Result<T, Invalid> {
     super::check_nesting(text).map_err(|error| {
         let (path, text) = (path.to_owned(), text.to_owned());

@@ -23,8 +23,8 @@
 //!   - {health: Progressing, message: Waiting for the database}
 //! ```
 //!
-//! The words are those of the modules `path`, `predicate`, `expression` and `template`. Nothing in them loops or calls: judging an object takes time in
-//! proportion to the object.
+//! The words are those of the modules `path`, `predicate`, `expression` and `template`. Nothing in them
+//! loops or calls: judging an object takes time in proportion to the object.
 
 mod expression;
 mod path;
