@@ -16,6 +16,9 @@ use crate::system;
 /// What every mark begins with.
 const MARK: &str = "redacted-";
 
+/// How the mark of a text ends that somebody fills in later: whoever compares has to know it.
+const LATER: &str = "${}";
+
 /// What kubectl and the API server keep for themselves.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
@@ -118,9 +121,11 @@ impl Redaction {
         }
     }
 
-    /// Marks the `value` of each of `pairs`.
+    /// Marks the `value` of each of `pairs`. An empty one is no secret, and to the API server the same as
+    /// none.
     fn values(&self, pairs: &mut [Value]) {
         let values = pairs.iter_mut().filter_map(|pair| pair.get_mut("value"));
+        let values = values.filter(|value| **value != Value::String(String::new()));
         values.for_each(|value| self.mark(value));
     }
 
@@ -154,14 +159,16 @@ impl Redaction {
     fn marked(&self, text: &str) -> String {
         // In quotes or not, it is the same secret; and what is marked stays as it is.
         let bare = text.trim_matches(['"', '\'']);
-        let digits = bare.strip_prefix(MARK).filter(|digits| digits.len() == 6);
+        let digits = bare.strip_prefix(MARK).map(|mark| mark.strip_suffix(LATER).unwrap_or(mark));
+        let digits = digits.filter(|digits| digits.len() == 6);
         if digits.is_some_and(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit())) {
             return text.to_owned();
         }
         let digest = Sha256::new().chain_update(&self.salt).chain_update(bare).finalize();
         let quote = text.chars().next().filter(|c| text.len() > 1 && ['"', '\''].contains(c));
         let quote = quote.map(String::from).unwrap_or_default();
-        format!("{quote}{MARK}{:02x}{:02x}{:02x}{quote}", digest[0], digest[1], digest[2])
+        let later = if text.contains("${") { LATER } else { "" };
+        format!("{quote}{MARK}{:02x}{:02x}{:02x}{later}{quote}", digest[0], digest[1], digest[2])
     }
 }
 
@@ -195,6 +202,8 @@ mod tests {
                 {"name": "A", "value": "canary"},
                 {"name": "B", "value": "canary"},
                 {"name": "C", "value": "canary2"},
+                {"name": "E", "value": ""},
+                {"name": "F", "value": "canary-${HOST}"},
                 {"name": "D", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}},
             ]}]},
         });
@@ -203,7 +212,9 @@ mod tests {
         let variables = &redacted["spec"]["containers"][0]["env"];
         assert_eq!(variables[0]["value"], variables[1]["value"]);
         assert_ne!(variables[0]["value"], variables[2]["value"]);
-        assert_eq!(variables[3], object["spec"]["containers"][0]["env"][3]);
+        assert_eq!(variables[3]["value"], "");
+        assert!(variables[4]["value"].as_str().unwrap().ends_with("${}"));
+        assert_eq!(variables[5], object["spec"]["containers"][0]["env"][5]);
         assert_eq!(redacted["metadata"], json!({"annotations": {"a": "b"}}));
         assert_ne!(redacted, Redaction::new().of(object));
     }

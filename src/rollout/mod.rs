@@ -15,6 +15,7 @@ mod overview;
 mod past;
 mod progress;
 mod snapshot;
+mod template;
 mod workload;
 
 pub use account::without_account;
@@ -28,4 +29,5 @@ pub use overview::{ApplicationOverview, ContainerOverview, Overview, WorkloadOve
 pub use past::Past;
 pub use progress::{Change, Event, Progress};
 pub use snapshot::Snapshot;
+pub use template::stray;
 pub use workload::{Counts, Workload};

@@ -9,7 +9,7 @@ use std::time::Duration;
 use deployctl::argocd::ApplicationName;
 use deployctl::cluster::{Cluster as _, Live, Scope, View};
 use deployctl::k8s::Object;
-use deployctl::rollout::Snapshot;
+use deployctl::rollout::{Snapshot, stray};
 use deployctl::system::Environment;
 
 use crate::support::kubernetes::ControlPlane;
@@ -120,6 +120,61 @@ spec:
     );
     let text = format!("{snapshot:?}");
     assert!(!text.contains("managedFields") && !text.contains("canary"));
+}
+
+#[tokio::test]
+async fn what_the_api_server_makes_of_a_pod_template_is_no_difference() {
+    let Some(control_plane) = ControlPlane::start() else { return };
+    control_plane.namespace("templates");
+    let template = "metadata: {labels: {app: NAME}, annotations: {checksum/config: a1}}
+    spec:
+      restartPolicy: RESTART
+      securityContext: {}
+      initContainers: [{name: migrate, image: 'm:1', command: [migrate], resources: {requests: {cpu: 1000m, memory: 1024Mi}}}]
+      containers:
+      - name: web
+        image: 'registry.example.com/web:1'
+        command: []
+        args: ['--level', '$(LEVEL)']
+        env: [{name: LEVEL, value: info}, {name: EMPTY, value: ''}, {name: NONE}, {name: IP, valueFrom: {fieldRef: {fieldPath: status.podIP}}},
+          {name: KEY, valueFrom: {configMapKeyRef: {name: config, key: key, optional: false}}}]
+        envFrom: [{configMapRef: {name: config}}, {secretRef: {name: token}, prefix: A_}]
+        ports: [{containerPort: 80}]
+        livenessProbe: {httpGet: {path: /, port: 80}, initialDelaySeconds: 0}
+        resources: {limits: {cpu: 0.5, memory: 0.5Gi}}
+        volumeMounts: [{name: config, mountPath: /config, readOnly: false}]
+      volumes: [{name: config, configMap: {name: config}}, {name: token, secret: {secretName: token, defaultMode: 256}}, {name: tmp, emptyDir: {}}]
+";
+    let workload = |kind: &str, group: &str, more: &str| {
+        let name = kind.to_lowercase();
+        let restart = if kind == "Job" { "Never" } else { "Always" };
+        let template = template.replace("NAME", &name).replace("RESTART", restart);
+        let more = more.replace("NAME", &name);
+        format!(
+            "---\napiVersion: {group}/v1\nkind: {kind}\nmetadata: {{name: {name}, namespace: templates}}\nspec:\n{more}  template:\n    {template}"
+        )
+    };
+    let selector = "  selector: {matchLabels: {app: NAME}}\n";
+    let yaml = [
+        workload("Deployment", "apps", selector),
+        workload("StatefulSet", "apps", &format!("  serviceName: db\n{selector}")),
+        workload("DaemonSet", "apps", selector),
+        workload("Job", "batch", ""),
+    ];
+    control_plane.apply(&yaml.concat());
+    let scope = scope(&yaml.concat());
+    let live = live(&control_plane, None).await;
+    let snapshot = live.follow(&scope).confirm().await.unwrap();
+    assert_eq!(snapshot.objects.len(), 4);
+    for stated in &scope.objects {
+        let there = snapshot.object(&stated.id()).unwrap();
+        assert_eq!(stray(stated, there), None, "{}", stated.kind());
+        let mut other = stated.value().clone();
+        other["spec"]["template"]["spec"]["containers"][0]["env"][0]["value"] = "debug".into();
+        let other = Object::new(other).unwrap();
+        let found = stray(&other, there);
+        assert_eq!(found.as_deref(), Some("the variable `LEVEL` of its container `web`"));
+    }
 }
 
 #[tokio::test]

@@ -17,6 +17,7 @@ use deployctl::rollout::CauseKind;
 
 use crate::cluster::environment;
 use crate::support::kubernetes::{ControlPlane, PlayedArgoCd};
+use crate::support::wait_until;
 
 pub(crate) const REPOSITORY: &str = "https://git.example.com/shop/manifests.git";
 pub(crate) const IMAGE: &str = "registry.example.com/shop/ranking";
@@ -161,6 +162,30 @@ async fn without_argo_cd_the_rendered_objects_are_watched() {
     assert!(report.reason.contains("no node takes pod `ranking-"), "{}", report.reason);
     control_plane.play_kubelet(namespace);
     let report = recorded_and_replayed(&cluster, &options, &dir.join("healthy")).await;
+    assert_verdict(&report, RolloutVerdict::Healthy);
+    // The same image, and a change that nobody has applied; then somebody does.
+    let mut changed = Vec::new();
+    for object in &options.scope.objects {
+        let mut value = object.value().clone();
+        if object.kind() == "Deployment" {
+            value["spec"]["template"]["metadata"]["annotations"]["checksum/config"] = "2".into();
+        }
+        changed.push(Object::new(value).unwrap());
+    }
+    let json: Vec<String> = changed.iter().map(|object| object.value().to_string()).collect();
+    let scope = Scope { application: None, objects: changed };
+    let options = VerifyOptions { scope, ..options };
+    let report = recorded_and_replayed(&cluster, &options, &dir.join("unapplied")).await;
+    assert_verdict(&report, RolloutVerdict::TimedOut);
+    let reason = "Deployment `ranking` is not as the overlay states it: the annotation `checksum/config` of its pods differs";
+    assert!(report.reason.ends_with(reason), "{}", report.reason);
+    control_plane.apply(&format!("---\n{}", json.join("\n---\n")));
+    wait_until("the new pods", || {
+        control_plane.play_kubelet(namespace);
+        let status = ["-n", namespace, "rollout", "status", "deployment/ranking", "--timeout=1s"];
+        control_plane.kubectl_may(&status)
+    });
+    let report = recorded_and_replayed(&cluster, &options, &dir.join("applied")).await;
     assert_verdict(&report, RolloutVerdict::Healthy);
 }
 

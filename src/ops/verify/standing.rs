@@ -14,7 +14,7 @@ use crate::cluster::Scope;
 use crate::health::{Health, HealthStatus};
 use crate::image::{ImageReference, PinnedImage};
 use crate::k8s::Object;
-use crate::rollout::{ArgoRollout, Snapshot, Workload};
+use crate::rollout::{self, ArgoRollout, Snapshot, Workload};
 
 /// How a rollout stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,7 +86,7 @@ impl<'a> Judge<'a> {
         let reached = |object: &Object| {
             let workload = Workload::new(object, snapshot);
             application.is_none_or(|application| self.has_brought(application, object, snapshot))
-                && workload.is_none_or(|w| wrong_image(self.options, &w).is_none())
+                && workload.is_none_or(|w| not_as_stated(self.options, &w).is_none())
         };
         let objects = snapshot.objects.iter().filter(|object| reached(object)).cloned().collect();
         Snapshot { objects, ..snapshot.clone() }
@@ -223,18 +223,17 @@ pub(super) fn missing<'a>(
     snapshot: &'a Snapshot,
 ) -> impl Iterator<Item = &'a Object> {
     let is_secret = |object: &Object| object.group().is_empty() && object.kind() == "Secret";
-    let is_there = |wanted: &Object| {
-        snapshot.objects.iter().any(|live| {
-            let (live, wanted) = (live.id(), wanted.id());
-            // An overlay may leave the namespace to the context or the Application.
-            let same_namespace = wanted.namespace.is_empty()
-                || live.namespace.is_empty()
-                || live.namespace == wanted.namespace;
-            (live.group, live.kind, live.name) == (wanted.group, wanted.kind, wanted.name)
-                && same_namespace
-        })
-    };
+    let is_there = |wanted: &Object| snapshot.objects.iter().any(|live| is_same(wanted, live));
     scope.objects.iter().filter(move |object| !is_secret(object) && !is_there(object))
+}
+
+fn is_same(wanted: &Object, live: &Object) -> bool {
+    let (live, wanted) = (live.id(), wanted.id());
+    // An overlay may leave the namespace to the context or the Application.
+    let same_namespace = wanted.namespace.is_empty()
+        || live.namespace.is_empty()
+        || live.namespace == wanted.namespace;
+    (live.group, live.kind, live.name) == (wanted.group, wanted.kind, wanted.name) && same_namespace
 }
 
 fn objects(options: &VerifyOptions<'_>, snapshot: &Snapshot) -> Standing {
@@ -247,7 +246,7 @@ fn objects(options: &VerifyOptions<'_>, snapshot: &Snapshot) -> Standing {
     }
     let mut runs_image = options.image.is_none();
     for workload in snapshot.workloads() {
-        if let Some(reason) = wrong_image(options, &workload) {
+        if let Some(reason) = not_as_stated(options, &workload) {
             return waiting(reason);
         }
         runs_image |= options.image.as_ref().is_some_and(|image| states(&workload, image));
@@ -323,10 +322,7 @@ fn wrong_image(options: &VerifyOptions<'_>, workload: &Workload<'_>) -> Option<S
             return Some(format!("{name} states `{text}`, not `{image}`"));
         }
     }
-    let rendered = options.scope.objects.iter().find(|object| {
-        let (rendered, live) = (object.id(), workload.id());
-        (rendered.group, rendered.kind, rendered.name) == (live.group, live.kind, live.name)
-    })?;
+    let rendered = rendered(options, workload)?;
     let nothing = Snapshot::default();
     let rendered = Workload::new(rendered, &nothing)?.images();
     // Containers that only the live object has were put in by somebody: a service mesh, for example.
@@ -335,6 +331,21 @@ fn wrong_image(options: &VerifyOptions<'_>, workload: &Workload<'_>) -> Option<S
         (live != Some(*image)).then(|| (live.unwrap_or("no such container"), *image))
     });
     wrong.map(|(live, image)| format!("{name} states `{live}`, not `{image}`"))
+}
+
+/// Returns what the overlay renders for the workload, where it was rendered.
+fn rendered<'a>(options: &'a VerifyOptions<'_>, workload: &Workload<'_>) -> Option<&'a Object> {
+    options.scope.objects.iter().find(|object| is_same(object, workload.object()))
+}
+
+/// Returns what of the workload's pod template is not as the overlay states it: the change has not reached
+/// it, whatever its controller has seen.
+fn not_as_stated(options: &VerifyOptions<'_>, workload: &Workload<'_>) -> Option<String> {
+    wrong_image(options, workload).or_else(|| {
+        let what = rollout::stray(rendered(options, workload)?, workload.object())?;
+        let name = named(workload.object());
+        Some(format!("{name} is not as the overlay states it: {what} differs"))
+    })
 }
 
 fn states(workload: &Workload<'_>, image: &PinnedImage) -> bool {
