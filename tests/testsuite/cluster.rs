@@ -88,7 +88,7 @@ spec:
   selector: {matchLabels: {app: web}}
   template:
     metadata: {labels: {app: web}}
-    spec: {nodeSelector: {nowhere: 'true'}, containers: [{name: web, image: 'registry.example.com/web:1'}]}
+    spec: {schedulerName: nobody, containers: [{name: web, image: 'registry.example.com/web:1'}]}
 ---
 {apiVersion: v1, kind: Secret, metadata: {name: s, namespace: finds-pods}, stringData: {a: canary}}
 ---

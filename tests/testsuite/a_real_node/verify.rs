@@ -15,7 +15,7 @@ use deployctl::rollout::{CauseKind, Progress};
 use serde_json::Value;
 
 use crate::support::RegistryServer;
-use crate::support::kubernetes::{ControlPlane, Node, images};
+use crate::support::kubernetes::{ControlPlane, Node, Pulls, images};
 use crate::verify::{
     COMMITS, History, IMAGE, REPOSITORY, application, assert_verdict, deployment, live, options,
     played,
@@ -34,9 +34,10 @@ async fn the_image_runs_or_the_report_says_why_not() {
     let good = push("3f9c2ab47d10", "exec httpd -f -p 8080 -h /www").await;
     let crashing = push("9a01c44be2f7", "echo no database; exit 3").await;
     let missing = format!("{name}:gone@sha256:{}", "0".repeat(64));
-    for namespace in ["ranking-dev", "ranking-prod", "ranking-missing"] {
+    for namespace in ["ranking-dev", "ranking-prod"] {
         control_plane.namespace(namespace);
     }
+    let _pulls = Pulls::within(control_plane, "ranking-missing");
     for environment in ["dev", "prod"] {
         node.label(&format!("{}={environment}", node_label(environment)));
     }

@@ -14,7 +14,7 @@ use wiremock::{Mock, MockServer, ResponseTemplate};
 use super::{Case, case, deployment, options};
 use crate::cluster::environment;
 use crate::support::RegistryServer;
-use crate::support::kubernetes::{ControlPlane, Node, images};
+use crate::support::kubernetes::{ControlPlane, Node, Pulls, images};
 
 const NAMESPACE: &str = "why-pulls";
 
@@ -93,7 +93,7 @@ async fn an_image_that_can_not_be_pulled_is_told_with_what_to_do() {
         of("busy", format!("{}/shop/ranking:1", busy.address()), 45, many, "imagePullSecrets"),
         of("limited", format!("{}/shop/ranking:1", limited.address()), 45, many, "mirror"),
     ];
-    control_plane.namespace(NAMESPACE);
+    let _pulls = Pulls::within(control_plane, NAMESPACE);
     let all: Vec<_> = cases.iter().map(|case| case.yaml.as_str()).collect();
     control_plane.apply(&all.join("---\n"));
     let live = Live::connect(&environment(&control_plane), None).await.unwrap();

@@ -20,5 +20,5 @@ mod sweeper;
 pub(crate) use argocd::PlayedArgoCd;
 pub(crate) use control_plane::ControlPlane;
 pub(crate) use faulty::{Fate, FaultyApi};
-pub(crate) use node::Node;
+pub(crate) use node::{Node, Pulls};
 pub(crate) use own::OwnApi;

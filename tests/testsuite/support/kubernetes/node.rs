@@ -47,6 +47,29 @@ impl Node {
     }
 }
 
+/// The pods of a namespace, which are taken away when this value is dropped. The kubelet would pull
+/// their images again and again, and what listens at the registry's port then may be another test's.
+pub(crate) struct Pulls {
+    control_plane: ControlPlane,
+    namespace: &'static str,
+}
+
+impl Pulls {
+    /// Makes the namespace. What pods pull from has to outlive the returned value.
+    pub(crate) fn within(control_plane: ControlPlane, namespace: &'static str) -> Self {
+        control_plane.namespace(namespace);
+        Self { control_plane, namespace }
+    }
+}
+
+impl Drop for Pulls {
+    fn drop(&mut self) {
+        let delete = ["-n", self.namespace, "delete", "deployments,replicasets,pods", "--all"];
+        let now = ["--cascade=background", "--force", "--grace-period=0", "--wait=false"];
+        let _ = self.control_plane.try_kubectl(&[&delete[..], &now[..]].concat(), "");
+    }
+}
+
 impl Shared {
     async fn start(control_plane: ControlPlane) -> Option<Self> {
         let [kubelet, containerd, ctr] = ["kubelet", "containerd", "ctr"].map(peer);
