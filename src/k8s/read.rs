@@ -172,6 +172,13 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_text_has_no_objects() {
+        for text in ["", "\n", "# nothing\n", "---\n"] {
+            assert_eq!(Object::read_all(text).unwrap(), [], "{text:?}");
+        }
+    }
+
+    #[test]
     fn reads_documents_and_lists_in_order() {
         let yaml = "---\n---\napiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: A}\n- {apiVersion: g/v2, kind: B}\n---\napiVersion: v1\nkind: C\n---\n{apiVersion: v1, kind: PodList, items: null}\n---\n{apiVersion: g/v1, kind: AllowList}\n";
         let objects = Object::read_all(yaml).unwrap();
