@@ -302,6 +302,17 @@ impl Cache {
         self.dir.parent().expect("the cache has a folder of its own below the caches' folder")
     }
 
+    /// Removes the half of a pack that a fetch which broke off has left, if nobody else works with the
+    /// cache, who could be writing one.
+    pub(super) fn clear_up(&self) {
+        let Some(file) = self.in_use.get() else { return };
+        if file.try_lock().is_ok() {
+            self.sweep(Duration::ZERO);
+        }
+        // Without it, the cache may be made anew under our hands, as when it was taken too late.
+        let _ = file.try_lock_shared();
+    }
+
     /// Returns the error for a disk that is full. The half-written packs go, which need the room:
     /// whoever else writes one there has none either.
     pub(super) fn full(&self, reason: &str) -> GitError {

@@ -146,9 +146,14 @@ impl Program {
         match (output.status.success(), answer::no_room(&output.stderr)) {
             (true, _) => Ok(output),
             (false, Some(reason)) => Err(self.cache.full(reason)),
-            (false, None) => Err(self
-                .damage(&output)
-                .unwrap_or_else(|| answer::failure(action, self.remote.as_str(), &output.stderr))),
+            (false, None) => {
+                if action == "fetch" {
+                    self.cache.clear_up();
+                }
+                Err(self.damage(&output).unwrap_or_else(|| {
+                    answer::failure(action, self.remote.as_str(), &output.stderr)
+                }))
+            }
         }
     }
 

@@ -169,7 +169,7 @@ fn a_remote_that_is_gone_in_the_middle_of_a_fetch_is_told_and_the_next_run_works
         let before = remote.wire.carried();
         remote.world.ok(&plan);
         let all = remote.wire.carried() - before;
-        for part in [1, 3, 5, 7] {
+        for part in [1, 3, 5, 7, 9, 11, 13, 15] {
             let cache = remote.world.path().join(format!("cache-{part}"));
             let plan = || {
                 let mut command = remote.world.command(&plan);
