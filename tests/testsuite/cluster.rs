@@ -32,14 +32,19 @@ fn scope(yaml: &str) -> Scope {
 const CONFIG_MAP: &str =
     "{apiVersion: v1, kind: ConfigMap, metadata: {name: a, namespace: default}}";
 
-/// Waits until what the watches hold is what the API server answers.
-async fn wait_until_held(view: &mut dyn View, expected: &Snapshot) {
-    let seen = async {
-        while view.observe().await.unwrap() != *expected {
+/// Returns what the API server answers, as soon as the watches hold the same: controllers may be at
+/// work still.
+async fn held(view: &mut dyn View) -> Snapshot {
+    let held = async {
+        loop {
+            let answered = view.confirm().await.unwrap();
             view.pause(Duration::from_millis(50)).await;
+            if view.observe().await.unwrap() == answered {
+                return answered;
+            }
         }
     };
-    tokio::time::timeout(Duration::from_secs(30), seen).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(30), held).await.unwrap()
 }
 
 #[tokio::test]
@@ -104,8 +109,7 @@ spec:
     });
     control_plane.play_kubelet("finds-pods");
     let mut view = live.follow(&scope);
-    let snapshot = view.confirm().await.unwrap();
-    wait_until_held(&mut *view, &snapshot).await;
+    let snapshot = held(&mut *view).await;
     let kinds = |objects: &[Object]| -> Vec<String> {
         objects.iter().map(|object| object.kind().to_owned()).collect()
     };
