@@ -79,7 +79,7 @@ impl RuleArgs {
             let text = format!("judging without the health scripts of argocd-cm: {error}");
             ui.event(&Event::Warning(text));
         };
-        match cluster.argocd_cm(&application.namespace).await {
+        match cluster.argocd_cm(application).await {
             Ok(found) => match self.rules_with(found) {
                 Ok(rules) => {
                     warn_of_ignored(&rules, ui);

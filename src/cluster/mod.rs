@@ -61,13 +61,13 @@ pub trait Cluster: Send + Sync {
         Ok(all.iter().filter_map(|object| argocd::maker(object, name)).collect())
     }
 
-    /// Returns Argo CD's settings, the ConfigMap `argocd-cm` of `namespace`, or `None` if it is not
-    /// there. A recording has none.
+    /// Returns the settings of the Argo CD that looks after the Application `name`, the ConfigMap
+    /// `argocd-cm`, or `None` if it is not there. A recording has none.
     ///
     /// # Errors
     ///
     /// Fails if the cluster is out of reach or refuses.
-    async fn argocd_cm(&self, namespace: &str) -> Result<Option<Object>, ClusterError>;
+    async fn argocd_cm(&self, name: &ApplicationName) -> Result<Option<Object>, ClusterError>;
 
     /// Returns the cluster's present: the clock, or the time a recording has got to.
     fn now(&self) -> Timestamp;

@@ -201,8 +201,8 @@ impl Cluster for Recorder<'_> {
         Ok(makers)
     }
 
-    async fn argocd_cm(&self, namespace: &str) -> Result<Option<Object>, ClusterError> {
-        self.cluster.argocd_cm(namespace).await
+    async fn argocd_cm(&self, name: &ApplicationName) -> Result<Option<Object>, ClusterError> {
+        self.cluster.argocd_cm(name).await
     }
 
     fn now(&self) -> Timestamp {

@@ -290,7 +290,7 @@ impl Cluster for Recording {
         Ok(makers.cloned().filter_map(Object::new).collect())
     }
 
-    async fn argocd_cm(&self, _namespace: &str) -> Result<Option<Object>, ClusterError> {
+    async fn argocd_cm(&self, _name: &ApplicationName) -> Result<Option<Object>, ClusterError> {
         Ok(None)
     }
 

@@ -30,7 +30,7 @@ use self::feeds::Feeds;
 use self::logs::Logs;
 use self::view::LiveView;
 use super::{Cluster, ClusterError, Scope, View};
-use crate::argocd::ApplicationName;
+use crate::argocd::{Application, ApplicationName};
 use crate::k8s::Object;
 use crate::system::{self, Environment};
 
@@ -119,7 +119,11 @@ impl Cluster for Live {
         Ok(objects)
     }
 
-    async fn argocd_cm(&self, namespace: &str) -> Result<Option<Object>, ClusterError> {
+    async fn argocd_cm(&self, name: &ApplicationName) -> Result<Option<Object>, ClusterError> {
+        // An Application may be in another namespace than its Argo CD, which says so in its status.
+        let object = self.api.get(Kind::from(name), &name.name).await?;
+        let application = object.as_ref().and_then(Application::new);
+        let namespace = application.map_or(&*name.namespace, Application::controller_namespace);
         self.api.get(Kind { api_version: "v1", kind: "ConfigMap", namespace }, "argocd-cm").await
     }
 

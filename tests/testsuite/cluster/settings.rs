@@ -38,10 +38,11 @@ subjects: [{kind: User, name: nobody}]
 
 const REVISION: &str = "2222222222222222222222222222222222222222";
 
-/// Makes the namespace with a Service, the Application that has brought it, and the settings.
-fn scene(control_plane: &ControlPlane, namespace: &str) -> World {
-    control_plane.namespace(namespace);
-    for yaml in [SERVICE, SETTINGS, ROLE] {
+/// Makes the namespace with a Service and the Application that has brought it, and the settings in
+/// the namespace `argocd`.
+fn scene(control_plane: &ControlPlane, namespace: &str, argocd: &str) -> World {
+    [namespace, argocd].iter().for_each(|name| control_plane.namespace(name));
+    for (yaml, namespace) in [(SERVICE, namespace), (SETTINGS, argocd), (ROLE, namespace)] {
         control_plane.apply(&yaml.replace("NAMESPACE", namespace));
     }
     let source = json!({"repoURL": "https://git.example.com/shop/manifests.git", "path": "web", "targetRevision": "main"});
@@ -51,6 +52,7 @@ fn scene(control_plane: &ControlPlane, namespace: &str) -> World {
         "metadata": {"name": "web", "namespace": namespace},
         "spec": {"project": "default", "source": source, "destination": destination, "syncPolicy": {"automated": {}}},
         "status": {
+            "controllerNamespace": argocd,
             "reconciledAt": "2026-03-01T10:00:00Z", "health": {"status": "Healthy"},
             "operationState": {
                 "phase": "Succeeded", "message": "successfully synced (all tasks run)", "operation": {"sync": {}},
@@ -79,7 +81,7 @@ const VERIFY: [&str; 6] = ["verify", "--within-sync", "--settle", "0s", "--timeo
 #[test]
 fn the_script_in_the_cluster_s_argocd_cm_decides_in_the_replay_too() {
     let Some(control_plane) = ControlPlane::start() else { return };
-    let world = scene(&control_plane, "settings");
+    let world = scene(&control_plane, "settings", "settings-argocd");
     let arguments = [&VERIFY[..], &["--application", "settings/web", "--record", "seen"]].concat();
     let (code, report, stderr) = run(&world, &arguments);
     assert_eq!(code, 5, "{report:#} {stderr}");
@@ -98,11 +100,11 @@ fn the_script_in_the_cluster_s_argocd_cm_decides_in_the_replay_too() {
 #[test]
 fn who_may_not_read_argocd_cm_is_told_so() {
     let Some(control_plane) = ControlPlane::start() else { return };
-    let world = scene(&control_plane, "settings-denied");
+    let world = scene(&control_plane, "settings-denied", "settings-locked");
     let arguments =
         [&VERIFY[..], &["--application", "settings-denied/web", "--context", "nobody"]].concat();
     let (code, report, stderr) = run(&world, &arguments);
     assert_eq!((code, &report["verdict"]), (0, &json!("healthy")), "{report:#} {stderr}");
-    let told = "judging without the health scripts of argocd-cm: the cluster refuses to get configmaps `argocd-cm` in namespace `settings-denied`";
+    let told = "judging without the health scripts of argocd-cm: the cluster refuses to get configmaps `argocd-cm` in namespace `settings-locked`";
     assert!(stderr.contains(told), "{stderr}");
 }
