@@ -3,10 +3,11 @@
 use camino::Utf8PathBuf;
 
 use crate::argocd::ApplicationName;
+use crate::cli::context::Context;
 use crate::cli::error::CommandError;
 use crate::cli::ui::Ui;
 use crate::cluster::Cluster;
-use crate::config::Config;
+use crate::config::{Config, ConfigError};
 use crate::health::native::RuleSet;
 use crate::health::{ArgoCdVersion, Rules};
 use crate::k8s::Object;
@@ -56,6 +57,16 @@ impl RuleArgs {
         let rules = self.rules_with(None)?;
         warn_of_ignored(&rules, ui);
         Ok(rules)
+    }
+
+    /// Returns the arguments with what the configuration says, if there is one here.
+    pub(super) fn configured(&self, context: &Context) -> Result<Self, CommandError> {
+        let is_absent = |error: &ConfigError| matches!(error, ConfigError::NotFound { .. });
+        match context.config() {
+            Ok(config) => Ok(self.beside(&config)),
+            Err(error) if error.is(is_absent) => Ok(self.clone()),
+            Err(error) => Err(error),
+        }
     }
 
     /// Returns the rules with the scripts of this `argocd-cm`, if no manifest of it is named.

@@ -8,7 +8,6 @@ use crate::cli::exit::Exit;
 use crate::cli::objects;
 use crate::cli::rules::RuleArgs;
 use crate::cli::ui::Ui;
-use crate::config::ConfigError;
 use crate::health::{HealthStatus, Managed, Rules};
 use crate::k8s::Object;
 use crate::ops::{self, Event};
@@ -49,29 +48,19 @@ enum HealthCommand {
 
 pub(crate) fn run(args: &HealthArgs, context: &Context, ui: &Ui) -> Result<Exit, CommandError> {
     if let Some(HealthCommand::Test { directory, rules }) = &args.command {
-        let report = ops::health_test(directory, &configured(rules, context)?.rules(ui)?)?;
+        let report = ops::health_test(directory, &rules.configured(context)?.rules(ui)?)?;
         ui.report(&report)?;
         return Ok(if report.failed.is_empty() { Exit::Done } else { Exit::Failed });
     }
     let stdin = [Utf8PathBuf::from("-")];
     let files = if args.files.is_empty() { stdin.as_slice() } else { &args.files };
-    let rules = configured(&args.rules, context)?.rules(ui)?;
+    let rules = args.rules.configured(context)?.rules(ui)?;
     let objects = objects::read(files)?;
     warn_of_chance(&objects, &rules, ui);
     let report = report(&objects, &rules, args.app);
     ui.report(&report)?;
     let failed = report.statuses().any(|status| args.fail_on.contains(&status));
     Ok(if failed { Exit::Failed } else { Exit::Done })
-}
-
-/// Returns the arguments with what the configuration says, if there is one here.
-fn configured(rules: &RuleArgs, context: &Context) -> Result<RuleArgs, CommandError> {
-    let is_absent = |error: &ConfigError| matches!(error, ConfigError::NotFound { .. });
-    match context.config() {
-        Ok(config) => Ok(rules.beside(&config)),
-        Err(error) if error.is(is_absent) => Ok(rules.clone()),
-        Err(error) => Err(error),
-    }
 }
 
 fn report(objects: &[Object], rules: &Rules, app: bool) -> HealthReport {

@@ -3,12 +3,14 @@
 mod alone;
 mod deployed;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use camino::{Utf8Path, Utf8PathBuf};
 use clap::ArgGroup;
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
+use tokio::sync::Mutex;
 
 use crate::argocd::{Accepts, ApplicationName};
 use crate::cli::context::Context;
@@ -20,6 +22,7 @@ use crate::cli::ui::Ui;
 use crate::cluster::{Cluster, Scope};
 use crate::config::{Config, Environment, Service};
 use crate::git::{Commit, CommitId};
+use crate::health::Rules;
 use crate::image::PinnedImage;
 use crate::kustomize::FileTree;
 use crate::ops::{
@@ -206,13 +209,18 @@ pub(crate) async fn run(
             return Err(error);
         }
     };
-    reports.write(&report)?;
     ui.report(&report)?;
-    Ok(match report.verdict() {
+    let exit = match report.verdict() {
         RolloutVerdict::Healthy => Exit::Done,
         RolloutVerdict::Degraded => Exit::Degraded,
         RolloutVerdict::TimedOut => Exit::TimedOut,
-    })
+    };
+    match reports.write(&report) {
+        // That a rollout failed is worse than that a report is missing.
+        Err(error) if exit != Exit::Done => ui.say(&error.in_one_line()),
+        written => written?,
+    }
+    Ok(exit)
 }
 
 async fn came_to(
@@ -222,7 +230,7 @@ async fn came_to(
 ) -> Result<VerifyReport, CommandError> {
     // They are read again with what the cluster's Argo CD has; a mistake in them is told before it is
     // asked, or waited for.
-    args.rules.rules(ui)?;
+    args.rules.rules_with(None)?;
     match (&args.env, &args.replay) {
         (_, Some(dir)) => replay(dir, args, context, ui).await,
         (Some(_), None) => verify(args, &context.config()?, context, ui).await,
@@ -273,7 +281,9 @@ pub(super) async fn verify(
     let manifests = context.manifests(config).await?;
     let (tip, tree) = manifests.tree(&|event| ui.event(&event)).await?;
     let rules = args.rules.beside(config);
-    let expected = Expected { args, environment, manifests: &manifests, tip, tree, rules };
+    let known_rules = Mutex::default();
+    let expected =
+        Expected { args, environment, manifests: &manifests, tip, tree, rules, known_rules };
     let applications =
         deployed::applications(&services, environment, &cluster, args.timeout, ui).await?;
     let rollouts = services.iter().flat_map(|service| {
@@ -331,6 +341,8 @@ struct Expected<'a> {
     tip: CommitId,
     tree: Box<dyn FileTree>,
     rules: RuleArgs,
+    /// The rules with what the Argo CD of a namespace's Applications adds, which is asked once.
+    known_rules: Mutex<BTreeMap<String, Rules>>,
 }
 
 impl Expected<'_> {
@@ -363,8 +375,7 @@ impl Expected<'_> {
         let overlay = self.environment.overlay(service);
         let target = self.environment.target(service);
         let ancestry = CommitAncestry::new(self.manifests, &revision).of_overlay(target.overlay());
-        let application = scope.application.as_ref();
-        let rules = self.rules.of_cluster(cluster, application, ui).await?;
+        let rules = self.rules_for(scope.application.as_ref(), cluster, ui).await?;
         let options = VerifyOptions {
             image: stated.pinned().ok(),
             revision: Some(revision.to_string()),
@@ -437,6 +448,23 @@ impl Expected<'_> {
         let last = store.log(&self.tip, &path, 1).await?.into_iter().next();
         let last = last.map(|commit| (commit.id, Some(commit.time)));
         Ok(last.unwrap_or_else(|| (self.tip.clone(), None)))
+    }
+
+    /// Returns what the objects of the Application are judged by.
+    async fn rules_for(
+        &self,
+        application: Option<&ApplicationName>,
+        cluster: &dyn Cluster,
+        ui: &Ui,
+    ) -> Result<Rules, CommandError> {
+        let namespace = application.map_or("", |name| &name.namespace);
+        let mut known = self.known_rules.lock().await;
+        if let Some(rules) = known.get(namespace) {
+            return Ok(rules.clone());
+        }
+        let rules = self.rules.of_cluster(cluster, application, ui).await?;
+        known.insert(namespace.to_owned(), rules.clone());
+        Ok(rules)
     }
 
     /// Returns what to look at: the Application, which lists its objects itself, else the objects

@@ -108,3 +108,24 @@ fn who_may_not_read_argocd_cm_is_told_so() {
     let told = "judging without the health scripts of argocd-cm: the cluster refuses to get configmaps `argocd-cm` in namespace `settings-locked`";
     assert!(stderr.contains(told), "{stderr}");
 }
+
+#[test]
+fn objects_from_a_file_are_judged_by_the_configuration_s_rules_where_there_is_one() {
+    let Some(control_plane) = ControlPlane::start() else { return };
+    let world = scene(&control_plane, "settings-rows", "settings-rows-argocd");
+    let project = "{apiVersion: argoproj.io/v1alpha1, kind: AppProject, metadata: {name: shop, namespace: settings-rows}, spec: {}}";
+    control_plane.apply(project);
+    world.write("project.yaml", project);
+    let verify = [&VERIFY[..1], &VERIFY[2..], &["-f", "project.yaml"]].concat();
+    let (code, report, stderr) = run(&world, &verify);
+    assert_eq!((code, &report["verdict"]), (0, &json!("healthy")), "{report:#} {stderr}");
+    world.write(
+        "deployctl.yaml",
+        "version: 1\nmanifests: {repo: https://git.example.com/shop/manifests.git}\n\
+         environments: {dev: {overlay: apps}}\nservices: {web: {image: registry.example.com/web}}\n\
+         health: {rules: [{group: argoproj.io, kinds: [AppProject], rows: [{health: Degraded, message: as the row says}]}]}\n",
+    );
+    let (code, report, stderr) = run(&world, &verify);
+    let reason = report["reason"].as_str().unwrap();
+    assert!(code != 0 && reason.ends_with("as the row says"), "{report:#} {stderr}");
+}

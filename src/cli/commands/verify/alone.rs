@@ -1,5 +1,8 @@
-//! `deployctl verify` without a configuration and without a manifests repository: of an Application, or
-//! of objects that somebody rendered. So it runs in a cluster, as a hook or as a job.
+//! `deployctl verify` without a manifests repository, and of a configuration no more than its health
+//! rules: of an Application, or of objects that somebody rendered. So it runs in a cluster, as a hook or
+//! as a job.
+
+use std::collections::BTreeSet;
 
 use super::VerifyArgs;
 use crate::cli::context::Context;
@@ -7,6 +10,8 @@ use crate::cli::error::CommandError;
 use crate::cli::objects;
 use crate::cli::ui::Ui;
 use crate::cluster::{Live, Scope};
+use crate::image::PinnedImage;
+use crate::k8s::{Object, pod_images};
 use crate::ops::{self, Event, VerifyOptions};
 use crate::registry::Resolver;
 use crate::report::VerifyReport;
@@ -19,14 +24,16 @@ pub(super) async fn verify(
 ) -> Result<VerifyReport, CommandError> {
     let scope =
         Scope { application: args.application.clone(), objects: objects::read(&args.files)? };
+    let image = args.image.clone().or_else(|| stated(&scope.objects));
+    let arguments = args.rules.configured(context)?;
     let service = name(args);
     args.check_record(&service)?;
     let live = Live::connect(&context.environment, args.context.as_deref()).await?;
     let registry = context.registry().ok();
     let environment = args.context.clone().unwrap_or_else(|| "the cluster".to_owned());
-    let rules = args.rules.of_cluster(&live, scope.application.as_ref(), ui).await?;
+    let rules = arguments.of_cluster(&live, scope.application.as_ref(), ui).await?;
     let options = VerifyOptions {
-        image: args.image.clone(),
+        image,
         // A template fills in an empty text where nobody names a revision.
         revision: args.revision.clone().filter(|revision| !revision.is_empty()),
         within_sync: args.within_sync,
@@ -45,6 +52,16 @@ pub(super) async fn verify(
         None => ops::verify(&live, &options, &emit).await?,
     };
     Ok(VerifyReport { environment: environment.clone(), rollouts: vec![rollout] })
+}
+
+/// Returns the image that the objects pin, if it is one and no more: which of several is the one that
+/// matters, nobody says.
+fn stated(objects: &[Object]) -> Option<PinnedImage> {
+    let images = pod_images(objects);
+    let pinned: BTreeSet<_> =
+        images.iter().map(|found| &*found.image).filter(|image| image.contains('@')).collect();
+    let [image] = pinned.into_iter().collect::<Vec<_>>()[..] else { return None };
+    image.parse().ok()
 }
 
 /// What people call it: the Application, else the files.
