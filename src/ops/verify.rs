@@ -317,6 +317,7 @@ impl Watch<'_> {
         }
         let mut notes = self.known.digest.notes(snapshot);
         notes.extend(unmoved::unmoved(self.options, snapshot).await);
+        notes.extend(report::unjudged(self.options, snapshot));
         notes.into_iter().for_each(|note| self.remark(note));
     }
 

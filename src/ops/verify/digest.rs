@@ -65,18 +65,27 @@ impl<'a> DigestProof<'a> {
     /// Returns what has to be said about what was proven, and what was not.
     pub(super) fn notes(&self, snapshot: &Snapshot) -> Vec<String> {
         let Some(image) = self.image else { return Vec::new() };
-        let containers = snapshot.workloads().flat_map(|workload| workload.containers());
         let mut notes: Vec<String> = Vec::new();
-        for container in containers {
-            if let Some(Proof::Spec { because }) = self.of(&container) {
+        let mut is_seen = false;
+        for container in snapshot.workloads().flat_map(|workload| workload.containers()) {
+            let proof = self.of(&container);
+            is_seen |= proof.as_ref().is_some_and(|proof| *proof != Proof::NotRunning);
+            if let Some(Proof::Spec { because }) = proof {
+                let named = running_digest(container.image_id());
+                let named = named.map(|named| format!(" (the container runtime names {named})"));
                 let note = format!(
-                    "that pods run {} is proven by their spec alone: {because}",
-                    image.digest
+                    "that pods run {} is proven by their spec alone{}: {because}",
+                    image.digest,
+                    named.unwrap_or_default()
                 );
                 if !notes.contains(&note) {
                     notes.push(note);
                 }
             }
+        }
+        if !is_seen {
+            let digest = &image.digest;
+            notes.push(format!("no container was seen to run, so that nothing proves {digest}"));
         }
         for workload in snapshot.workloads() {
             let kept = self.kept(&workload);
@@ -289,12 +298,30 @@ mod tests {
         let (objection, notes, _) = judged(None, &promoted, &runs).await;
         assert_eq!(objection, None);
         let expected = format!(
-            "that pods run {promoted} is proven by their spec alone: the registry was not asked"
+            "that pods run {promoted} is proven by their spec alone (the container runtime names {}): \
+             the registry was not asked",
+            Digest::of(b"2")
         );
         assert_eq!(notes, [expected]);
         let (objection, notes, _) = judged(Some(&Memory::default()), &promoted, &runs).await;
         assert_eq!(objection, None);
         let end = format!("the registry does not have `{NAME}@{promoted}` any more");
         assert!(notes[0].ends_with(&end), "{notes:?}");
+    }
+
+    #[tokio::test]
+    async fn where_nothing_runs_nothing_is_proven_and_that_is_said() {
+        let image: PinnedImage = format!("{NAME}@{}", Digest::of(b"1")).parse().unwrap();
+        let mut snapshot = snapshot(&image.to_string(), "");
+        snapshot.pods.clear();
+        let proof = DigestProof {
+            image: Some(&image),
+            registry: None,
+            content: Err("the registry was not asked".to_owned()),
+            asked: BTreeSet::new(),
+        };
+        let expected =
+            format!("no container was seen to run, so that nothing proves {}", image.digest);
+        assert_eq!(proof.notes(&snapshot), [expected]);
     }
 }

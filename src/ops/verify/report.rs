@@ -103,12 +103,11 @@ impl RolloutVerdict {
 }
 
 impl RolloutReport {
-    /// Returns the image that the rollout proves: it is healthy, and a pod runs it by its digest.
+    /// Returns the image that the rollout proves: it is healthy, and the container runtimes of all pods
+    /// that run it say so. What their spec states alone is no proof to rely on later.
     pub fn proven(&self) -> Option<&PinnedImage> {
         let image = self.image.as_ref().filter(|_| self.verdict == RolloutVerdict::Healthy)?;
-        let digest = format!("@{}", image.digest);
         let proves = |pod: &PodReport| match &pod.proof {
-            Some(Proof::Spec { .. }) => Some(pod.image.ends_with(&digest)),
             Some(Proof::NotRunning) | None => None,
             Some(proof) => Some(proof.is_proven()),
         };
@@ -179,6 +178,23 @@ fn objects(options: &VerifyOptions<'_>, snapshot: &Snapshot) -> Vec<ObjectReport
     });
     objects.extend(missing);
     objects
+}
+
+/// Returns what has to be said about custom resources that have a status and no rule. Argo CD passes
+/// over them, too; where it looks after an Application, its word counts.
+pub(super) fn unjudged(options: &VerifyOptions<'_>, snapshot: &Snapshot) -> Vec<String> {
+    let is_custom = |group: &str| group.contains('.') && !group.ends_with(".k8s.io");
+    let is_meant = |object: &&Object| {
+        options.scope.application.is_none()
+            && is_custom(object.group())
+            && object.at("/status").is_some()
+            && options.rules.assess(object).decided_by.is_none()
+    };
+    let told = |object: &Object| {
+        let (kind, name) = (object.kind(), object.name());
+        format!("no rule says how {kind} `{name}` does, so that its health was not looked at")
+    };
+    snapshot.objects.iter().filter(is_meant).map(told).collect()
 }
 
 fn evidence(

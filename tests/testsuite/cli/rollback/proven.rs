@@ -29,7 +29,7 @@ fn rollout(image: &str, verdict: RolloutVerdict, pods: usize) -> RolloutReport {
         image_id: String::new(),
         ready: true,
         restarts: 0,
-        proof: Some(Proof::Spec { because: String::new() }),
+        proof: Some(Proof::Digest),
     };
     RolloutReport {
         environment: "prod".to_owned(),
@@ -89,6 +89,11 @@ async fn put_on_record_once(server: &GitServer, api: Option<github::Branches>, b
         let recorded = ops::record_verified(&manifests, &rollouts, &witness).await.unwrap();
         assert_eq!(recorded.len(), new, "{letter} {verdict:?} {pods}");
     }
+    // What only the pods' spec says is not proven.
+    let mut stated = rollout(&image('b'), healthy, 1);
+    stated.pods[0].proof = Some(Proof::Spec { because: String::new() });
+    let recorded = ops::record_verified(&manifests, &[stated], &witness).await.unwrap();
+    assert_eq!(recorded.len(), 0);
     let last = ops::last_verified(&manifests, "prod", &["ranking", "other"]).await.unwrap();
     assert_eq!((last.len(), &last["ranking"].image), (1, &image('a')));
     assert_eq!(last["ranking"].by, by);
