@@ -47,7 +47,7 @@ impl FromStr for ReportArg {
 pub(crate) struct Reports(Vec<(ReportArg, PendingFile)>);
 
 impl Reports {
-    /// Returns the reports that `args` name.
+    /// Returns the reports that `args` name. Older ones of that name are gone.
     ///
     /// # Errors
     ///
@@ -61,7 +61,10 @@ impl Reports {
             }
             Ok((arg.clone(), pending(&arg.path)?))
         };
-        Ok(Self(args.iter().enumerate().map(begin).collect::<Result<_, _>>()?))
+        let reports: Vec<_> = args.iter().enumerate().map(begin).collect::<Result<_, _>>()?;
+        // Whoever is interrupted must not find the verdict of another day.
+        reports.iter().for_each(|(_, file)| file.clear());
+        Ok(Self(reports))
     }
 
     /// Writes `report` in each format, whatever it says.

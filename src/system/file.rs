@@ -63,6 +63,14 @@ impl PendingFile {
         Ok(Self { target, new: Some(new) })
     }
 
+    /// Removes what is there, for whom nothing is better than what was there before.
+    pub fn clear(&self) {
+        if self.new.is_some() {
+            // What can't be removed is told when it can't be replaced.
+            let _ = fs::remove_file(&self.target);
+        }
+    }
+
     /// Writes `bytes`; whoever reads the file sees what was there before, or all of them.
     ///
     /// # Errors
@@ -138,6 +146,8 @@ mod tests {
         drop(PendingFile::begin(&file).unwrap());
         assert_eq!(fs::read(&file).unwrap(), b"one");
         assert_eq!(fs::read_dir(dir).unwrap().count(), 1);
+        PendingFile::begin(&file).unwrap().clear();
+        assert!(!file.exists());
         assert!(PendingFile::begin(dir).is_err());
         let missing = PendingFile::begin(&dir.join("no/report.xml")).unwrap_err();
         assert_eq!(missing.to_string(), "No such file or directory (os error 2)");

@@ -97,6 +97,14 @@ fn reports_are_written_whatever_the_verdict_is() {
 }
 
 #[test]
+fn a_report_that_fails_in_the_end_costs_neither_the_verdict_nor_its_exit_code() {
+    let ran = recorded().run(&["verify", "--replay", "rec", "--report", "html=/dev/full"]);
+    assert_eq!(ran.code, 4, "{ran:#?}");
+    assert!(ran.stdout.starts_with("ranking in dev: degraded: "), "{}", ran.stdout);
+    assert!(ran.stderr.contains("can't write the report `/dev/full`: "), "{}", ran.stderr);
+}
+
+#[test]
 fn a_report_that_can_not_be_written_is_told_before_the_wait() {
     let world = recorded();
     for (report, why) in [
