@@ -40,6 +40,8 @@ pub(super) enum What {
     Answered { question: String, of: String, answer: Value },
     /// The recording is as large as it may be; what comes after is not in it.
     Full,
+    /// The verification came to its end, with a verdict or with an error; nothing comes after it.
+    Ended,
 }
 
 /// Why the cluster did not answer.

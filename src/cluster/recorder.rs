@@ -89,6 +89,17 @@ impl<'a> Recorder<'a> {
         written.journal.write(now, What::Answered { question, of, answer })
     }
 
+    /// Writes that the verification came to its end. A recording without that was broken off.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the journal can't be written.
+    pub fn ended(&self) -> Result<(), ClusterError> {
+        let mut written = self.written();
+        let now = written.now;
+        written.journal.write(now, What::Ended)
+    }
+
     /// Writes the file `name` of the recording.
     ///
     /// # Errors

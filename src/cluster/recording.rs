@@ -36,6 +36,8 @@ struct Played {
     refreshes: VecDeque<Option<Failure>>,
     syncs: VecDeque<Option<Failure>>,
     answers: BTreeMap<(String, String), VecDeque<Value>>,
+    /// Whether it says that it goes to the end, or that it does not.
+    is_closed: bool,
 }
 
 struct Look {
@@ -73,7 +75,7 @@ impl Recording {
     /// # Errors
     ///
     /// Fails if the journal or a version that it names is not there or is damaged, and if the
-    /// verification was broken off before there was anything to record.
+    /// verification was broken off before it had a verdict.
     pub fn replay(dir: &Utf8Path, start: Timestamp) -> Result<Self, ClusterError> {
         let path = dir.join(journal::FILE_NAME);
         if !path.exists() {
@@ -89,6 +91,9 @@ impl Recording {
             let reason = "it is empty: that verification was broken off before the cluster had \
                           answered; record it again";
             return Err(failed(&path, reason.to_owned()));
+        }
+        if !played.has_end() {
+            return Err(failed(&path, BROKEN_OFF.to_owned()));
         }
         let versions = read_versions(
             files(dir)?.iter().map(|(path, text)| (path.as_path(), text.as_str())),
@@ -161,8 +166,10 @@ impl Recording {
         let (index, now) = self.position();
         let (time, look) = {
             let mut played = self.played()?;
-            // Another version of deployctl may confirm where the one that recorded did not.
-            if confirms && played.looks.front().is_some_and(|(_, look)| !look.confirms) {
+            // Another version of deployctl may confirm where the one that recorded did not; but where
+            // the recording ends nothing is confirmed.
+            let is_other = |look: &Look| !look.confirms && look.seen.is_ok();
+            if confirms && played.looks.front().is_some_and(|(_, look)| is_other(look)) {
                 return None;
             }
             played.looks.pop_front()?
@@ -195,9 +202,11 @@ impl Played {
                 self.looks.push_back((at, Look { seen, confirms }));
             }
             What::Full => {
+                self.is_closed = true;
                 let seen = Err(failed(path, "it is full, and does not go to the end".to_owned()));
                 self.looks.push_back((at, Look { seen, confirms: false }));
             }
+            What::Ended => self.is_closed = true,
             What::Refreshed { error } => self.refreshes.push_back(error),
             What::Synced { error } => self.syncs.push_back(error),
             What::Answered { question, of, answer } => {
@@ -205,7 +214,21 @@ impl Played {
             }
         }
     }
+
+    /// Returns whether it goes to where the verification ended: what was broken off must not come to a
+    /// verdict, since later looks might have changed it. A failure that no look follows is an end, too.
+    fn has_end(&self) -> bool {
+        let last = self.looks.back().map(|(_, look)| &look.seen);
+        let may_pass = |error: &ClusterError| {
+            matches!(error, ClusterError::Unreachable { .. } | ClusterError::Answer(_))
+        };
+        self.is_closed || matches!(last, Some(Err(error)) if !may_pass(error))
+    }
 }
+
+/// What to do where a journal does not say that it goes to the end.
+const BROKEN_OFF: &str = "the recording ends before the verdict: that verification was broken off, or \
+                          the file is cut off; copy all of its folder anew, or record again";
 
 /// What to do where a file of a recording is not as it was written.
 const INCOMPLETE: &str =
@@ -408,6 +431,9 @@ mod tests {
         view.pause(Duration::from_secs(3)).await;
         view.observe().await.unwrap();
         view.confirm().await.unwrap();
+        let broken_off = Recording::replay(dir, start).err().unwrap().to_string();
+        assert!(broken_off.contains("the recording ends before the verdict: "), "{broken_off}");
+        recorder.ended().unwrap();
         let again = Recording::replay(dir, start).unwrap();
         let mut view = again.follow(&scope);
         assert_eq!(view.observe().await.unwrap().objects.len(), 1);

@@ -95,7 +95,11 @@ pub async fn record(
         registry: registry.as_ref().map(|registry| registry as &dyn Resolver),
         ..options.clone()
     };
-    verify(&recorder, &options, emit).await
+    let report = verify(&recorder, &options, emit).await;
+    let ended = recorder.ended();
+    let report = report?;
+    ended?;
+    Ok(report)
 }
 
 /// Returns how the verifications that are recorded in `dir`, or in folders in it, end if they are
@@ -104,7 +108,8 @@ pub async fn record(
 ///
 /// # Errors
 ///
-/// Fails if there is no recording, or if it does not go to a verdict.
+/// Fails if there is no recording, if it was broken off before the verdict, or if the verification that
+/// it is of failed.
 pub async fn replay(
     dir: &Utf8Path,
     rules: RulesWith<'_>,

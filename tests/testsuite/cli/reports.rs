@@ -18,6 +18,8 @@ const SEEN: &str = "schema: deployctl.dev/snapshot/v1\ntime: 2026-01-01T00:00:01
     spec: {containers: [{name: web, image: 'registry.example.com/shop/ranking:2'}]}\n  \
     status: {containerStatuses: [{name: web, ready: false, restartCount: 0, image: x, imageID: '', state: {waiting: {reason: InvalidImageName, message: \"can't <b>parse</b>\"}}}]}\n";
 
+const ENDED: &str = "{\"at\":\"2026-01-01T00:00:02Z\",\"what\":\"ended\"}\n";
+
 /// A world with the recording of a rollout that ends badly.
 fn recorded() -> World {
     let world = World::new();
@@ -29,7 +31,7 @@ fn recorded() -> World {
         )
     };
     let looks: String = (1..3).map(look).collect();
-    world.write("rec/ranking/journal.jsonl", &looks);
+    world.write("rec/ranking/journal.jsonl", &format!("{looks}{ENDED}"));
     world
 }
 
@@ -197,6 +199,24 @@ fn a_recording_that_is_not_whole_is_told_by_the_file_and_what_to_do() {
         world.write("rec/ranking/verification.yaml", "schema: x\n");
     });
     assert!(said.contains("recording `rec/ranking/verification.yaml`: "), "{said}");
+}
+
+#[test]
+fn a_recording_that_was_broken_off_comes_to_no_verdict() {
+    let world = recorded();
+    let whole = world.read("rec/ranking/journal.jsonl");
+    let unreachable = "{\"at\":\"2026-01-01T00:00:02Z\",\"what\":\"failed\",\"error\":{\"kind\":\"unreachable\",\
+        \"server\":\"https://192.0.2.1\",\"reason\":\"no\"},\"confirms\":false}\n";
+    let first = whole.split_inclusive('\n').next().unwrap();
+    let cut = &whole[..whole.len() - 3];
+    for journal in [first, whole.trim_end_matches(ENDED), cut, &format!("{first}{unreachable}")] {
+        world.write("rec/ranking/journal.jsonl", journal);
+        let ran = world.run(&["verify", "--replay", "rec", "--report", "json=r.json"]);
+        assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{journal}: {ran:#?}");
+        let why = "recording `rec/ranking/journal.jsonl`: the recording ends before the verdict: ";
+        assert!(ran.stderr.contains(why) && ran.stderr.contains("or record again"), "{ran:#?}");
+        assert!(!world.read("r.json").contains("\"verdict\""), "{}", world.read("r.json"));
+    }
 }
 
 #[test]
