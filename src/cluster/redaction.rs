@@ -36,8 +36,13 @@ static ASSIGNED: LazyLock<Regex> = LazyLock::new(|| {
 static FLAG: LazyLock<Regex> =
     LazyLock::new(|| pattern(&format!(r"^--?[\w.-]*(?:{SECRET})[\w.-]*$")));
 
-/// The user and the password in a URL.
-static USERINFO: LazyLock<Regex> = LazyLock::new(|| pattern(r"(://)([^\s/@'\x22]+)@"));
+/// The scheme, the user and the password in a URL. A password may have an `@` of its own.
+static USERINFO: LazyLock<Regex> = LazyLock::new(|| pattern(r"([a-z0-9+.-]*://)([^\s/'\x22]+)@"));
+
+/// What ends like a name to which something is set, and is none: `authorization: server message: …`.
+static PROSE: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(r"(?:(?:token|secret|credentials?|authorization)[\w.-]*[\x22']?\s*|[\x22']\s+):\s+$")
+});
 
 /// What proves who asks, in a header.
 static HEADER: LazyLock<Regex> =
@@ -61,9 +66,8 @@ impl Redaction {
     }
 
     /// Returns `object` without the values of environment variables, Secrets, ConfigMaps and Helm
-    /// parameters, without credentials in repositories' URLs or accounts in messages, without what looks
-    /// like a secret in commands, their arguments and their last words, and without what is kept about
-    /// who applied it.
+    /// parameters, without credentials in URLs or accounts in messages, without what looks like a secret
+    /// in commands, their arguments and messages, and without what is kept about who applied it.
     pub(super) fn of(&self, mut object: Value) -> Value {
         if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
             metadata.shift_remove("managedFields");
@@ -88,13 +92,14 @@ impl Redaction {
         match value {
             Value::Array(items) => items.iter_mut().for_each(|item| self.walk(item)),
             Value::Object(map) => map.iter_mut().for_each(|(key, value)| self.field(key, value)),
+            Value::String(text) if text.contains("://") => *text = without_userinfo(text),
             _ => {}
         }
     }
 
     fn field(&self, key: &str, value: &mut Value) {
         match (key, &mut *value) {
-            ("message", Value::String(message)) => *message = without_account(message),
+            ("message", Value::String(message)) => *message = self.text(&without_account(message)),
             ("env", Value::Array(variables)) => self.values(variables),
             ("helm", Value::Object(helm)) => self.helm(helm),
             ("plugin", Value::Object(plugin)) => {
@@ -102,11 +107,6 @@ impl Redaction {
             }
             ("repoURL", Value::String(url)) => *url = without_credentials(url),
             ("command" | "args", Value::Array(arguments)) => self.arguments(arguments),
-            ("terminated", Value::Object(ended)) => {
-                if let Some(Value::String(message)) = ended.get_mut("message") {
-                    *message = self.text(message);
-                }
-            }
             _ => {}
         }
         self.walk(value);
@@ -146,8 +146,15 @@ impl Redaction {
     /// headers.
     pub(super) fn text(&self, text: &str) -> String {
         let second = |found: &Captures<'_>| format!("{}{}", &found[1], self.marked(&found[2]));
-        let text = USERINFO.replace_all(text, |found: &Captures<'_>| second(found) + "@");
-        let text: Cow<'_, str> = ASSIGNED.replace_all(&text, second);
+        let text = USERINFO.replace_all(text, |found: &Captures<'_>| match is_ssh_user(found) {
+            true => found[0].to_owned(),
+            false => second(found) + "@",
+        });
+        let text: Cow<'_, str> =
+            ASSIGNED.replace_all(&text, |found: &Captures<'_>| match is_prose(found, &text) {
+                true => found[0].to_owned(),
+                false => second(found),
+            });
         HEADER.replace_all(&text, second).into_owned()
     }
 
@@ -159,9 +166,7 @@ impl Redaction {
     fn marked(&self, text: &str) -> String {
         // In quotes or not, it is the same secret; and what is marked stays as it is.
         let bare = text.trim_matches(['"', '\'']);
-        let digits = bare.strip_prefix(MARK).map(|mark| mark.strip_suffix(LATER).unwrap_or(mark));
-        let digits = digits.filter(|digits| digits.len() == 6);
-        if digits.is_some_and(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit())) {
+        if is_mark(bare) {
             return text.to_owned();
         }
         let digest = Sha256::new().chain_update(&self.salt).chain_update(bare).finalize();
@@ -170,6 +175,34 @@ impl Redaction {
         let later = if text.contains("${") { LATER } else { "" };
         format!("{quote}{MARK}{:02x}{:02x}{:02x}{later}{quote}", digest[0], digest[1], digest[2])
     }
+}
+
+/// Returns whether a sentence goes on where something else would be set, as in
+/// `fetch anonymous token: unexpected status` or `volume "db-secret" : secret "db" not found`.
+fn is_prose(found: &Captures<'_>, text: &str) -> bool {
+    let end = found.get(2).map_or(text.len(), |value| value.end());
+    let is_word = found[2].bytes().all(|byte| byte.is_ascii_lowercase());
+    is_word && text[end..].starts_with([' ', ':']) && PROSE.is_match(&found[1])
+}
+
+/// Returns whether it is a user of SSH without a password, who is no secret.
+fn is_ssh_user(found: &Captures<'_>) -> bool {
+    found[1].eq_ignore_ascii_case("ssh://") && !found[2].contains([':', '@'])
+}
+
+fn is_mark(text: &str) -> bool {
+    let digits = text.strip_prefix(MARK).map(|mark| mark.strip_suffix(LATER).unwrap_or(mark));
+    let digits = digits.filter(|digits| digits.len() == 6);
+    digits.is_some_and(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))
+}
+
+/// Returns `text` without users and passwords in the URLs that it holds.
+fn without_userinfo(text: &str) -> String {
+    let bare = |found: &Captures<'_>| match is_mark(&found[2]) {
+        true => found[0].to_owned(),
+        false => without_credentials(&found[0]),
+    };
+    USERINFO.replace_all(text, bare).into_owned()
 }
 
 /// Returns `url` without user and password.
@@ -260,6 +293,43 @@ mod tests {
             "error: mail me@example.com, exit code=3",
         ] {
             assert_eq!(redaction.text(line), line);
+        }
+    }
+
+    #[test]
+    fn messages_and_urls_lose_credentials_wherever_they_stand() {
+        let url = "https://git:canary@git.example.com/shop.git";
+        let message = format!("fetch {url}?page=2 token=canary failed");
+        let object = json!({
+            "metadata": {"annotations": {"example.com/from": format!("{{\"url\":\"{url}\"}}")}},
+            "spec": {"url": url, "ssh": "ssh://git@git.example.com/shop.git", "odd": "db://a:b@canary@db/x"},
+            "status": {
+                "conditions": [{"type": "ComparisonError", "message": &message}],
+                "operationState": {"message": &message, "syncResult": {"resources": [{"message": &message}]}},
+                "containerStatuses": [{"state": {"waiting": {"message": &message}}}],
+            },
+            "message": &message,
+        });
+        let redacted = Redaction::new().of(object.clone());
+        assert!(!redacted.to_string().contains("canary"), "{redacted:#}");
+        let said = redacted["message"].as_str().unwrap();
+        assert!(said.contains("@git.example.com/shop.git?page=2 token=redacted-"), "{said}");
+        assert_eq!(redacted["status"]["conditions"][0]["message"], said);
+        assert_eq!(redacted["spec"]["url"], "https://git.example.com/shop.git");
+        assert_eq!(redacted["spec"]["ssh"], object["spec"]["ssh"]);
+        assert_eq!(redacted["spec"]["odd"], "db://db/x");
+    }
+
+    #[test]
+    fn messages_whose_words_a_cause_is_found_by_stay_as_they_are() {
+        for message in [
+            "MountVolume.SetUp failed for volume \"db-secret\" : secret \"db\" not found",
+            "failed to authorize: failed to fetch anonymous token: unexpected status: 401",
+            "may require authorization: server message: insufficient_scope: authorization failed",
+            "failed to list refs of ssh://git@git.example.com/shop.git: not found",
+        ] {
+            let object = json!({ "message": message });
+            assert_eq!(Redaction::new().of(object.clone()), object);
         }
     }
 
