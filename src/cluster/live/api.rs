@@ -9,6 +9,7 @@ use std::future::Future;
 use std::sync::Mutex;
 use std::time::Duration;
 
+use futures_util::AsyncReadExt as _;
 use futures_util::stream::{BoxStream, StreamExt as _, TryStreamExt as _};
 use http::Request;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{APIResource, APIResourceList};
@@ -254,10 +255,10 @@ impl Api {
         let path = format!("/api/v1/namespaces/{namespace}/pods");
         let request = kube::core::Request::new(path).logs(pod, &params);
         let request = request.map_err(|error| self.explain(&verb, kube_error(error)))?;
-        let text = |client: Client, request| async move { client.request_text(request).await };
         let _permit = self.permits.acquire().await;
-        match self.send(request, text).await {
-            Ok(text) => Ok(Some(text)),
+        match self.send(request, bytes).await {
+            // A program may write anything, and one byte that is no text hides nothing else.
+            Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
             // There was no instance before, or the kubelet has removed what it left.
             Err(error) if has_code(&error, 404) || has_code(&error, 400) => Ok(None),
             Err(error) => Err(self.explain(&verb, error)),
@@ -360,6 +361,15 @@ impl Api {
     fn explain(&self, verb: &str, error: kube::Error) -> ClusterError {
         explain(self.connection.server(), verb, error)
     }
+}
+
+/// Returns the answer as it is, as far as it was asked for.
+async fn bytes(client: Client, request: Request<Vec<u8>>) -> Result<Vec<u8>, kube::Error> {
+    let answer = std::pin::pin!(client.request_stream(request).await?);
+    let mut bytes = Vec::new();
+    let read = answer.take(MOST_BYTES as u64).read_to_end(&mut bytes).await;
+    read.map_err(kube::Error::ReadEvents)?;
+    Ok(bytes)
 }
 
 /// Returns how long to leave a busy API server alone, or `None` if asking again is of no use.
