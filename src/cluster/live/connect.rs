@@ -11,6 +11,7 @@ use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
+use super::proxy;
 use crate::cluster::ClusterError;
 use crate::system::Environment;
 
@@ -25,7 +26,7 @@ pub(super) async fn config(
     context: Option<&str>,
 ) -> Result<Config, ClusterError> {
     let mut config = match kubeconfig(environment)? {
-        Some(kubeconfig) => of_context(kubeconfig, context).await?,
+        Some(kubeconfig) => of_context(kubeconfig, context, environment).await?,
         None => in_cluster(environment, context)?,
     };
     config.connect_timeout = Some(Duration::from_secs(10));
@@ -63,7 +64,11 @@ fn kubeconfig(environment: &Environment) -> Result<Option<Kubeconfig>, ClusterEr
     Ok(Some(merged))
 }
 
-async fn of_context(kubeconfig: Kubeconfig, context: Option<&str>) -> Result<Config, ClusterError> {
+async fn of_context(
+    kubeconfig: Kubeconfig,
+    context: Option<&str>,
+    environment: &Environment,
+) -> Result<Config, ClusterError> {
     let mut known: Vec<_> = kubeconfig.contexts.iter().map(|known| known.name.clone()).collect();
     known.sort();
     let known = match known.join("`, `") {
@@ -77,8 +82,20 @@ async fn of_context(kubeconfig: Kubeconfig, context: Option<&str>) -> Result<Con
         return wrong(format!("there is no context `{name}`; {known}"));
     }
     let options = KubeConfigOptions { context: Some(name.clone()), ..Default::default() };
+    let names_proxy = names_proxy(&kubeconfig, &name);
     let config = Config::from_custom_kubeconfig(kubeconfig, &options).await;
-    config.map_err(|error| wrong_error(format!("context `{name}`: {error}")))
+    let mut config = config.map_err(|error| wrong_error(format!("context `{name}`: {error}")))?;
+    proxy::pass_by(&mut config, names_proxy, environment)?;
+    Ok(config)
+}
+
+/// Returns whether the kubeconfig names a proxy to the cluster of the context.
+fn names_proxy(kubeconfig: &Kubeconfig, context: &str) -> bool {
+    let context = kubeconfig.contexts.iter().find(|known| known.name == context);
+    let cluster = context.and_then(|known| known.context.as_ref()).map(|context| &context.cluster);
+    let mut clusters = kubeconfig.clusters.iter().filter(|known| Some(&known.name) == cluster);
+    let cluster = clusters.next().and_then(|known| known.cluster.as_ref());
+    cluster.and_then(|cluster| cluster.proxy_url.as_ref()).is_some_and(|url| !url.is_empty())
 }
 
 fn in_cluster(environment: &Environment, context: Option<&str>) -> Result<Config, ClusterError> {
@@ -167,6 +184,15 @@ mod tests {
             with("users: [{name: u, user: {token: canary-token", None).await.unwrap_err(),
             "no cluster to talk to: `FILE` can't be read as a kubeconfig"
         );
+    }
+
+    #[tokio::test]
+    async fn a_proxy_of_the_kubeconfig_is_told_without_its_password() {
+        let proxy = "server: 'https://192.0.2.1:6443', proxy-url: 'http://u:canary@192.0.2.9:3128'";
+        let text = TWO.replace("server: 'https://192.0.2.1:6443'", proxy);
+        let error = with(&text, None).await.unwrap_err();
+        assert!(error.contains("`proxy-url` names one at `192.0.2.9`"), "{error}");
+        assert!(!error.contains("canary"), "{error}");
     }
 
     #[tokio::test]

@@ -85,8 +85,14 @@ impl Connection {
     }
 }
 
+/// Returns the URL as it may be told: whoever wrote a user, a password or a query into it may have meant
+/// them to be secret.
 fn server_of(config: &kube::Config) -> String {
-    config.cluster_url.to_string().trim_end_matches('/').to_owned()
+    let url = &config.cluster_url;
+    let host = url.authority().map_or("", |authority| authority.as_str());
+    let host = host.rsplit_once('@').map_or(host, |(_, host)| host);
+    let server = format!("{}://{host}{}", url.scheme_str().unwrap_or("https"), url.path());
+    server.trim_end_matches('/').to_owned()
 }
 
 fn client(config: kube::Config, server: &str) -> Result<Client, ClusterError> {
@@ -95,4 +101,19 @@ fn client(config: kube::Config, server: &str) -> Result<Client, ClusterError> {
         error => error,
     };
     Client::try_from(config).map_err(unusable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_server_is_told_without_credentials() {
+        for (url, expected) in [
+            ("http://admin:canary@127.0.0.1:9?token=canary", "http://127.0.0.1:9"),
+            ("https://[::1]:6443/k8s/clusters/c-1/", "https://[::1]:6443/k8s/clusters/c-1"),
+        ] {
+            assert_eq!(server_of(&kube::Config::new(url.parse().unwrap())), expected);
+        }
+    }
 }

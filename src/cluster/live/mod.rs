@@ -14,6 +14,7 @@ mod feed;
 mod feeds;
 mod logs;
 mod look;
+mod proxy;
 mod scope;
 mod selector;
 mod view;
