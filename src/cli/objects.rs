@@ -13,9 +13,9 @@ pub(super) enum ObjectsError {
     /// A file can't be read.
     #[error("can't read `{path}`")]
     Read { path: Utf8PathBuf, source: io::Error },
-    /// A file is empty: a pipe whose first program failed is no proof that all is well. An empty list
-    /// is an answer.
-    #[error("there are no objects in `{path}`: it is empty")]
+    /// A file has none: a pipe whose first program failed, or asked with a wrong selector, is no proof
+    /// that all is well.
+    #[error("there are no objects {}, so nothing is proven", place(.path))]
     Empty { path: Utf8PathBuf },
     /// A file holds something else.
     #[error("can't read objects from `{path}`")]
@@ -28,13 +28,21 @@ pub(super) fn read(files: &[Utf8PathBuf]) -> Result<Vec<Object>, ObjectsError> {
     for file in files {
         let path = || file.clone();
         let text = text(file).map_err(|source| ObjectsError::Read { path: path(), source })?;
-        if text.trim().is_empty() {
+        let read = Object::read_all(&text);
+        let read = read.map_err(|source| ObjectsError::Objects { path: path(), source })?;
+        if read.is_empty() {
             return Err(ObjectsError::Empty { path: path() });
         }
-        let read = Object::read_all(&text);
-        objects.extend(read.map_err(|source| ObjectsError::Objects { path: path(), source })?);
+        objects.extend(read);
     }
     Ok(objects)
+}
+
+fn place(file: &Utf8Path) -> String {
+    match file.as_str() {
+        "-" => "on standard input".to_owned(),
+        _ => format!("in `{file}`"),
+    }
 }
 
 fn text(file: &Utf8Path) -> io::Result<String> {

@@ -189,12 +189,18 @@ fn completions_and_man_pages_name_every_command() {
 #[test]
 fn what_holds_no_objects_is_no_proof_of_health() {
     let world = World::new();
-    world.write("empty.yaml", "\n");
-    let ran = world.run(&["health", "-f", "empty.yaml", "--fail-on", "degraded"]);
-    assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{ran:#?}");
-    assert!(ran.stderr.contains("there are no objects in `empty.yaml`"), "{ran:#?}");
-    world.write("none.yaml", "{apiVersion: v1, kind: List, items: []}");
-    assert_eq!(world.ok(&["health", "-f", "none.yaml"]), "");
+    for text in ["\n", "# nothing\n---\n", "{apiVersion: v1, kind: List, items: []}"] {
+        world.write("empty.yaml", text);
+        let asked = ["health", "-f", "empty.yaml", "--app", "--fail-on", "degraded,missing"];
+        let ran = world.run(&asked);
+        assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{text}: {ran:#?}");
+        let says = "there are no objects in `empty.yaml`, so nothing is proven";
+        assert!(ran.stderr.contains(says), "{text}: {ran:#?}");
+    }
+    let output = world.command(&["health"]).stdin(std::process::Stdio::null()).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("there are no objects on standard input, so nothing is proven"), "{said}");
     std::fs::create_dir(world.path().join("suites")).unwrap();
     let ran = world.run(&["health", "test", "suites"]);
     assert_eq!(ran.code, 2, "{ran:#?}");

@@ -18,8 +18,8 @@ fn refused(ran: &Ran, says: &str) {
 fn what_is_no_list_of_objects_is_refused_with_its_file_and_place() {
     let world = World::new();
     for (text, says) in [
-        ("", "there are no objects in `o.yaml`: it is empty"),
-        (" \n", "there are no objects in `o.yaml`: it is empty"),
+        ("", "there are no objects in `o.yaml`, so nothing is proven"),
+        (" \n", "there are no objects in `o.yaml`, so nothing is proven"),
         ("kind: [", "can't read objects from `o.yaml`"),
         ("kind: Pod\n", "document 1 is not a Kubernetes object: it has no `apiVersion`"),
         ("apiVersion: v1\nkind: ''\n", "its `kind` is empty"),
