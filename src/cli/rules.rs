@@ -25,8 +25,8 @@ pub(super) struct RuleArgs {
     /// Folder of health scripts laid out like Argo CD's `resource_customizations`
     #[arg(long, value_name = "DIR")]
     customizations: Option<Utf8PathBuf>,
-    /// Run no health script, whatever else is given
-    #[arg(long)]
+    /// Run no health script
+    #[arg(long, conflicts_with_all = ["argocd_cm", "customizations"])]
     native_only: bool,
     /// Version of Argo CD whose verdicts to give: 2.14, 3.0 to 3.6 [default: `argocdVersion` of
     /// deployctl.yaml, else the newest]

@@ -16,7 +16,10 @@ use crate::yaml::{ParseError, Unique, check_nesting};
 pub enum ReadError {
     /// It is not YAML, or has a key twice. `kubectl` and the API server refuse that too.
     #[error(transparent)]
-    Yaml(#[from] serde_yaml::Error),
+    Yaml(serde_yaml::Error),
+    /// Several objects follow one another, and nothing is between them.
+    #[error("{0}; several objects are separated by a line `---`, or are the items of a `List`")]
+    NotSeparated(#[source] serde_yaml::Error),
     /// It is nested too deeply.
     #[error(transparent)]
     Nesting(#[from] ParseError),
@@ -82,6 +85,18 @@ impl Object {
         let first = serde_yaml::Deserializer::from_str(yaml).next();
         let value = first.map(Value::deserialize).transpose()?;
         Place { document: 1, items: Vec::new() }.object(value.unwrap_or_default())
+    }
+}
+
+impl From<serde_yaml::Error> for ReadError {
+    fn from(error: serde_yaml::Error) -> Self {
+        let text = error.to_string();
+        // What the second object begins with, in YAML's block style and as JSON.
+        let begins = ["a second key `apiVersion`", "did not find expected <document start>"];
+        match begins.iter().any(|begin| text.starts_with(begin)) {
+            true => Self::NotSeparated(error),
+            false => Self::Yaml(error),
+        }
     }
 }
 
@@ -248,6 +263,20 @@ mod tests {
         assert_eq!(Object::read_first("{apiVersion: v1, kind: A, kind: B}").unwrap().kind(), "B");
         let json = "{\"apiVersion\": \"v1\",\n \"kind\": \"Pod\", \"kind\": \"Job\"}";
         assert_eq!(error(json), "a second key `kind`, and only one can count, at line 2 column 17");
+    }
+
+    #[test]
+    fn objects_with_nothing_between_them_are_told_how_to_be_separated() {
+        let json = "{\"apiVersion\": \"v1\", \"kind\": \"A\"}";
+        for text in [
+            "apiVersion: v1\nkind: A\napiVersion: v1\nkind: B\n".to_owned(),
+            format!("{json}\n{json}\n"),
+            format!("{json}{json}"),
+        ] {
+            let says = "; several objects are separated by a line `---`, or are the items of a `List`";
+            assert!(error(&text).ends_with(says), "{text}: {}", error(&text));
+        }
+        assert!(!error("{apiVersion: v1").contains("several objects"));
     }
 
     #[test]

@@ -49,7 +49,7 @@ pub enum RulesError {
         #[source]
         source: ReadError,
     },
-    /// A file holds several objects and none is `argocd-cm`.
+    /// A file holds several objects and none is `argocd-cm`, or a ConfigMap of another name.
     #[error("`{path}` holds no ConfigMap `argocd-cm`")]
     NoConfigMap {
         /// Which.
@@ -125,7 +125,10 @@ fn config_map(path: &Utf8Path) -> Result<Object, RulesError> {
     let unread = |source| RulesError::Objects { path: path.to_owned(), source };
     let mut objects = Object::read_all(&text).map_err(unread)?;
     let is_meant = |object: &Object| object.kind() == "ConfigMap" && object.name() == "argocd-cm";
-    let meant = objects.iter().position(is_meant).or((objects.len() == 1).then_some(0));
+    // What has no name yet, and what is no ConfigMap, is looked at alone.
+    let may_be = |object: &Object| object.kind() != "ConfigMap" || object.name().is_empty();
+    let alone = (objects.len() == 1 && may_be(&objects[0])).then_some(0);
+    let meant = objects.iter().position(is_meant).or(alone);
     let meant = meant.ok_or_else(|| RulesError::NoConfigMap { path: path.to_owned() })?;
     Ok(objects.swap_remove(meant))
 }

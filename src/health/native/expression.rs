@@ -20,7 +20,7 @@ use serde::de::{self, MapAccess, Visitor};
 use serde_json::{Number, Value};
 
 use super::path::{Path, Visit};
-use super::predicate::Predicate;
+use super::predicate::{self, Predicate};
 use super::scope::{Item, Scope};
 use super::template::{Template, write_value};
 
@@ -157,6 +157,7 @@ struct Form {
     minus: Option<Vec<Expression>>,
     text: Option<Template>,
     list: Option<Path>,
+    #[serde(default, deserialize_with = "predicate::asked")]
     r#if: Option<Predicate>,
     r#as: Option<Template>,
     join: Option<String>,

@@ -229,6 +229,16 @@ mod tests {
             ("  - {health: Healthy, message: '{$a}'}\n", "`$a` is not in `let`"),
             ("  - {health: Healthy}\n  - {health: Degraded}\n", "row 1 has no `if`"),
             ("  - {healt: Healthy}\n", "unknown key `healt`"),
+            ("  - {if: null, health: Healthy}\n", "for \"always\", leave `if` out"),
+            ("  - health: Healthy\n    if:\n", "for \"always\", leave `if` out"),
+            (
+                "  - {if: {condition: {type: A, if: null}}, health: Healthy}\n",
+                "for \"always\", leave `if` out",
+            ),
+            (
+                "  - {if: {status.a: {eq: {count: status.b, if: null}}}, health: Healthy}\n",
+                "for \"always\", leave `if` out",
+            ),
             (
                 "  - {if: {status.a: {eq: {sum: status.a, default: 1}}}, health: Healthy}\n",
                 "`default` is for `field`",
@@ -323,6 +333,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_wrong_with_a_set_is_told_where_it_stands() {
+        let good = "- {group: g, kinds: [A], rows: [{health: Healthy}]}\n";
+        let bad = "\n- group: g\n  kinds: [Widget]\n  rows: []\n";
+        let text = format!("{good}{}{bad}", good.replace("[A]", "[B]"));
+        let error = yaml::decode::<RuleSets>("rules.yaml".into(), &text).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "rules.yaml:4:3: .[2]: rules for `Widget`: `kinds` and `rows` have at least one entry each"
+        );
+    }
+
+    #[test]
     fn a_set_that_is_never_asked_is_refused() {
         let decide = |sets: &str| {
             let read = yaml::decode::<RuleSets>("rules.yaml".into(), sets);
@@ -334,7 +356,7 @@ mod tests {
         let (any, some) = ("{health: Degraded}", "{if: {status.a: 1}, health: Healthy}");
         let error = decide(&(set("['*']", any) + &set("[Widget]", some))).unwrap_err();
         let says = "the rows of entry 2 for `Widget` would never be asked: entry 1 ends with a row without `if`";
-        assert!(error.contains(says) && error.starts_with("rules.yaml:1:1:"), "{error}");
+        assert!(error.contains(says) && error.starts_with("rules.yaml:2:3:"), "{error}");
         assert_eq!(decide(&(set("[Widget]", some) + &set("['*']", any))), Ok(2));
         assert_eq!(decide(&(set("[Gadget]", any) + &set("[Widget]", some))), Ok(2));
     }

@@ -30,7 +30,7 @@ use std::cmp::Ordering;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{self, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 
 use super::expression::{Expression, number, same};
@@ -273,6 +273,17 @@ impl TextTest {
     }
 }
 
+/// Returns the value of an `if` that is there. One that is blank was forgotten, and is not to mean
+/// "always".
+pub(super) fn asked<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Predicate>, D::Error> {
+    match Option::deserialize(deserializer)? {
+        Some(predicate) => Ok(Some(predicate)),
+        None => Err(de::Error::custom("`if` is blank; for \"always\", leave `if` out")),
+    }
+}
+
 /// The tests of `condition`.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -281,6 +292,7 @@ struct ConditionForm {
     status: Option<Test>,
     reason: Option<Test>,
     message: Option<Test>,
+    #[serde(default, deserialize_with = "asked")]
     r#if: Option<Predicate>,
 }
 

@@ -6,19 +6,18 @@ use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{self, MapAccess, Visitor};
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::expression::Expression;
 use super::path::{Path, Visit};
-use super::predicate::Predicate;
+use super::predicate::{self, Predicate};
 use super::scope::{Named, Scope};
 use super::template::Template;
 use crate::health::{Health, HealthStatus};
 use crate::k8s::Object;
 
 /// The rows of some kinds.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "Form")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RuleSet {
     group: Pattern,
     kinds: Vec<Pattern>,
@@ -42,6 +41,8 @@ pub struct RuleSets(pub Vec<RuleSet>);
 #[serde(deny_unknown_fields, remote = "Self")]
 struct Row {
     /// What is asked of the object. Left out: the row always decides, so it is the last one.
+    #[serde(default, deserialize_with = "predicate::asked")]
+    #[schemars(with = "Predicate")]
     r#if: Option<Predicate>,
     /// Healthy, Suspended, Progressing, Missing, Degraded or Unknown.
     #[serde(deserialize_with = "status")]
@@ -139,24 +140,22 @@ impl Pattern {
     }
 }
 
-/// Returns what is never asked, as a sentence, or `None` if all is: a set for a kind that one before
-/// decides about in any case.
-pub(super) fn unreachable(sets: &[RuleSet]) -> Option<String> {
-    sets.iter().enumerate().find_map(|(index, set)| {
-        let decides = |before: &RuleSet, kind: &Pattern| {
-            before.group.matches(&set.group.0)
-                && before.kinds.iter().any(|pattern| pattern.matches(&kind.0))
-                && (before.versions.is_empty() || before.versions == set.versions)
-                && before.rows.last().is_some_and(|row| row.r#if.is_none())
-        };
-        set.kinds.iter().find_map(|kind| {
-            let before = sets[..index].iter().position(|before| decides(before, kind))?;
-            let (before, set_number) = (before + 1, index + 1);
-            Some(format!(
-                "the rows of entry {set_number} for `{kind}` would never be asked: entry {before} ends \
-                 with a row without `if`, which decides about every `{kind}`; put entry {set_number} before it"
-            ))
-        })
+/// Returns what is never asked of `set` behind the sets `earlier`, as a sentence, or `None` if all is:
+/// its rows for a kind that one before decides about in any case.
+pub(super) fn unreachable(earlier: &[RuleSet], set: &RuleSet) -> Option<String> {
+    let decides = |before: &RuleSet, kind: &Pattern| {
+        before.group.matches(&set.group.0)
+            && before.kinds.iter().any(|pattern| pattern.matches(&kind.0))
+            && (before.versions.is_empty() || before.versions == set.versions)
+            && before.rows.last().is_some_and(|row| row.r#if.is_none())
+    };
+    set.kinds.iter().find_map(|kind| {
+        let before = earlier.iter().position(|before| decides(before, kind))? + 1;
+        let number = earlier.len() + 1;
+        Some(format!(
+            "the rows of entry {number} for `{kind}` would never be asked: entry {before} ends \
+             with a row without `if`, which decides about every `{kind}`; put entry {number} before it"
+        ))
     })
 }
 
@@ -179,22 +178,40 @@ pub(super) struct Form {
     rows: Vec<Row>,
 }
 
-impl TryFrom<Form> for RuleSet {
-    type Error = String;
-
-    fn try_from(form: Form) -> Result<Self, String> {
-        let set = Self {
+impl RuleSet {
+    fn new(form: Form) -> Self {
+        Self {
             group: form.group,
             kinds: form.kinds,
             versions: form.versions,
             named: form.named.into_iter().collect(),
             rows: form.rows,
-        };
-        if set.kinds.is_empty() || set.rows.is_empty() {
+        }
+    }
+
+    /// Returns what the set is for, in words.
+    fn subject(&self) -> String {
+        let kinds: Vec<_> = self.kinds.iter().map(|kind| format!("`{kind}`")).collect();
+        match kinds.is_empty() {
+            true => format!("group `{}`", self.group),
+            false => kinds.join(", "),
+        }
+    }
+
+    /// Checks that the set can mean something.
+    fn check(&self) -> Result<(), String> {
+        if self.kinds.is_empty() || self.rows.is_empty() {
             return Err("`kinds` and `rows` have at least one entry each".to_owned());
         }
-        let last = set.rows.len() - 1;
-        if let Some(row) = set.rows.iter().position(|row| row.r#if.is_none())
+        self.check_rows()?;
+        self.check_kinds()?;
+        self.check_names()
+    }
+
+    /// Checks that every row may be asked, and that none asks what one before it has asked.
+    fn check_rows(&self) -> Result<(), String> {
+        let last = self.rows.len() - 1;
+        if let Some(row) = self.rows.iter().position(|row| row.r#if.is_none())
             && row != last
         {
             return Err(format!(
@@ -202,16 +219,6 @@ impl TryFrom<Form> for RuleSet {
                 row + 1
             ));
         }
-        set.check_rows()?;
-        set.check_kinds()?;
-        set.check_names()?;
-        Ok(set)
-    }
-}
-
-impl RuleSet {
-    /// Checks that no row asks what one before it has asked.
-    fn check_rows(&self) -> Result<(), String> {
         for (index, row) in self.rows.iter().enumerate() {
             let same = self.rows[..index].iter().position(|before| before.r#if == row.r#if);
             if let Some(before) = same {
@@ -300,26 +307,76 @@ impl<'de> Visitor<'de> for RowReader {
 }
 
 impl<'de> Deserialize<'de> for Row {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(RowReader)
     }
 }
 
-impl<'de> Deserialize<'de> for RuleSets {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let sets = Vec::deserialize(deserializer)?;
-        match unreachable(&sets) {
+/// Reads the set behind these and looks for what is wrong with it as a whole while its place is known.
+struct NextSet<'a>(&'a [RuleSet]);
+
+impl<'de> Visitor<'de> for NextSet<'_> {
+    type Value = RuleSet;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a mapping of `group`, `kinds` and `rows`")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<RuleSet, M::Error> {
+        let set = RuleSet::new(Form::deserialize(MapAccessDeserializer::new(map))?);
+        if let Err(flaw) = set.check() {
+            return Err(de::Error::custom(format!("rules for {}: {flaw}", set.subject())));
+        }
+        match unreachable(self.0, &set) {
             Some(flaw) => Err(de::Error::custom(flaw)),
-            None => Ok(Self(sets)),
+            None => Ok(set),
         }
     }
 }
 
-fn status<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<HealthStatus, D::Error> {
+impl<'de> DeserializeSeed<'de> for NextSet<'_> {
+    type Value = RuleSet;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<RuleSet, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+struct SetsReader;
+
+impl<'de> Visitor<'de> for SetsReader {
+    type Value = RuleSets;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a sequence")
+    }
+
+    fn visit_seq<S: SeqAccess<'de>>(self, mut list: S) -> Result<RuleSets, S::Error> {
+        let mut sets = Vec::new();
+        while let Some(set) = list.next_element_seed(NextSet(&sets))? {
+            sets.push(set);
+        }
+        Ok(RuleSets(sets))
+    }
+}
+
+impl<'de> Deserialize<'de> for RuleSet {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        NextSet(&[]).deserialize(deserializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for RuleSets {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(SetsReader)
+    }
+}
+
+fn status<'de, D: Deserializer<'de>>(deserializer: D) -> Result<HealthStatus, D::Error> {
     let text = String::deserialize(deserializer)?;
     HealthStatus::parse(&text).ok_or_else(|| {
         let names = HealthStatus::ALL.map(HealthStatus::as_str).join("`, `");
-        serde::de::Error::custom(format!("`{text}` is no health; expected one of `{names}`"))
+        de::Error::custom(format!("`{text}` is no health; expected one of `{names}`"))
     })
 }
 

@@ -82,14 +82,31 @@ fn every_source_of_rules_is_asked_in_argo_cds_order() {
     world.write("cm.yaml", &ARGOCD_CM.replace("\"*/Gadget\"", "\"nothing\""));
     let said = world.ok(&[&arguments[..], &["scripts", "--output", "json"]].concat());
     assert_eq!(judged(&said)[1], (json!(format!("{key}:example.com/*")), empty));
-    let native = ["scripts", "--native-only", "--output", "json"];
-    let said = world.ok(&[&arguments[..], &native[..]].concat());
+    let native = ["health", "-f", "objects.yaml", "--native-only", "--output", "json"];
+    let said = world.ok(&native);
     let rules: Vec<_> = judged(&said).into_iter().map(|(rule, _)| rule).collect();
     let none = Value::Null;
     assert_eq!(
         rules,
         [none.clone(), none.clone(), none.clone(), json!("config:example.net/Thing"), none]
     );
+}
+
+#[test]
+fn scripts_and_no_scripts_are_not_asked_for_at_once() {
+    let world = World::new();
+    world.write("objects.yaml", OBJECTS);
+    for start in [&["health", "-f", "objects.yaml"][..], &["health", "test", "."], &["verify"]] {
+        for option in ["--argocd-cm", "--customizations"] {
+            let ran = world.run(&[start, &[option, "none", "--native-only"]].concat());
+            assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{start:?}: {ran:#?}");
+            let says = "the argument '--native-only' cannot be used with";
+            let turned = format!("the argument '{option} <");
+            let is_told = ran.stderr.contains(says)
+                || (ran.stderr.contains(&turned) && ran.stderr.contains("cannot be used with"));
+            assert!(is_told, "{start:?}: {ran:#?}");
+        }
+    }
 }
 
 #[test]
@@ -153,6 +170,14 @@ fn what_argo_cd_can_not_load_is_refused_with_the_key() {
     let ran = world.run(&["health", "-f", "objects.yaml", "--argocd-cm", "cm.yaml"]);
     assert_eq!(ran.code, 2, "{ran:#?}");
     assert!(ran.stderr.contains("`resource.customizations.health.a_b_Widget`"), "{ran:#?}");
+    for name in ["{name: other}", "{}"] {
+        let renamed = ARGOCD_CM.replace("{name: argocd-cm, namespace: argocd}", name);
+        world.write("cm.yaml", &renamed.replace("\"*/Gadget\"", "\"nothing\""));
+        let ran = world.run(&["health", "-f", "objects.yaml", "--argocd-cm", "cm.yaml"]);
+        let says = "`cm.yaml` holds no ConfigMap `argocd-cm`";
+        let is_other = name.contains("other");
+        assert_eq!((ran.code == 2, ran.stderr.contains(says)), (is_other, is_other), "{ran:#?}");
+    }
     let ran = world.run(&["health", "-f", "objects.yaml", "--argocd-version", "1.8"]);
     assert!(ran.code == 2 && ran.stderr.contains("expected one of 2.14, 3.0"), "{ran:#?}");
     let ran = world.run(&["health", "-f", "objects.yaml", "--customizations", "."]);
