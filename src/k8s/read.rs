@@ -273,7 +273,8 @@ mod tests {
             format!("{json}\n{json}\n"),
             format!("{json}{json}"),
         ] {
-            let says = "; several objects are separated by a line `---`, or are the items of a `List`";
+            let says =
+                "; several objects are separated by a line `---`, or are the items of a `List`";
             assert!(error(&text).ends_with(says), "{text}: {}", error(&text));
         }
         assert!(!error("{apiVersion: v1").contains("several objects"));

@@ -70,6 +70,12 @@ pub enum RulesError {
     /// A file with rows says something it can't mean.
     #[error(transparent)]
     Own(#[from] Invalid),
+    /// A file with rows has none.
+    #[error("`{path}` holds no rules")]
+    NoRules {
+        /// Which.
+        path: Utf8PathBuf,
+    },
     /// A folder has no script where Argo CD looks for them.
     #[error("`{path}` holds no `GROUP/KIND/health.lua`")]
     NoScripts {
@@ -90,6 +96,9 @@ pub fn rules(options: &RuleOptions) -> Result<Rules, RulesError> {
     let mut rules = Rules { version: options.version, ..Rules::default() };
     if let Some(path) = &options.own {
         let RuleSets(own) = yaml::decode(path, &read(path)?)?;
+        if own.is_empty() {
+            return Err(RulesError::NoRules { path: path.clone() });
+        }
         rules = rules.with_own(own);
     }
     let is_plain = options.argocd_cm.is_none()

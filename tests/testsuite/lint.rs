@@ -245,6 +245,48 @@ fn a_kustomization_that_can_not_be_read_does_not_hide_what_is_found_elsewhere() 
 }
 
 #[test]
+fn a_file_in_another_encoding_is_named_and_not_shown() {
+    let world = World::new();
+    let file = world.write("m/dev/kustomization.yaml", "");
+    let text: Vec<u8> =
+        "\u{feff}resources: []\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    std::fs::write(file, text).unwrap();
+    let ran = world.run(&["lint", "--offline", "-C", "m"]);
+    assert_eq!(ran.code, 1, "{ran:#?}");
+    let says = "can't be read: it is UTF-16 (little-endian); save it as UTF-8";
+    assert!(ran.stdout.contains(says) && !ran.stdout.contains(['\0', '\u{2400}']), "{ran:#?}");
+}
+
+#[test]
+fn a_remote_base_hides_no_flaw_of_the_overlay_and_tells_no_password() {
+    if peer("kubectl").is_none() {
+        return;
+    }
+    let world = World::new();
+    let remote = "https://user:tok@git.example.com/x?ref=1";
+    let lint = |text: &str| {
+        world.write("m/dev/kustomization.yaml", text);
+        let ran = world.run(&["lint", "--offline", "-C", "m"]);
+        assert!(!format!("{}{}", ran.stdout, ran.stderr).contains("tok"), "{ran:#?}");
+        ran
+    };
+    let ran = lint(&format!("resources: ['{remote}']\n"));
+    assert_eq!((ran.code, ran.stdout.as_str()), (0, "nothing found in 1 overlay\n"), "{ran:#?}");
+    assert!(ran.stderr.contains("needs `https://git.example.com/x?ref=1`"), "{ran:#?}");
+    for (more, says) in [
+        ("bogus: 1", "does not render: invalid Kustomization: json: unknown field \"bogus\""),
+        ("components: [../gone]", "gone"),
+    ] {
+        let ran = lint(&format!("resources: ['{remote}']\n{more}\n"));
+        assert_eq!(ran.code, 1, "{ran:#?}");
+        let is_told = ran.stdout.contains("error[broken-overlay]") && ran.stdout.contains(says);
+        assert!(is_told, "{says}: {ran:#?}");
+    }
+    let patch = "patches: [{target: {kind: Pod, name: a}, patch: '[{op: remove, path: /a}]'}]";
+    assert_eq!(lint(&format!("resources: ['{remote}']\n{patch}\n")).code, 0);
+}
+
+#[test]
 fn a_folder_that_is_not_there_is_told() {
     let ran = World::new().run(&["lint", "--offline", "-C", "nowhere"]);
     assert_eq!(ran.code, 2, "{ran:#?}");

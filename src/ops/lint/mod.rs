@@ -5,6 +5,7 @@
 mod applications;
 mod overlays;
 mod registries;
+mod remote;
 
 use std::collections::BTreeMap;
 
@@ -101,7 +102,10 @@ pub async fn lint(options: &LintOptions<'_>, emit: Emit<'_>) -> Result<LintRepor
         if !texts.contains_key(&finding.file)
             && let Ok(Some(bytes)) = options.tree.read(&finding.file)
         {
-            texts.insert(finding.file.clone(), String::from_utf8_lossy(&bytes).into_owned());
+            // A text in another encoding has no lines to show.
+            let text = Some(String::from_utf8_lossy(&bytes)).filter(|text| !text.contains('\0'));
+            let text = text.map(|text| remote::without_credentials(&text)).unwrap_or_default();
+            texts.insert(finding.file.clone(), text);
         }
     }
     Ok(LintReport { findings, texts, overlays: facts.overlays.len(), unchecked })

@@ -5,16 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use camino::{Utf8Path, Utf8PathBuf};
 use futures_util::future::join_all;
 
+use super::remote::{is_out_of_reach, own_flaw, without_credentials};
 use super::{LintError, LintOptions};
 use crate::config::{Environment, Service};
 use crate::k8s::Object;
 use crate::kustomize::{
     ChangedTree, FILE_NAMES, FileTree, FindError, Incoming, Kustomization, MemoryTree, below,
-    find_kustomization, inside, is_remote, without_images,
+    find_kustomization, inside, without_images,
 };
 use crate::lint::{AbsentOverlay, BrokenOverlay, Facts, Overlay, Rendering, Stage};
 use crate::promotion::Gate;
 use crate::render::{RenderError, Rendered};
+use crate::system;
 
 /// How many overlays are rendered at a time.
 const AT_A_TIME: usize = 4;
@@ -173,7 +175,12 @@ fn read(options: &LintOptions<'_>, dir: &Utf8Path, writers: Writers) -> Result<O
     let (file, bytes) = find_kustomization(options.tree, dir)?;
     let kustomization = Kustomization::parse(&bytes).map_err(|error| {
         let line = error.line().unwrap_or(1);
-        Unread::broken(file.clone(), line, error.to_string())
+        // That it is in another encoding says more than where that begins.
+        let reason = match (&error, system::read_text(bytes.as_slice())) {
+            (_, Err(other)) if other.to_string().contains("save it as") => other.to_string(),
+            _ => error.to_string(),
+        };
+        Unread::broken(file.clone(), line, reason)
     })?;
     Ok(Overlay {
         dir: dir.to_owned(),
@@ -214,7 +221,7 @@ async fn render(
             (Rendering::Objects(objects), incoming, None)
         }
         Err(RenderError::Failed { reason, .. }) if !is_out_of_reach(overlay, &reason) => {
-            (Rendering::Broken(reason), incoming(&[]), None)
+            (Rendering::Broken(without_credentials(&reason)), incoming(&[]), None)
         }
         Err(RenderError::NoRenderer { .. }) => {
             let reason =
@@ -222,20 +229,13 @@ async fn render(
             (Rendering::Unknown, None, Some(reason.to_owned()))
         }
         Err(error) => {
-            let text = error.to_string();
+            if let Some(reason) = own_flaw(options, tree, overlay).await {
+                return (Rendering::Broken(without_credentials(&reason)), incoming(&[]), None);
+            }
+            let text = without_credentials(&error.to_string());
             let first = text.lines().next().unwrap_or_default();
             let reason = format!("what `{}` renders to is not checked: {first}", overlay.dir);
             (Rendering::Unknown, incoming(&[]), Some(reason))
         }
     }
-}
-
-/// Returns whether the overlay needs what is not in the repository: a remote base, or a Helm chart.
-fn is_out_of_reach(overlay: &Overlay, reason: &str) -> bool {
-    let below = overlay.below.iter().map(|below| &below.kustomization);
-    let mut all = below.chain([&overlay.kustomization]);
-    all.any(|kustomization| {
-        let lists = [kustomization.resources(), kustomization.bases(), kustomization.components()];
-        lists.concat().into_iter().any(is_remote)
-    }) || reason.contains("--enable-helm")
 }

@@ -200,7 +200,10 @@ fn what_holds_no_objects_is_no_proof_of_health() {
     let output = world.command(&["health"]).stdin(std::process::Stdio::null()).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.contains("there are no objects on standard input, so nothing is proven"), "{said}");
+    assert!(
+        said.contains("there are no objects on standard input, so nothing is proven"),
+        "{said}"
+    );
     std::fs::create_dir(world.path().join("suites")).unwrap();
     let ran = world.run(&["health", "test", "suites"]);
     assert_eq!(ran.code, 2, "{ran:#?}");
