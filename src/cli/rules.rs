@@ -84,7 +84,8 @@ impl RuleArgs {
         ui: &Ui,
     ) -> Result<Rules, CommandError> {
         let asked = application.filter(|_| self.argocd_cm.is_none() && !self.native_only);
-        let Some(application) = asked else { return self.rules(ui) };
+        // What has no effect in a manifest that is named is told when that is read first.
+        let Some(application) = asked else { return Ok(self.rules_with(None)?) };
         let unknown = |error: CommandError| {
             let error = error.in_one_line();
             let text = format!("judging without the health scripts of argocd-cm: {error}");

@@ -221,7 +221,7 @@ async fn came_to(
 ) -> Result<VerifyReport, CommandError> {
     // They are read again with what the cluster's Argo CD has; a mistake in them is told before it is
     // asked, or waited for.
-    args.rules.rules_with(None)?;
+    args.rules.rules(ui)?;
     match (&args.env, &args.replay) {
         (_, Some(dir)) => replay(dir, args, context, ui).await,
         (Some(_), None) => verify(args, &context.config()?, context, ui).await,
