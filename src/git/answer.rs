@@ -6,6 +6,8 @@ mod push;
 use super::GitError;
 use super::remote::shown;
 
+#[cfg(any(feature = "git-https", feature = "git-ssh"))]
+pub(super) use push::not_moved;
 pub(super) use push::{Pushed, pushed};
 
 /// Returns the error that `stderr` of a failed `git ACTION` stands for.

@@ -1,5 +1,7 @@
 //! The table that `git push --porcelain` prints, and the refusals that libgit2 is told.
 
+#[cfg(any(feature = "git-https", feature = "git-ssh"))]
+use super::as_remote;
 use super::{failure, printable, remote_text};
 use crate::git::{GitError, Push};
 
