@@ -52,7 +52,8 @@ pub(crate) struct VerifyArgs {
     /// Verify the objects that FILE states without a configuration; `-` is standard input
     #[arg(short, long = "file", value_name = "FILE", conflicts_with_all = ["env", "services"])]
     files: Vec<Utf8PathBuf>,
-    /// The image, NAME[:TAG]@DIGEST, that `--application` or `--file` must run [default: what is stated]
+    /// The image, NAME[:TAG]@DIGEST, that `--application` or `--file` must run [default: the one that
+    /// the files pin, if it is one]
     #[arg(long, value_name = "IMAGE", conflicts_with = "env")]
     image: Option<PinnedImage>,
     /// Context of the kubeconfig for `--application` and `--file` [default: the current one, or the
@@ -94,10 +95,10 @@ pub(crate) struct VerifyArgs {
     /// and for `--replay`
     ///
     /// It holds each observed version of the Application, the objects, their pods and events, the last
-    /// log lines of containers that failed, and the health scripts of `argocd-cm`. Other values of environment variables, ConfigMaps, Secrets and
-    /// Helm parameters are replaced by marks, as are passwords in URLs. In commands, arguments and log
-    /// lines only what a name says to be secret is (`--password=…`, `token: …`), so read it before you
-    /// hand it on.
+    /// log lines of containers that failed, and the health scripts of `argocd-cm`. Values of environment
+    /// variables, ConfigMaps, Secrets and Helm parameters are replaced by marks, as are passwords in
+    /// URLs. In commands, arguments, messages and log lines only what a name says to be secret is
+    /// (`--password=…`, `token: …`), so read it before you hand it on.
     #[arg(long, value_name = "DIR")]
     record: Option<Utf8PathBuf>,
     /// Decide again what `--record` wrote into DIR, without cluster, git and network; by the `argocd-cm`
