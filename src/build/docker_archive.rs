@@ -131,7 +131,7 @@ impl Contents {
         };
         let manifest = Format::Oci.manifest(&config, &descriptors);
         blobs.push(config);
-        Ok(BuiltImage { manifest, blobs, inherited: Vec::new() })
+        Ok(BuiltImage { manifest, children: Vec::new(), blobs, inherited: Vec::new() })
     }
 
     fn json(&self, path: &str) -> Result<Value, String> {

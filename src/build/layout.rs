@@ -33,7 +33,7 @@ pub(super) fn read(dir: &Utf8Path) -> Result<BuiltImage, String> {
         }
     }
     let manifest = Manifest { media_type, bytes: bytes.into() };
-    Ok(BuiltImage { manifest, blobs, inherited: Vec::new() })
+    Ok(BuiltImage { manifest, children: Vec::new(), blobs, inherited: Vec::new() })
 }
 
 /// Returns the descriptor of the only manifest in an index that is not an attestation.

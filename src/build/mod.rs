@@ -39,8 +39,9 @@ pub struct BuildRequest<'a> {
     pub context: &'a Utf8Path,
     /// How the image is made.
     pub recipe: &'a Recipe,
-    /// The image to build on, for a native build that names one.
-    pub base: Option<&'a BaseImage>,
+    /// The images to build on, for a native build that names one: one a platform of the recipe, in
+    /// its order; one if the recipe names no platform.
+    pub bases: &'a [BaseImage],
     /// Seconds since 1970 that every time stamp in the image is set to (`SOURCE_DATE_EPOCH`).
     pub epoch: i64,
     /// An empty folder for the blobs; the caller removes it.

@@ -1,12 +1,11 @@
 //! What `deployctl.yaml` may say, key by key. The JSON schema is made from these types, so a doc
 //! comment here is what an editor shows.
 
-use std::collections::BTreeMap;
-
 use indexmap::IndexMap;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
+use super::build::FileBuild;
 use crate::health::native::RuleSets;
 
 /// Returns the JSON schema of `deployctl.yaml`.
@@ -269,71 +268,4 @@ pub(super) struct FileService {
     /// How the image is tagged: `commit` (12 characters of the source commit, the default), `content`
     /// (12 characters of the image's digest), or a template with `{commit}` or `{content}` in it.
     pub(super) tag: Option<String>,
-}
-
-/// How an image is made: by deployctl itself where there are `layers`, else from a Dockerfile.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub(super) struct FileBuild {
-    /// Folder with the service's files, relative to this file.
-    pub(super) context: String,
-
-    /// Dockerfile, relative to the context; `Dockerfile` by default.
-    pub(super) dockerfile: Option<String>,
-    /// Stage of the Dockerfile to build; the last one by default.
-    pub(super) target: Option<String>,
-    /// Build arguments of the Dockerfile.
-    #[serde(default)]
-    pub(super) args: BTreeMap<String, String>,
-    /// The program that builds the Dockerfile; the first that is installed by default.
-    pub(super) engine: Option<FileEngine>,
-
-    /// Image that the layers are laid onto; `scratch`, the default, is an empty one.
-    pub(super) base: Option<String>,
-    /// Layers, lowest first.
-    pub(super) layers: Option<Vec<FileLayer>>,
-    /// Environment variables of a container.
-    #[serde(default)]
-    pub(super) env: BTreeMap<String, String>,
-    /// Entrypoint.
-    pub(super) entrypoint: Option<Vec<String>>,
-    /// Default command.
-    pub(super) cmd: Option<Vec<String>>,
-    /// User, by number or name.
-    pub(super) user: Option<String>,
-    /// Working directory.
-    pub(super) workdir: Option<String>,
-    /// Ports that a container listens on, for example `8080` or `53/udp`.
-    #[serde(default)]
-    pub(super) ports: Vec<String>,
-    /// Labels.
-    #[serde(default)]
-    pub(super) labels: BTreeMap<String, String>,
-    /// `os/architecture[/variant]`; the base's or `linux/amd64` by default.
-    pub(super) platform: Option<String>,
-}
-
-/// A program that builds Dockerfiles.
-#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum FileEngine {
-    /// `docker`, with or without buildx.
-    Docker,
-    /// `buildah`.
-    Buildah,
-}
-
-/// One layer: files of the context, and where they go.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
-pub(super) struct FileLayer {
-    /// A file or folder of the context.
-    pub(super) from: String,
-    /// The absolute path in the image that it becomes.
-    pub(super) to: String,
-    /// Permission bits of the files in octal, for example `"0755"`; by default 0644, or 0755 for
-    /// executables.
-    pub(super) mode: Option<String>,
-    /// `uid:gid`, `0:0` by default.
-    pub(super) owner: Option<String>,
 }

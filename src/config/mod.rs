@@ -1,8 +1,10 @@
 //! `deployctl.yaml`: read, checked, and turned into the nouns' own types.
 //!
-//! What the file may say is in `file.rs`, which is also where the JSON schema comes from. Finding
+//! What the file may say is in `file.rs` and `build.rs`, which is also where the JSON schema comes
+//! from. Finding
 //! the repositories and clusters that it names is left to the command line.
 
+mod build;
 mod error;
 mod file;
 mod gates;

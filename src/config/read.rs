@@ -3,18 +3,14 @@
 use camino::{Utf8Path, Utf8PathBuf};
 
 use super::file::{
-    File, FileBuild, FileDigest, FileEngine, FileEnvironment, FileLayer, FileManifests,
-    FileService, FileVia, FileWriteBy,
+    File, FileDigest, FileEnvironment, FileManifests, FileService, FileVia, FileWriteBy,
 };
 use super::{
     Author, Config, ConfigError, Environment, GithubReports, Manifests, Service, Via, WriteBy,
-    write,
+    build, write,
 };
 use crate::health::{ArgoCdVersion, UnknownVersion};
-use crate::image::{
-    DigestPolicy, Dockerfile, Engine, ImageReference, Layer, Method, Native, Recipe, RunConfig,
-    TagPolicy, TagPolicyError,
-};
+use crate::image::{DigestPolicy, ImageReference, TagPolicy, TagPolicyError};
 use crate::yaml;
 
 /// Something wrong with the value at a path of keys.
@@ -209,7 +205,7 @@ fn service(name: &str, file: FileService) -> Result<Service, Flaw> {
         image: image.name,
         image_in_manifests: file.image_in_manifests.unwrap_or(file.image),
         helm: file.helm.map(|helm| write::keys(&path, &helm)).transpose()?,
-        recipe: file.build.map(|build| recipe(name, build)).transpose()?,
+        recipe: file.build.map(|build| build::recipe(name, build)).transpose()?,
         tag: file.tag.map_or(Ok(TagPolicy::default()), |text| tag(name, &text))?,
     })
 }
@@ -218,112 +214,4 @@ fn tag(service: &str, text: &str) -> Result<TagPolicy, Flaw> {
     text.parse().map_err(|error: TagPolicyError| {
         Flaw::new(&["services", service, "tag"], error.to_string())
     })
-}
-
-fn recipe(service: &str, file: FileBuild) -> Result<Recipe, Flaw> {
-    let context = Utf8PathBuf::from(&file.context);
-    let method = if file.layers.is_some() {
-        Method::Native(Box::new(native(service, file)?))
-    } else {
-        Method::Dockerfile(dockerfile(service, file)?)
-    };
-    Ok(Recipe { context, method })
-}
-
-fn dockerfile(service: &str, file: FileBuild) -> Result<Dockerfile, Flaw> {
-    let native_only = [
-        ("base", file.base.is_some()),
-        ("env", !file.env.is_empty()),
-        ("entrypoint", file.entrypoint.is_some()),
-        ("cmd", file.cmd.is_some()),
-        ("user", file.user.is_some()),
-        ("workdir", file.workdir.is_some()),
-        ("ports", !file.ports.is_empty()),
-        ("labels", !file.labels.is_empty()),
-        ("platform", file.platform.is_some()),
-    ];
-    refuse(service, &native_only, "is for an image with `layers`; a Dockerfile says it itself")?;
-    let path = ["services", service, "build", "dockerfile"];
-    Ok(Dockerfile {
-        file: file.dockerfile.map(|text| relative(&text, &path)).transpose()?,
-        target: file.target,
-        args: file.args,
-        engine: file.engine.map(|engine| match engine {
-            FileEngine::Docker => Engine::Docker,
-            FileEngine::Buildah => Engine::Buildah,
-        }),
-    })
-}
-
-fn native(service: &str, file: FileBuild) -> Result<Native, Flaw> {
-    let dockerfile_only = [
-        ("dockerfile", file.dockerfile.is_some()),
-        ("target", file.target.is_some()),
-        ("args", !file.args.is_empty()),
-        ("engine", file.engine.is_some()),
-    ];
-    refuse(service, &dockerfile_only, "is for a Dockerfile; an image with `layers` has none")?;
-    let layers = file.layers.unwrap_or_default();
-    let layers =
-        layers.into_iter().enumerate().map(|(index, layer)| self::layer(service, index, layer));
-    Ok(Native {
-        base: file
-            .base
-            .filter(|base| base != "scratch")
-            .map(|base| self::base(service, &base))
-            .transpose()?,
-        layers: layers.collect::<Result<_, _>>()?,
-        config: RunConfig {
-            env: file.env,
-            entrypoint: file.entrypoint,
-            cmd: file.cmd,
-            user: file.user,
-            workdir: file.workdir.map(Into::into),
-            ports: file.ports,
-            labels: file.labels,
-        },
-        platform: file.platform,
-    })
-}
-
-/// Fails at the first key that is there.
-fn refuse(service: &str, keys: &[(&str, bool)], why: &str) -> Result<(), Flaw> {
-    match keys.iter().find(|(_, present)| *present) {
-        Some((key, _)) => {
-            Err(Flaw::new(&["services", service, "build", key], format!("`{key}` {why}")))
-        }
-        None => Ok(()),
-    }
-}
-
-fn base(service: &str, text: &str) -> Result<ImageReference, Flaw> {
-    let path = ["services", service, "build", "base"];
-    text.parse().map_err(|error| Flaw::new(&path, format!("`{text}`: {error}")))
-}
-
-fn layer(service: &str, index: usize, file: FileLayer) -> Result<Layer, Flaw> {
-    let index = index.to_string();
-    let path = |key| ["services", service, "build", "layers", &index, key];
-    if !file.to.starts_with('/') || file.to.split('/').any(|part| part == "..") {
-        let message = format!("`{}` is not an absolute path without `..`", file.to);
-        return Err(Flaw::new(&path("to"), message));
-    }
-    Ok(Layer {
-        from: relative(&file.from, &path("from"))?,
-        to: file.to.into(),
-        mode: file.mode.map(|text| mode(&text, &path("mode"))).transpose()?,
-        owner: file.owner.map_or(Ok((0, 0)), |text| owner(&text, &path("owner")))?,
-    })
-}
-
-fn mode(text: &str, path: &[&str]) -> Result<u32, Flaw> {
-    let expected =
-        || Flaw::new(path, format!("`{text}` is not a mode; expected octal, like `0755`"));
-    u32::from_str_radix(text, 8).ok().filter(|&mode| mode <= 0o7777).ok_or_else(expected)
-}
-
-fn owner(text: &str, path: &[&str]) -> Result<(u32, u32), Flaw> {
-    let expected = || Flaw::new(path, format!("`{text}` is not an owner; expected `uid:gid`"));
-    let (uid, gid) = text.split_once(':').ok_or_else(expected)?;
-    Ok((uid.parse().map_err(|_| expected())?, gid.parse().map_err(|_| expected())?))
 }

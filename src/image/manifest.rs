@@ -44,9 +44,11 @@ pub enum BlobContent {
 /// An image that was built and is not stored anywhere yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BuiltImage {
-    /// The manifest.
+    /// The manifest of an image for one platform, or the index of one for several.
     pub manifest: Manifest,
-    /// The blobs that the build made: layers, then the config.
+    /// The manifests that the index lists.
+    pub children: Vec<Manifest>,
+    /// The blobs that the build made, each once: layers, then configs.
     pub blobs: Vec<Blob>,
     /// The base image's layers, which the build neither read nor changed.
     pub inherited: Vec<Digest>,

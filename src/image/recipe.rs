@@ -1,14 +1,23 @@
 //! How a service's image is made: the `build` section of `deployctl.yaml`.
 
-use std::collections::BTreeMap;
+mod dockerfile;
+mod native;
 
 use camino::Utf8PathBuf;
+
+use super::Platform;
+
+pub use dockerfile::{Dockerfile, Engine};
+pub use native::{Layer, Native, RunConfig};
 
 /// How an image is made.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recipe {
     /// The folder with the service's files, relative to the configuration file.
     pub context: Utf8PathBuf,
+    /// What the image is for: the base's platform, or `linux/amd64`, if none is named. Several make
+    /// an index.
+    pub platforms: Vec<Platform>,
     /// How it is made out of them.
     pub method: Method,
 }
@@ -20,71 +29,4 @@ pub enum Method {
     Dockerfile(Dockerfile),
     /// Files laid onto a base image, by deployctl itself.
     Native(Box<Native>),
-}
-
-/// A Dockerfile build.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Dockerfile {
-    /// The Dockerfile, relative to the context; `Dockerfile` by default.
-    pub file: Option<Utf8PathBuf>,
-    /// The stage to build, the last one by default.
-    pub target: Option<String>,
-    /// Build arguments.
-    pub args: BTreeMap<String, String>,
-    /// The engine to use; the first that is installed by default.
-    pub engine: Option<Engine>,
-}
-
-/// A program that builds Dockerfiles.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Engine {
-    /// `docker`, with or without buildx.
-    Docker,
-    /// `buildah`.
-    Buildah,
-}
-
-/// Files onto a base image.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Native {
-    /// The base image's reference; nothing (`scratch`) by default.
-    pub base: Option<super::ImageReference>,
-    /// The layers, lowest first, one copy instruction each.
-    pub layers: Vec<Layer>,
-    /// What the image's config says beyond the base's.
-    pub config: RunConfig,
-    /// `os/architecture[/variant]`; the base's or `linux/amd64` by default.
-    pub platform: Option<String>,
-}
-
-/// One layer: files of the context, and where they go.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Layer {
-    /// A file or folder of the context.
-    pub from: Utf8PathBuf,
-    /// The absolute path in the image that it becomes.
-    pub to: Utf8PathBuf,
-    /// Permission bits of the files, for example `0o755`; by default 0644, and 0755 for executables.
-    pub mode: Option<u32>,
-    /// Numeric owner and group, 0 and 0 by default.
-    pub owner: (u32, u32),
-}
-
-/// What a container of the image runs, and how.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RunConfig {
-    /// Environment variables, replacing those of the base that have the same name.
-    pub env: BTreeMap<String, String>,
-    /// Entrypoint; setting it clears the base's command.
-    pub entrypoint: Option<Vec<String>>,
-    /// Default command.
-    pub cmd: Option<Vec<String>>,
-    /// User, by name or number.
-    pub user: Option<String>,
-    /// Working directory.
-    pub workdir: Option<Utf8PathBuf>,
-    /// Exposed ports, for example `8080` or `53/udp`.
-    pub ports: Vec<String>,
-    /// Labels.
-    pub labels: BTreeMap<String, String>,
 }

@@ -105,11 +105,15 @@ fn build(context: &Utf8Path) -> BuiltImage {
     let (_temp, scratch) = folder();
     let layer = Layer { from: ".".into(), to: "/app".into(), mode: None, owner: (0, 0) };
     let native = image::Native { layers: vec![layer], ..image::Native::default() };
-    let recipe = Recipe { context: ".".into(), method: Method::Native(Box::new(native)) };
+    let recipe = Recipe {
+        context: ".".into(),
+        platforms: Vec::new(),
+        method: Method::Native(Box::new(native)),
+    };
     let request = BuildRequest {
         context,
         recipe: &recipe,
-        base: None,
+        bases: &[],
         epoch: 0,
         scratch: &scratch,
         log: &|_| {},

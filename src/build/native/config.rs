@@ -8,9 +8,8 @@ use camino::Utf8Path;
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::Platform;
 use crate::build::BuildError;
-use crate::image::{Digest, RunConfig};
+use crate::image::{Digest, Platform, RunConfig};
 
 /// A config document that is being written.
 #[derive(Debug, Clone, PartialEq)]

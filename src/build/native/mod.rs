@@ -9,7 +9,6 @@ mod config;
 mod layer;
 
 use std::collections::BTreeSet;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -22,7 +21,9 @@ use super::context::Context;
 use super::format::Format;
 use super::layer_blob::LayerBlob;
 use super::{BuildError, BuildRequest, Builder};
-use crate::image::{self, BaseImage, Blob, BlobContent, BuiltImage, Digest, Method};
+use crate::image::{
+    self, BaseImage, Blob, BlobContent, BuiltImage, Digest, Method, Platform, Recipe,
+};
 use config::ConfigDocument;
 use layer::Plan;
 
@@ -39,7 +40,8 @@ impl Builder for Native {
         let work = Work {
             context: request.context.to_owned(),
             recipe: recipe.as_ref().clone(),
-            base: request.base.cloned(),
+            platform: one_platform(request.recipe)?,
+            base: request.bases.first().cloned(),
             epoch: request.epoch,
             scratch: request.scratch.to_owned(),
         };
@@ -51,18 +53,11 @@ impl Builder for Native {
     }
 }
 
-/// A platform, `os/architecture[/variant]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Platform {
-    os: String,
-    architecture: String,
-    variant: Option<String>,
-}
-
 /// A build that shares nothing with the request, so that it can move to a thread of its own.
 struct Work {
     context: Utf8PathBuf,
     recipe: image::Native,
+    platform: Option<Platform>,
     base: Option<BaseImage>,
     epoch: i64,
     scratch: Utf8PathBuf,
@@ -94,7 +89,7 @@ impl Work {
         let manifest = base.format.manifest(&config, &descriptors);
         let mut blobs: Vec<Blob> = layers.into_iter().map(|layer| layer.blob).collect();
         blobs.push(config);
-        Ok(BuiltImage { manifest, blobs, inherited: base.inherited })
+        Ok(BuiltImage { manifest, children: Vec::new(), blobs, inherited: base.inherited })
     }
 
     /// Returns the layers as blobs, one for each entry of the recipe.
@@ -113,9 +108,9 @@ impl Work {
     }
 
     fn base(&self) -> Result<Base, BuildError> {
-        let wanted = self.recipe.platform.as_deref().map(Platform::from_str).transpose()?;
+        let wanted = self.platform.as_ref();
         match &self.base {
-            Some(base) => Base::of(base, wanted.as_ref())
+            Some(base) => Base::of(base, wanted)
                 .map_err(|reason| BuildError::Base { image: base.reference.to_string(), reason }),
             None if self.recipe.base.is_some() => {
                 Err(BuildError::Recipe("the base image was not handed over".to_owned()))
@@ -123,7 +118,7 @@ impl Work {
             None if self.recipe.layers.is_empty() => {
                 Err(BuildError::Recipe("neither a base image nor a layer".to_owned()))
             }
-            None => Ok(Base::empty(&wanted.unwrap_or_default())),
+            None => Ok(Base::empty(&wanted.cloned().unwrap_or_default())),
         }
     }
 }
@@ -161,62 +156,17 @@ impl Base {
     }
 }
 
+fn one_platform(recipe: &Recipe) -> Result<Option<Platform>, BuildError> {
+    match recipe.platforms.as_slice() {
+        [] => Ok(None),
+        [platform] => Ok(Some(platform.clone())),
+        _ => Err(BuildError::Recipe("several platforms at once are not built yet".to_owned())),
+    }
+}
+
 fn in_memory(bytes: Vec<u8>) -> Blob {
     let (digest, size) = (Digest::of(&bytes), bytes.len() as u64);
     Blob { digest, size, content: BlobContent::Bytes(bytes.into()) }
-}
-
-impl Platform {
-    /// Returns whether an image for `stated` is one for this platform. A variant that either leaves
-    /// out is the architecture's usual one.
-    fn accepts(&self, stated: &Self) -> bool {
-        let variants_agree = match (&self.variant, &stated.variant) {
-            (Some(wanted), Some(stated)) => wanted == stated,
-            _ => true,
-        };
-        self.os == stated.os && self.architecture == stated.architecture && variants_agree
-    }
-}
-
-impl Default for Platform {
-    fn default() -> Self {
-        Self { os: "linux".to_owned(), architecture: "amd64".to_owned(), variant: None }
-    }
-}
-
-impl FromStr for Platform {
-    type Err = BuildError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let parts: Vec<String> = text.split('/').map(str::to_owned).collect();
-        let is_name = |part: &String| {
-            !part.is_empty()
-                && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
-        };
-        match (parts.as_slice(), parts.iter().all(is_name)) {
-            ([os, architecture], true) => {
-                Ok(Self { os: os.clone(), architecture: architecture.clone(), variant: None })
-            }
-            ([os, architecture, variant], true) => Ok(Self {
-                os: os.clone(),
-                architecture: architecture.clone(),
-                variant: Some(variant.clone()),
-            }),
-            _ => Err(BuildError::Recipe(format!(
-                "platform `{text}`: expected for example `linux/amd64` or `linux/arm/v7`"
-            ))),
-        }
-    }
-}
-
-impl std::fmt::Display for Platform {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}", self.os, self.architecture)?;
-        match &self.variant {
-            Some(variant) => write!(f, "/{variant}"),
-            None => Ok(()),
-        }
-    }
 }
 
 /// Tells a thread that nobody waits for it any more.

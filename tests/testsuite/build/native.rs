@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use deployctl::build::{BuildError, Native};
-use deployctl::image::{BaseImage, BlobContent, BuiltImage, Digest, Manifest, Method, RunConfig};
+use deployctl::image::{
+    BaseImage, BlobContent, BuiltImage, Digest, Manifest, Method, Recipe, RunConfig,
+};
 use serde_json::json;
 
 use crate::support::image::{
@@ -141,13 +143,17 @@ const DOCKER: [&str; 3] = [
     "application/vnd.docker.image.rootfs.diff.tar.gzip",
 ];
 
+fn native(recipe: deployctl::image::Native) -> Method {
+    Method::Native(Box::new(recipe))
+}
+
 async fn on_base(
     base: &BaseImage,
     change: fn(&mut deployctl::image::Native),
 ) -> Result<BuiltImage, BuildError> {
     let mut recipe = recipe();
     change(&mut recipe);
-    Workshop::with(&TREE).build(&Native, Method::Native(Box::new(recipe)), Some(base)).await
+    Workshop::with(&TREE).build(&Native, native(recipe), Some(base)).await
 }
 
 #[tokio::test]
@@ -188,7 +194,7 @@ async fn a_native_image_is_a_base_for_another() {
     let mut second = copies(&[("site/css/a.css", "/srv/www/css/b.css")]);
     second.config.entrypoint = None;
     workshop.tidy();
-    let method = Method::Native(Box::new(second));
+    let method = native(second);
     let second = workshop.build(&Native, method, Some(&base)).await.unwrap();
     write_layout(&second, &layout).await;
     let bundle = workshop.path().join("bundle");
@@ -205,7 +211,7 @@ async fn a_native_image_is_a_base_for_another() {
 #[tokio::test]
 async fn folders_above_the_copied_files_are_left_to_the_base() {
     let (workshop, base) = (Workshop::with(&TREE), base(OCI[0], OCI[1], OCI[2]));
-    let method = Method::Native(Box::new(recipe()));
+    let method = native(recipe());
     let image = workshop.build(&Native, method, Some(&base)).await.unwrap();
     let entries = listing(&image);
     let paths: Vec<&str> = entries.iter().map(|line| line.split(' ').nth(1).unwrap()).collect();
@@ -231,14 +237,19 @@ async fn a_base_that_does_not_fit_is_refused() {
     let zstd = base(DOCKER[0], DOCKER[1], "application/vnd.oci.image.layer.v1.tar+zstd");
     refuses(on_base(&zstd, |_| {}).await, "does not allow layers of type");
     let fits = base(OCI[0], OCI[1], OCI[2]);
-    let other =
-        |recipe: &mut deployctl::image::Native| recipe.platform = Some("linux/amd64".into());
-    refuses(on_base(&fits, other).await, "it is for `linux/arm64/v8`, not `linux/amd64`");
-    on_base(&fits, |recipe| recipe.platform = Some("linux/arm64".into())).await.unwrap();
+    let workshop = Workshop::with(&TREE);
+    let built_for = async |platform: &str| {
+        workshop.tidy();
+        let (platforms, method) = (vec![platform.parse().unwrap()], native(recipe()));
+        let recipe = Recipe { context: ".".into(), platforms, method };
+        workshop.build_recipe(&Native, &recipe, std::slice::from_ref(&fits)).await
+    };
+    refuses(built_for("linux/amd64").await, "it is for `linux/arm64/v8`, not `linux/amd64`");
+    built_for("linux/arm64").await.unwrap();
 }
 
 async fn built(files: &[(&str, &str)], layers: &[(&str, &str)]) -> Result<BuiltImage, BuildError> {
-    let recipe = Method::Native(Box::new(copies(layers)));
+    let recipe = native(copies(layers));
     Workshop::with(files).build(&Native, recipe, None).await
 }
 

@@ -3,6 +3,8 @@
 
 use std::error::Error;
 
+use deployctl::build::Native;
+use deployctl::image::{Method, Recipe};
 use jsonschema::{Draft, Retrieve, Uri, Validator};
 use serde_json::Value;
 
@@ -75,14 +77,17 @@ fn the_schemas_decide_as_the_specification_s_tests_do() {
 async fn native_images_are_valid_by_the_schemas() {
     let Some((schemas, _)) = Schemas::read() else { return };
     let mut recipe = copies(&[("app", "/bin/app"), (".", "/all")]);
-    recipe.platform = Some("linux/arm/v7".to_owned());
     recipe.config.cmd = Some(vec!["serve".to_owned()]);
     recipe.config.env = [("A".to_owned(), "b".to_owned())].into();
     recipe.config.labels = [("k".to_owned(), "v".to_owned())].into();
     recipe.config.ports = vec!["8080".to_owned(), "53/udp".to_owned()];
     recipe.config.user = Some("65532:65532".to_owned());
     recipe.config.workdir = Some("/all".into());
-    let image = Workshop::with(&[("app*", "x")]).native(recipe).await;
+    let (platforms, method) =
+        (vec!["linux/arm/v7".parse().unwrap()], Method::Native(Box::new(recipe)));
+    let recipe = Recipe { context: ".".into(), platforms, method };
+    let workshop = Workshop::with(&[("app*", "x")]);
+    let image = workshop.build_recipe(&Native, &recipe, &[]).await.unwrap();
     for (file, document) in
         [("config-schema.json", config(&image)), ("image-manifest-schema.json", manifest(&image))]
     {

@@ -74,12 +74,22 @@ impl Workshop {
         method: Method,
         base: Option<&BaseImage>,
     ) -> Result<BuiltImage, BuildError> {
-        let recipe = Recipe { context: ".".into(), method };
+        let recipe = Recipe { context: ".".into(), platforms: Vec::new(), method };
+        self.build_recipe(builder, &recipe, base.map_or(&[], std::slice::from_ref)).await
+    }
+
+    /// Returns what `builder` makes of the whole recipe, at epoch 0.
+    pub(crate) async fn build_recipe(
+        &self,
+        builder: &dyn Builder,
+        recipe: &Recipe,
+        bases: &[BaseImage],
+    ) -> Result<BuiltImage, BuildError> {
         let (context, scratch) = (self.context(), self.scratch());
         let request = BuildRequest {
             context: &context,
-            recipe: &recipe,
-            base,
+            recipe,
+            bases,
             epoch: 0,
             scratch: &scratch,
             log: &|line| eprintln!("{line}"),

@@ -1,0 +1,94 @@
+//! The platform that an image is for.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A platform, `os/architecture[/variant]`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Platform {
+    /// The operating system, as Go calls it: `linux`.
+    pub os: String,
+    /// The architecture, as Go calls it: `amd64`, `arm64`.
+    pub architecture: String,
+    /// The architecture's variant: `v7` of `arm`.
+    pub variant: Option<String>,
+}
+
+/// Why a text is not a [`Platform`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("platform `{0}`: expected for example `linux/amd64` or `linux/arm/v7`")]
+pub struct PlatformError(String);
+
+impl Platform {
+    /// Returns whether an image for `stated` is one for this platform. A variant that either leaves
+    /// out is the architecture's usual one.
+    pub fn accepts(&self, stated: &Self) -> bool {
+        let variants_agree = match (&self.variant, &stated.variant) {
+            (Some(wanted), Some(stated)) => wanted == stated,
+            _ => true,
+        };
+        self.os == stated.os && self.architecture == stated.architecture && variants_agree
+    }
+}
+
+impl Default for Platform {
+    fn default() -> Self {
+        Self { os: "linux".to_owned(), architecture: "amd64".to_owned(), variant: None }
+    }
+}
+
+impl FromStr for Platform {
+    type Err = PlatformError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let is_name = |part: &&str| {
+            !part.is_empty()
+                && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+        };
+        let parts: Vec<&str> = text.split('/').collect();
+        let (os, architecture, variant) = match (parts.as_slice(), parts.iter().all(is_name)) {
+            (&[os, architecture], true) => (os, architecture, None),
+            (&[os, architecture, variant], true) => (os, architecture, Some(variant)),
+            _ => return Err(PlatformError(text.to_owned())),
+        };
+        let variant = variant.map(str::to_owned);
+        Ok(Self { os: os.to_owned(), architecture: architecture.to_owned(), variant })
+    }
+}
+
+impl fmt::Display for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.os, self.architecture)?;
+        match &self.variant {
+            Some(variant) => write!(f, "/{variant}"),
+            None => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_platform_is_two_or_three_names() {
+        for text in ["linux/amd64", "linux/arm/v7", "windows/amd64"] {
+            assert_eq!(text.parse::<Platform>().unwrap().to_string(), text);
+        }
+        for text in ["", "linux", "linux/", "linux/arm/v7/x", "linux/a b", "/amd64"] {
+            let error = text.parse::<Platform>().unwrap_err().to_string();
+            assert!(error.starts_with(&format!("platform `{text}`: expected")), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_variant_that_is_not_said_fits() {
+        let accepts = |wanted: &str, stated: &str| {
+            wanted.parse::<Platform>().unwrap().accepts(&stated.parse().unwrap())
+        };
+        assert!(accepts("linux/arm64", "linux/arm64/v8"));
+        assert!(accepts("linux/arm64/v8", "linux/arm64"));
+        assert!(!accepts("linux/arm/v7", "linux/arm/v6"));
+        assert!(!accepts("linux/amd64", "linux/arm64"));
+    }
+}
