@@ -20,7 +20,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::image::{BaseImage, BuiltImage, Recipe};
 pub use engine::engine;
-pub use native::Native;
+pub use native::{NATIVE_FORMAT, Native};
 
 /// Something that makes an image.
 #[async_trait]

@@ -4,6 +4,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Serialize, Serializer};
+
 use super::{Digest, DigestError, Tag, WrittenReference};
 
 const DEFAULT_DOMAIN: &str = "docker.io";
@@ -182,6 +184,12 @@ impl FromStr for ImageReference {
 impl fmt::Display for ImageReference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.with_name(self.name.to_string()))
+    }
+}
+
+impl Serialize for ImageReference {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 

@@ -27,6 +27,11 @@ use crate::image::{
 use config::ConfigDocument;
 use layer::Plan;
 
+/// What the native builder makes of the same recipe, files and base: it changes whenever an image
+/// would get other bytes, with compressor, level or block size for example. An input digest has it
+/// in it, so that no older image passes for the one that would be built now.
+pub const NATIVE_FORMAT: &str = "1";
+
 /// Builds images by itself.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Native;

@@ -1,13 +1,17 @@
 //! Images that deployctl makes by itself.
+//!
+//! What these types serialise to is part of what an image is known by before it is built, so maps are
+//! ordered, and every field that decides the image is in it.
 
 use std::collections::BTreeMap;
 
 use camino::Utf8PathBuf;
+use serde::Serialize;
 
 use crate::image::ImageReference;
 
 /// Files onto a base image.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Native {
     /// The base image's reference; nothing (`scratch`) by default.
     pub base: Option<ImageReference>,
@@ -18,7 +22,7 @@ pub struct Native {
 }
 
 /// One layer: files of the context, and where they go.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Layer {
     /// A file or folder of the context.
     pub from: Utf8PathBuf,
@@ -31,7 +35,7 @@ pub struct Layer {
 }
 
 /// What a container of the image runs, and how.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct RunConfig {
     /// Environment variables, replacing those of the base that have the same name.
     pub env: BTreeMap<String, String>,
@@ -47,4 +51,28 @@ pub struct RunConfig {
     pub ports: Vec<String>,
     /// Labels.
     pub labels: BTreeMap<String, String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recipe_is_the_same_text_every_time() {
+        let layer =
+            Layer { from: "bin".into(), to: "/bin".into(), mode: Some(0o755), owner: (0, 1) };
+        let env = [("B", "2"), ("A", "1")].map(|(key, value)| (key.into(), value.into()));
+        let recipe = Native {
+            base: Some("registry.example.com/base:1".parse().unwrap()),
+            layers: vec![layer],
+            config: RunConfig { env: env.into(), ..RunConfig::default() },
+        };
+        assert_eq!(
+            serde_json::to_string(&recipe).unwrap(),
+            "{\"base\":\"registry.example.com/base:1\",\"layers\":[{\"from\":\"bin\",\
+             \"to\":\"/bin\",\"mode\":493,\"owner\":[0,1]}],\"config\":{\"env\":{\"A\":\"1\",\
+             \"B\":\"2\"},\"entrypoint\":null,\"cmd\":null,\"user\":null,\"workdir\":null,\
+             \"ports\":[],\"labels\":{}}}"
+        );
+    }
 }
