@@ -1,4 +1,5 @@
-//! Dockerfiles through buildah: build, then `buildah push` into an OCI layout.
+//! Dockerfiles through buildah, or through podman, which has buildah inside and the same command
+//! line: build, then push into an OCI layout.
 
 use async_trait::async_trait;
 
@@ -8,7 +9,7 @@ use super::{BuildError, BuildRequest, Builder, layout};
 use crate::image::BuiltImage;
 use crate::system::Environment;
 
-/// Builds with buildah.
+/// Builds with buildah or podman.
 #[derive(Debug)]
 pub(super) struct Buildah {
     program: Program,
@@ -17,7 +18,16 @@ pub(super) struct Buildah {
 impl Buildah {
     /// Returns buildah if it is installed and its storage works.
     pub(super) async fn find(environment: &Environment) -> Result<Self, BuildError> {
-        let program = Program::find("buildah", environment)?;
+        Self::named("buildah", environment).await
+    }
+
+    /// Returns podman, which has buildah inside, if it is installed and its storage works.
+    pub(super) async fn find_podman(environment: &Environment) -> Result<Self, BuildError> {
+        Self::named("podman", environment).await
+    }
+
+    async fn named(name: &'static str, environment: &Environment) -> Result<Self, BuildError> {
+        let program = Program::find(name, environment)?;
         program.ask(&["info"]).await?;
         Ok(Self { program })
     }
@@ -30,7 +40,7 @@ impl Builder for Buildah {
         let name = temporary_name(request);
         let mut build = self
             .program
-            .command(["bud", "--tag", &name, "--timestamp", &request.epoch.to_string()])
+            .command(["build", "--tag", &name, "--timestamp", &request.epoch.to_string()])
             .args(arguments(request, dockerfile))
             // Newer versions take the variable for a second, contradicting `--timestamp`.
             .env_remove("SOURCE_DATE_EPOCH");

@@ -19,7 +19,11 @@ const LONGEST_BUILD: Duration = Duration::from_secs(2 * 60 * 60);
 /// An engine that does not say within this time that it works does not.
 const LONGEST_QUESTION: Duration = Duration::from_secs(20);
 
-/// Returns the engine that is `wanted`, or else the first of docker and buildah that works here.
+/// The engines in the order in which they are looked for.
+const ENGINES: [Engine; 3] = [Engine::Docker, Engine::Buildah, Engine::Podman];
+
+/// Returns the engine that is `wanted`, or else the first of docker, buildah and podman that works
+/// here.
 ///
 /// # Errors
 ///
@@ -29,19 +33,21 @@ pub async fn engine(
     wanted: Option<Engine>,
 ) -> Result<Box<dyn Builder>, BuildError> {
     let mut tried = Vec::new();
-    if wanted != Some(Engine::Buildah) {
-        match Docker::find(environment).await {
-            Ok(docker) => return Ok(Box::new(docker)),
-            Err(reason) => tried.push(reason.to_string()),
-        }
-    }
-    if wanted != Some(Engine::Docker) {
-        match Buildah::find(environment).await {
-            Ok(buildah) => return Ok(Box::new(buildah)),
+    for engine in ENGINES.into_iter().filter(|engine| wanted.is_none_or(|it| it == *engine)) {
+        match find(engine, environment).await {
+            Ok(builder) => return Ok(builder),
             Err(reason) => tried.push(reason.to_string()),
         }
     }
     Err(BuildError::NoEngine { tried })
+}
+
+async fn find(engine: Engine, environment: &Environment) -> Result<Box<dyn Builder>, BuildError> {
+    Ok(match engine {
+        Engine::Docker => Box::new(Docker::find(environment).await?),
+        Engine::Buildah => Box::new(Buildah::find(environment).await?),
+        Engine::Podman => Box::new(Buildah::find_podman(environment).await?),
+    })
 }
 
 /// An engine's program and the environment that it runs in.
@@ -165,7 +171,8 @@ mod tests {
         let Err(error) = engine(&nothing, None).await else { panic!("there is no engine") };
         assert_eq!(
             error.to_string(),
-            "no engine here builds Dockerfiles: `docker`: it is not on PATH; `buildah`: it is not on PATH"
+            "no engine here builds Dockerfiles: `docker`: it is not on PATH; \
+             `buildah`: it is not on PATH; `podman`: it is not on PATH"
         );
         let Err(error) = engine(&nothing, Some(Engine::Buildah)).await else { panic!("no engine") };
         assert!(!error.to_string().contains("docker`"), "{error}");

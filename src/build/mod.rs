@@ -35,6 +35,8 @@ pub trait Builder: Send + Sync {
 
 /// What to build.
 pub struct BuildRequest<'a> {
+    /// The folder that the sources of secrets are relative to: the configuration file's; absolute.
+    pub folder: &'a Utf8Path,
     /// The folder that the service's files are in; absolute.
     pub context: &'a Utf8Path,
     /// How the image is made.

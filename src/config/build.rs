@@ -9,7 +9,7 @@ use camino::Utf8PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use self::dockerfile::FileEngine;
+use self::dockerfile::{FileCache, FileEngine, FileSecret};
 use self::native::FileLayer;
 use super::read::Flaw;
 use crate::image::{Method, Platform, PlatformError, Recipe};
@@ -32,6 +32,11 @@ pub(in crate::config) struct FileBuild {
     /// Build arguments of the Dockerfile.
     #[serde(default)]
     pub(super) args: BTreeMap<String, String>,
+    /// What the Dockerfile's `RUN --mount=type=secret` steps can read, by id; never part of the image.
+    #[serde(default)]
+    pub(super) secrets: BTreeMap<String, FileSecret>,
+    /// Where the Dockerfile's steps are cached in a registry.
+    pub(super) cache: Option<FileCache>,
     /// The program that builds the Dockerfile; the first that is installed by default.
     pub(super) engine: Option<FileEngine>,
 

@@ -22,6 +22,8 @@ pub use pinned::{DigestPolicy, PinnedImage, PinnedImageError};
 pub use platform::{Platform, PlatformError};
 pub use policy::{SourceFacts, TagPolicy, TagPolicyError, TagTemplate};
 pub use reading::{Reading, ReadingParts};
-pub use recipe::{Dockerfile, Engine, Layer, Method, Native, Recipe, RunConfig};
+pub use recipe::{
+    Cache, Dockerfile, Engine, Layer, Method, Native, Recipe, RunConfig, SecretSource,
+};
 pub use reference::{AnyReference, ImageName, ImageReference, ReferenceError};
 pub use tag::{Tag, TagError};

@@ -7,7 +7,7 @@ use camino::Utf8PathBuf;
 
 use super::Platform;
 
-pub use dockerfile::{Dockerfile, Engine};
+pub use dockerfile::{Cache, Dockerfile, Engine, SecretSource};
 pub use native::{Layer, Native, RunConfig};
 
 /// How an image is made.
@@ -25,7 +25,7 @@ pub struct Recipe {
 /// The two ways to make an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Method {
-    /// A Dockerfile, through docker or buildah.
+    /// A Dockerfile, through docker, buildah or podman.
     Dockerfile(Dockerfile),
     /// Files laid onto a base image, by deployctl itself.
     Native(Box<Native>),

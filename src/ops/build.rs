@@ -166,6 +166,7 @@ async fn build_service(
     let failed = |source| BuildError::Build { service: service.name.clone(), source };
     let builder = builder(recipe, options.environment).await.map_err(failed)?;
     let request = BuildRequest {
+        folder: options.folder,
         context: &options.folder.join(&recipe.context),
         recipe,
         bases: &bases,

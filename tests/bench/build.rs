@@ -111,6 +111,7 @@ fn build(context: &Utf8Path) -> BuiltImage {
         method: Method::Native(Box::new(native)),
     };
     let request = BuildRequest {
+        folder: context,
         context,
         recipe: &recipe,
         bases: &[],

@@ -28,6 +28,8 @@ pub(super) fn native(service: &str, file: FileBuild) -> Result<Native, Flaw> {
         ("dockerfile", file.dockerfile.is_some()),
         ("target", file.target.is_some()),
         ("args", !file.args.is_empty()),
+        ("secrets", !file.secrets.is_empty()),
+        ("cache", file.cache.is_some()),
         ("engine", file.engine.is_some()),
     ];
     refuse(service, &dockerfile_only, "is for a Dockerfile; an image with `layers` has none")?;

@@ -95,7 +95,7 @@ fn with_everything() -> Method {
         file: Some("ci/app.Dockerfile".into()),
         target: Some("first".to_owned()),
         args: [("WHO".to_owned(), "me and you".to_owned())].into(),
-        engine: None,
+        ..dockerfile()
     })
 }
 

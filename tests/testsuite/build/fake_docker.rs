@@ -49,7 +49,7 @@ impl World {
             file: Some("ci/Dockerfile".into()),
             target: Some("web".to_owned()),
             args: [("A".to_owned(), "b c".to_owned())].into(),
-            engine: None,
+            ..Dockerfile::default()
         });
         let image = self.workshop.build(builder.as_ref(), method, None).await.unwrap();
         let calls = fs::read_to_string(dir.join("calls")).unwrap();

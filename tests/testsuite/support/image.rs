@@ -87,6 +87,7 @@ impl Workshop {
     ) -> Result<BuiltImage, BuildError> {
         let (context, scratch) = (self.context(), self.scratch());
         let request = BuildRequest {
+            folder: self.path(),
             context: &context,
             recipe,
             bases,
