@@ -21,6 +21,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use self::index::Index;
 use super::descriptor::{MANIFEST_MAX, Part, media_type_of, mentions};
+use super::referrers::{Descriptor, Referrer, listed, tag_of};
 use super::verified::{Verified, expect};
 use super::{BlobReader, Registry, RegistryError, Resolver};
 use crate::image::{Blob, BlobContent, Digest, Hashing, ImageName, ImageReference, Manifest, Tag};
@@ -120,10 +121,11 @@ impl Layout {
         &self,
         name: &ImageName,
         manifest: &Manifest,
-        tag: Option<&Tag>,
+        tags: &[Tag],
     ) -> Result<(), RegistryError> {
         let digest = manifest.digest();
         let mentions = mentions(manifest)?;
+        Referrer::of(manifest)?;
         for Part { digest: missing, size } in mentions.blobs.iter().chain(&mentions.manifests) {
             if self.size_of(missing)? != Some(*size) {
                 let missing = missing.clone();
@@ -133,9 +135,39 @@ impl Layout {
         self.write_blob(&digest, |out| io::copy(&mut &manifest.bytes[..], out))?;
         let _lock = self.lock()?;
         let mut index = self.read_index()?;
-        index.put(name, tag, manifest, &mentions.manifests);
+        if tags.is_empty() {
+            index.put(name, None, manifest, &mentions.manifests);
+        }
+        for tag in tags {
+            index.put(name, Some(tag), manifest, &mentions.manifests);
+        }
         let path = self.index_path();
         replace(&path, |out| out.write_all(&index.to_bytes()).map_err(file(&path)))
+    }
+
+    /// Returns the manifests of `index.json` that refer to `subject`, and those that another tool has
+    /// listed under the subject's tag, as in a registry.
+    fn find_referrers(
+        &self,
+        name: &ImageName,
+        subject: &Digest,
+    ) -> Result<Vec<Descriptor>, RegistryError> {
+        let reference = |digest| ImageReference { name: name.clone(), tag: None, digest };
+        let mut found: Vec<Descriptor> = Vec::new();
+        for digest in self.read_index()?.digests() {
+            // What another tool lists may be no manifest, or not be here.
+            let Ok(Some(manifest)) = self.read_manifest(&reference(Some(digest))) else { continue };
+            let referrer = Referrer::of(&manifest).ok().flatten();
+            let referrer = referrer.filter(|referrer| referrer.subject == *subject);
+            found.extend(referrer.map(|referrer| referrer.descriptor));
+        }
+        let tagged = ImageReference { tag: Some(tag_of(subject)), ..reference(None) };
+        if let Some(index) = self.read_manifest(&tagged)? {
+            found.extend(listed(&index)?);
+        }
+        found.sort_by(|a, b| a.digest.cmp(&b.digest));
+        found.dedup_by(|a, b| a.digest == b.digest);
+        Ok(found)
     }
 
     /// Makes the layout's marker file and returns it locked.
@@ -226,10 +258,22 @@ impl Registry for Layout {
         &self,
         name: &ImageName,
         manifest: &Manifest,
-        tag: Option<&Tag>,
+        tags: &[Tag],
     ) -> Result<(), RegistryError> {
-        let (name, manifest, tag) = (name.clone(), manifest.clone(), tag.cloned());
-        self.blocking(move |layout| layout.store_manifest(&name, &manifest, tag.as_ref())).await
+        let (name, manifest, tags) = (name.clone(), manifest.clone(), tags.to_owned());
+        self.blocking(move |layout| layout.store_manifest(&name, &manifest, &tags)).await
+    }
+
+    async fn referrers(
+        &self,
+        name: &ImageName,
+        digest: &Digest,
+        artifact_type: Option<&str>,
+    ) -> Result<Vec<Descriptor>, RegistryError> {
+        let (name, digest) = (name.clone(), digest.clone());
+        let found = self.blocking(move |layout| layout.find_referrers(&name, &digest)).await;
+        let is_wanted = |descriptor: &Descriptor| descriptor.is_of(artifact_type);
+        found.map(|found| found.into_iter().filter(is_wanted).collect())
     }
 }
 

@@ -10,6 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use super::descriptor::mentions;
+use super::referrers::{Descriptor, Referrer};
 use super::verified::{Verified, expect};
 use super::{BlobReader, Registry, RegistryError, Resolver};
 use crate::image::{Blob, BlobContent, Digest, ImageName, ImageReference, Manifest, Tag};
@@ -53,8 +54,9 @@ impl Repository {
         Some(self.manifests.get(digest)?.bytes.len() as u64)
     }
 
-    fn put(&mut self, manifest: &Manifest, tag: Option<&Tag>) -> Result<(), RegistryError> {
+    fn put(&mut self, manifest: &Manifest, tags: &[Tag]) -> Result<(), RegistryError> {
         let digest = manifest.digest();
+        Referrer::of(manifest)?;
         let mentions = mentions(manifest)?;
         let blobs = mentions.blobs.iter().map(|part| (part, self.size_of(&part.digest)));
         let nested = mentions.manifests.iter();
@@ -66,9 +68,7 @@ impl Repository {
         }
         drop(lacking);
         self.manifests.insert(digest.clone(), manifest.clone());
-        if let Some(tag) = tag {
-            self.tags.insert(tag.clone(), digest);
-        }
+        self.tags.extend(tags.iter().map(|tag| (tag.clone(), digest.clone())));
         Ok(())
     }
 }
@@ -147,8 +147,25 @@ impl Registry for Memory {
         &self,
         name: &ImageName,
         manifest: &Manifest,
-        tag: Option<&Tag>,
+        tags: &[Tag],
     ) -> Result<(), RegistryError> {
-        self.repositories().entry(name.clone()).or_default().put(manifest, tag)
+        self.repositories().entry(name.clone()).or_default().put(manifest, tags)
+    }
+
+    async fn referrers(
+        &self,
+        name: &ImageName,
+        digest: &Digest,
+        artifact_type: Option<&str>,
+    ) -> Result<Vec<Descriptor>, RegistryError> {
+        let repositories = self.repositories();
+        let manifests = repositories.get(name).map(|repository| repository.manifests.values());
+        let mut found = Vec::new();
+        for manifest in manifests.into_iter().flatten() {
+            let referrer = Referrer::of(manifest)?.filter(|referrer| referrer.subject == *digest);
+            found.extend(referrer.map(|referrer| referrer.descriptor));
+        }
+        found.retain(|descriptor| descriptor.is_of(artifact_type));
+        Ok(found)
     }
 }

@@ -5,7 +5,9 @@
 mod descriptor;
 mod layout;
 mod memory;
+mod referrers;
 mod remote;
+mod requests;
 mod verified;
 
 use std::pin::Pin;
@@ -18,7 +20,9 @@ use crate::image::{Blob, Digest, ImageName, ImageReference, Manifest, Tag};
 
 pub use layout::Layout;
 pub use memory::Memory;
+pub use referrers::Descriptor;
 pub use remote::Remote;
+pub use requests::{RequestCount, RequestKind};
 
 /// What tells which content a reference stands for: all that is asked of a registry by who only looks.
 #[async_trait]
@@ -66,7 +70,9 @@ pub trait Registry: Resolver {
     /// As [`Resolver::resolve`]; also if there is no such blob.
     async fn blob(&self, name: &ImageName, digest: &Digest) -> Result<BlobReader, RegistryError>;
 
-    /// Makes the repository `name` have the blob; does nothing where it already has it.
+    /// Makes the repository `name` have the blob. It is sent without a question, unless this value
+    /// has sent, mounted or seen it there before: who expects it to be there asks
+    /// [`Registry::has_blob`] first.
     ///
     /// # Errors
     ///
@@ -74,7 +80,8 @@ pub trait Registry: Resolver {
     async fn push_blob(&self, name: &ImageName, blob: &Blob) -> Result<(), RegistryError>;
 
     /// Makes the repository `name` have a blob that the repository `from` of the same registry has,
-    /// without moving its bytes. Returns whether it has it now; `false` means: push it.
+    /// without moving its bytes. Returns whether it has it now; `false` means: push it, and an upload
+    /// that the registry has begun in place of the mount is used for that.
     ///
     /// # Errors
     ///
@@ -86,7 +93,8 @@ pub trait Registry: Resolver {
         from: &ImageName,
     ) -> Result<bool, RegistryError>;
 
-    /// Stores a manifest or index whose blobs are all there, and points `tag` at it.
+    /// Stores a manifest or index whose blobs are all there, and points `tags` at it; without tags it
+    /// is found by its digest only. One that names a subject is listed among its referrers.
     ///
     /// # Errors
     ///
@@ -95,8 +103,27 @@ pub trait Registry: Resolver {
         &self,
         name: &ImageName,
         manifest: &Manifest,
-        tag: Option<&Tag>,
+        tags: &[Tag],
     ) -> Result<(), RegistryError>;
+
+    /// Returns what in the repository `name` refers to the manifest `digest`, which need not be there;
+    /// of one artifact type, if one is given.
+    ///
+    /// # Errors
+    ///
+    /// As [`Resolver::resolve`].
+    async fn referrers(
+        &self,
+        name: &ImageName,
+        digest: &Digest,
+        artifact_type: Option<&str>,
+    ) -> Result<Vec<Descriptor>, RegistryError>;
+
+    /// Returns how many requests this value has sent so far, tries that failed and requests for
+    /// tokens included; none where there is no network.
+    fn requests(&self) -> Vec<RequestCount> {
+        Vec::new()
+    }
 }
 
 /// The bytes of a blob that is being read.

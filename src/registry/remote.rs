@@ -10,35 +10,40 @@
 //!   `DEPLOYCTL_INSECURE_REGISTRIES` lists are asked over plain HTTP first, and over TLS from then
 //!   on if that is what they speak. No credential is sent before the registry has asked for one.
 //! - **Certificates.** The machine's, and those in `SSL_CERT_FILE`.
-//! - **Uploads.** `HEAD`, and where the blob is not there `POST` and one `PUT` that is streamed from
-//!   the file, so that memory does not grow with it. A cut upload begins anew.
+//! - **Uploads.** `POST` and one `PUT` that is streamed from the file, so that memory does not grow
+//!   with it; a small blob tries to do with the `POST`. A cut upload begins anew. What was sent,
+//!   mounted or seen in a repository once is neither sent nor asked for again.
+//! - **Tags.** One `PUT` each; all with one where the registry echoes them (`OCI-Tag`).
+//! - **Referrers.** By the registry's list where it says `OCI-Subject`, else by one under a tag.
 //! - **Trust.** What is read by digest is compared with it; nothing follows an answer out of TLS or
 //!   into the local network; `Authorization` goes to the registry itself only.
 //! - **Again.** Three more tries on 408, 429, 5xx and broken connections; `Retry-After` is heeded up
 //!   to 30 seconds.
 //!
-//! Left for later: upload in chunks with resumption, referrers, client certificates.
+//! Left for later: upload in chunks with resumption, client certificates.
 
 mod answer;
 mod auth;
+mod blobs;
 mod credentials;
 mod endpoint;
 mod http;
+mod known;
+mod manifests;
 mod transport;
 
 use async_trait::async_trait;
 use futures_util::TryStreamExt as _;
-use reqwest::header::CONTENT_TYPE;
+use reqwest::header::{CONTENT_TYPE, ETAG, HeaderValue};
 use reqwest::{Method, Response, StatusCode};
 use tokio_util::io::StreamReader;
-use url::Url;
-use url::form_urlencoded::byte_serialize;
 
 use self::answer::{Refusal, read_body};
-use self::transport::{Call, Failure, Payload, Target, Transport, next_url};
-use super::descriptor::{MANIFEST_MAX, Mentions, media_type_of, mentions};
+use self::known::Known;
+use self::transport::{Call, Failure, Target, Transport};
+use super::descriptor::{MANIFEST_MAX, media_type_of};
 use super::verified::{Verified, expect};
-use super::{BlobReader, Registry, RegistryError, Resolver};
+use super::{BlobReader, Descriptor, Registry, RegistryError, RequestCount, RequestKind, Resolver};
 use crate::image::{Blob, BlobContent, Digest, Hashing, ImageName, ImageReference, Manifest, Tag};
 use crate::system::Environment;
 
@@ -47,6 +52,7 @@ const CONTENT_DIGEST: &str = "docker-content-digest";
 /// All registries that can be reached over HTTP; an image's name says which one is meant.
 pub struct Remote {
     transport: Transport,
+    known: Known,
 }
 
 impl Remote {
@@ -57,18 +63,19 @@ impl Remote {
     ///
     /// Fails if `SSL_CERT_FILE` or a proxy's URL can't be used.
     pub fn new(environment: &Environment) -> Result<Self, RegistryError> {
-        Ok(Self { transport: Transport::new(environment)? })
+        Ok(Self { transport: Transport::new(environment)?, known: Known::default() })
     }
 
     async fn ask(
         &self,
         method: Method,
+        kind: RequestKind,
         name: &ImageName,
         path: &str,
-    ) -> Result<(Response, Url), Failure> {
+    ) -> Result<Response, Failure> {
         let target = Target::Path(format!("v2/{}/{path}", name.path()));
-        let call = Call { method, name, target, scope: pull(name), payload: Payload::Nothing };
-        self.transport.send(&call).await
+        let call = Call::nothing(method, kind, name, target, pull(name));
+        Ok(self.transport.send(&call).await?.0)
     }
 
     /// Returns the answer about a manifest, or `None` if there is none.
@@ -78,7 +85,9 @@ impl Remote {
         reference: &ImageReference,
     ) -> Result<Option<Response>, Failure> {
         let name = &reference.name;
-        let (response, _) = self.ask(method, name, &manifest_path(reference)).await?;
+        let head = method == Method::HEAD;
+        let kind = if head { RequestKind::HeadManifest } else { RequestKind::GetManifest };
+        let response = self.ask(method, kind, name, &manifest_path(reference)).await?;
         match response.status() {
             StatusCode::OK => Ok(Some(response)),
             StatusCode::NOT_FOUND => Ok(None),
@@ -92,8 +101,8 @@ impl Remote {
             return Ok(None);
         };
         let Some(found) = content_digest(name, &response)? else {
-            let manifest = self.try_manifest(reference).await?;
-            return Ok(manifest.map(|manifest| manifest.digest()));
+            let manifest = self.read_manifest(reference).await?;
+            return Ok(manifest.map(|(manifest, _)| manifest.digest()));
         };
         if let Some(expected) = &reference.digest {
             expect(expected, found.clone()).map_err(Failure::last)?;
@@ -101,12 +110,17 @@ impl Remote {
         Ok(Some(found))
     }
 
-    async fn try_manifest(&self, reference: &ImageReference) -> Result<Option<Manifest>, Failure> {
+    /// Returns the manifest and what the registry calls this version of it, or `None`.
+    async fn read_manifest(
+        &self,
+        reference: &ImageReference,
+    ) -> Result<Option<(Manifest, Option<HeaderValue>)>, Failure> {
         let name = &reference.name;
         let Some(response) = self.ask_manifest(Method::GET, reference).await? else {
             return Ok(None);
         };
         let announced = content_digest(name, &response)?;
+        let version = response.headers().get(ETAG).cloned();
         let media_type = response.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let media_type = media_type.and_then(|text| text.split(';').next()).map(str::to_owned);
         let body = read_body(response, MANIFEST_MAX).await;
@@ -117,12 +131,13 @@ impl Remote {
         let is_generic = |text: &String| text.starts_with("text/") || text == "application/json";
         let media_type = media_type.filter(|text| !is_generic(text));
         let media_type = media_type.unwrap_or_else(|| media_type_of(&bytes));
-        Ok(Some(Manifest { media_type, bytes }))
+        Ok(Some((Manifest { media_type, bytes }, version)))
     }
 
     // For a manifest that is not there registries answer alike, whether or not the repository is.
     async fn try_has_repository(&self, name: &ImageName) -> Result<bool, Failure> {
-        let (response, _) = self.ask(Method::GET, name, "tags/list?n=1").await?;
+        let kind = RequestKind::GetTags;
+        let response = self.ask(Method::GET, kind, name, "tags/list?n=1").await?;
         match response.status() {
             StatusCode::OK => Ok(true),
             StatusCode::NOT_FOUND => Ok(false),
@@ -130,24 +145,22 @@ impl Remote {
         }
     }
 
-    async fn try_has_blob(
-        &self,
-        name: &ImageName,
-        digest: &Digest,
-        scope: String,
-    ) -> Result<bool, Failure> {
-        let target = Target::Path(format!("v2/{}/blobs/{digest}", name.path()));
-        let call = Call { method: Method::HEAD, name, target, scope, payload: Payload::Nothing };
-        let (response, _) = self.transport.send(&call).await?;
+    async fn try_has_blob(&self, name: &ImageName, digest: &Digest) -> Result<bool, Failure> {
+        let (kind, path) = (RequestKind::HeadBlob, format!("blobs/{digest}"));
+        let response = self.ask(Method::HEAD, kind, name, &path).await?;
         match response.status() {
-            StatusCode::OK => Ok(true),
+            StatusCode::OK => {
+                self.known.saw_blob(name, digest);
+                Ok(true)
+            }
             StatusCode::NOT_FOUND => Ok(false),
             _ => Err(unexpected(name, response).await),
         }
     }
 
     async fn try_blob(&self, name: &ImageName, digest: &Digest) -> Result<BlobReader, Failure> {
-        let (response, _) = self.ask(Method::GET, name, &format!("blobs/{digest}")).await?;
+        let (kind, path) = (RequestKind::GetBlob, format!("blobs/{digest}"));
+        let response = self.ask(Method::GET, kind, name, &path).await?;
         match response.status() {
             StatusCode::OK => {}
             StatusCode::NOT_FOUND => {
@@ -158,108 +171,6 @@ impl Remote {
         let bytes =
             response.bytes_stream().map_err(|error| std::io::Error::other(http::deepest(&error)));
         Ok(Box::pin(Verified::new(StreamReader::new(Box::pin(bytes)), digest.clone())))
-    }
-
-    async fn try_push_blob(&self, name: &ImageName, blob: &Blob) -> Result<(), Failure> {
-        if self.try_has_blob(name, &blob.digest, push(name)).await? {
-            return Ok(());
-        }
-        let start = self.start_upload(name, "", push(name)).await?;
-        if start.0.status() != StatusCode::ACCEPTED {
-            return Err(unexpected(name, start.0).await);
-        }
-        let mut location = next_url(name, &start.1, &start.0)?;
-        location.query_pairs_mut().append_pair("digest", blob.digest.as_str());
-        let payload = match &blob.content {
-            BlobContent::Bytes(bytes) => Payload::Bytes(bytes, "application/octet-stream"),
-            BlobContent::File(path) => Payload::File(path, blob.size),
-        };
-        let target = Target::Url(location);
-        let call = Call { method: Method::PUT, name, target, scope: push(name), payload };
-        let (response, _) = self.transport.send(&call).await?;
-        match response.status() {
-            StatusCode::CREATED | StatusCode::NO_CONTENT => Ok(()),
-            // The registry no longer knows the upload: begin a new one.
-            StatusCode::NOT_FOUND => {
-                Err(Failure { transient: true, ..unexpected(name, response).await })
-            }
-            _ => Err(unexpected(name, response).await),
-        }
-    }
-
-    async fn start_upload(
-        &self,
-        name: &ImageName,
-        query: &str,
-        scope: String,
-    ) -> Result<(Response, Url), Failure> {
-        let target = Target::Path(format!("v2/{}/blobs/uploads/{query}", name.path()));
-        let call = Call { method: Method::POST, name, target, scope, payload: Payload::Nothing };
-        self.transport.send(&call).await
-    }
-
-    async fn try_mount(
-        &self,
-        name: &ImageName,
-        digest: &Digest,
-        from: &ImageName,
-    ) -> Result<bool, Failure> {
-        let source: String = byte_serialize(from.path().as_bytes()).collect();
-        let query = format!("?mount={digest}&from={source}");
-        // The scope of the push comes first, or some registries grant the other one alone.
-        let scope = format!("{} {}", push(name), pull(from));
-        let (response, url) = match self.start_upload(name, &query, scope).await {
-            Ok(answer) => answer,
-            // Whoever may not read the source can still push the blob itself.
-            Err(Failure { error: RegistryError::Denied { .. }, .. }) => return Ok(false),
-            Err(failure) => return Err(failure),
-        };
-        if response.status() == StatusCode::CREATED {
-            return Ok(true);
-        }
-        if response.status() == StatusCode::ACCEPTED
-            && let Ok(location) = next_url(name, &url, &response)
-        {
-            self.cancel_upload(name, location).await;
-        }
-        Ok(false)
-    }
-
-    /// Takes back an upload that the registry began in place of a mount. Registries remove those by
-    /// themselves after a while, so it does not matter if this one can't.
-    async fn cancel_upload(&self, name: &ImageName, location: Url) {
-        let (target, payload) = (Target::Url(location), Payload::Nothing);
-        let call = Call { method: Method::DELETE, name, target, scope: push(name), payload };
-        let _ = self.transport.send(&call).await;
-    }
-
-    async fn try_push_manifest(
-        &self,
-        name: &ImageName,
-        manifest: &Manifest,
-        mentions: &Mentions,
-        tag: Option<&Tag>,
-    ) -> Result<(), Failure> {
-        let digest = manifest.digest();
-        let at = tag.map_or(digest.as_str(), Tag::as_str);
-        let target = Target::Path(format!("v2/{}/manifests/{at}", name.path()));
-        let payload = Payload::Bytes(&manifest.bytes, &manifest.media_type);
-        let call = Call { method: Method::PUT, name, target, scope: push(name), payload };
-        let (response, _) = self.transport.send(&call).await?;
-        if response.status().is_success() {
-            let stored = content_digest(name, &response)?.unwrap_or_else(|| digest.clone());
-            return expect(&digest, stored).map_err(Failure::last);
-        }
-        let refusal = Refusal::read(response).await;
-        // "MANIFEST_BLOB_UNKNOWN": registries put the digest into different places.
-        let mut parts = mentions.blobs.iter().chain(&mentions.manifests);
-        Err(match parts.find(|part| refusal.body.contains(part.digest.as_str())) {
-            Some(part) => {
-                let missing = part.digest.clone();
-                Failure::last(RegistryError::Incomplete { manifest: digest, missing })
-            }
-            None => Failure::answer(name, refusal.words),
-        })
     }
 }
 
@@ -275,7 +186,8 @@ impl Resolver for Remote {
         reference: &ImageReference,
     ) -> Result<Option<Manifest>, RegistryError> {
         let reference = reference.clone().looked_up();
-        self.transport.persist(|| self.try_manifest(&reference)).await
+        let read = self.transport.persist(|| self.read_manifest(&reference)).await?;
+        Ok(read.map(|(manifest, _)| manifest))
     }
 
     async fn has_repository(&self, name: &ImageName) -> Result<bool, RegistryError> {
@@ -286,7 +198,10 @@ impl Resolver for Remote {
 #[async_trait]
 impl Registry for Remote {
     async fn has_blob(&self, name: &ImageName, digest: &Digest) -> Result<bool, RegistryError> {
-        self.transport.persist(|| self.try_has_blob(name, digest, pull(name))).await
+        if self.known.has_blob(name, digest) {
+            return Ok(true);
+        }
+        self.transport.persist(|| self.try_has_blob(name, digest)).await
     }
 
     async fn blob(&self, name: &ImageName, digest: &Digest) -> Result<BlobReader, RegistryError> {
@@ -294,6 +209,9 @@ impl Registry for Remote {
     }
 
     async fn push_blob(&self, name: &ImageName, blob: &Blob) -> Result<(), RegistryError> {
+        if self.known.has_blob(name, &blob.digest) {
+            return Ok(());
+        }
         if let BlobContent::File(path) = &blob.content {
             let file = |source| RegistryError::File { path: path.clone(), source };
             if tokio::fs::metadata(path).await.map_err(file)?.len() != blob.size {
@@ -320,6 +238,9 @@ impl Registry for Remote {
         if from.domain() != name.domain() {
             return Ok(false);
         }
+        if self.known.has_blob(name, digest) {
+            return Ok(true);
+        }
         self.transport.persist(|| self.try_mount(name, digest, from)).await
     }
 
@@ -327,11 +248,22 @@ impl Registry for Remote {
         &self,
         name: &ImageName,
         manifest: &Manifest,
-        tag: Option<&Tag>,
+        tags: &[Tag],
     ) -> Result<(), RegistryError> {
-        let mentions = mentions(manifest)?;
-        let push = || self.try_push_manifest(name, manifest, &mentions, tag);
-        self.transport.persist(push).await
+        self.push_with_tags(name, manifest, tags).await
+    }
+
+    async fn referrers(
+        &self,
+        name: &ImageName,
+        digest: &Digest,
+        artifact_type: Option<&str>,
+    ) -> Result<Vec<Descriptor>, RegistryError> {
+        self.find_referrers(name, digest, artifact_type).await
+    }
+
+    fn requests(&self) -> Vec<RequestCount> {
+        self.transport.requests.counts()
     }
 }
 

@@ -63,17 +63,50 @@ async fn a_layout_takes_many_tags_at_once() {
 }
 
 #[tokio::test]
-async fn a_second_push_moves_no_blob() {
+async fn a_push_costs_two_requests_a_blob_and_one_a_tag() {
     let Some(server) = RegistryServer::start_plain() else { return };
     let name = ImageName::new(server.domain(), "shop/web").unwrap();
     let remote = Remote::new(&Environment::default()).unwrap();
     push_image(&remote, &name, "v1").await;
-    let requests =
-        || ["HEAD", "POST", "PUT"].map(|verb| server.count_requests(&format!("\"{verb} ")));
-    assert_eq!(requests(), [2, 2, 3]);
-    push_image(&remote, &name, "v2").await;
-    assert_eq!(requests(), [4, 2, 4]);
-    assert_eq!(server.count_requests(" HTTP/"), 10, "there are no other requests");
+    let requests = || {
+        let of = |verb: &&str| server.count_requests(&format!("\"{verb} "));
+        ["HEAD", "POST", "PATCH", "PUT"].each_ref().map(of)
+    };
+    assert_eq!(requests(), [0, 2, 0, 3]);
+    // What this process has pushed is not pushed again, and not asked for either.
+    let digest = push_image(&remote, &name, "v2").await;
+    assert_eq!(requests(), [0, 2, 0, 4]);
+    let pinned = ImageReference { name, tag: None, digest: Some(digest) };
+    let manifest = remote.manifest(&pinned).await.unwrap().unwrap();
+    remote.push_manifest(&pinned.name, &manifest, &[]).await.unwrap();
+    assert_eq!(server.count_requests(" HTTP/"), 7, "there are no other requests");
+    let counts = remote.requests();
+    let counts: Vec<_> = counts
+        .iter()
+        .map(|count| format!("{} {} {}", count.repository, count.kind.as_str(), count.count))
+        .collect();
+    let expected = ["GET manifest 1", "PUT manifest 2", "POST blob 2", "PUT blob 2"];
+    assert_eq!(counts, expected.map(|count| format!("shop/web {count}")));
+}
+
+#[tokio::test]
+async fn tags_that_the_registry_does_not_echo_are_put_one_by_one() {
+    let Some(server) = RegistryServer::start_plain() else { return };
+    let name = ImageName::new(server.domain(), "shop/web").unwrap();
+    let remote = Remote::new(&Environment::default()).unwrap();
+    let digest = push_image(&remote, &name, "v1").await;
+    let pinned = ImageReference { name: name.clone(), tag: None, digest: Some(digest) };
+    let manifest = remote.manifest(&pinned).await.unwrap().unwrap();
+    let puts = || server.count_requests("\"PUT /v2/shop/web/manifests/");
+    for (tags, requests) in [(&["a", "b"][..], 3), (&["c", "d"], 6), (&["e", "f", "g"], 9)] {
+        let tags: Vec<_> = tags.iter().map(|tag| tag.parse().unwrap()).collect();
+        remote.push_manifest(&name, &manifest, &tags).await.unwrap();
+        assert_eq!(puts(), requests, "{tags:?}");
+        for tag in tags {
+            let tagged = ImageReference { tag: Some(tag), digest: None, ..pinned.clone() };
+            assert_eq!(remote.resolve(&tagged).await.unwrap(), pinned.digest);
+        }
+    }
 }
 
 #[tokio::test]
@@ -198,7 +231,7 @@ async fn push_image(registry: &dyn Registry, name: &ImageName, tag: &str) -> Dig
         registry.push_blob(name, &blob).await.unwrap();
     }
     let tag = tag.parse().unwrap();
-    registry.push_manifest(name, &manifest, Some(&tag)).await.unwrap();
+    registry.push_manifest(name, &manifest, &[tag]).await.unwrap();
     manifest.digest()
 }
 

@@ -25,9 +25,9 @@ pub(super) async fn push(
             registry.push_blob(&image.name, blob).await?;
         }
         for child in &built.children {
-            registry.push_manifest(&image.name, child, None).await?;
+            registry.push_manifest(&image.name, child, &[]).await?;
         }
-        registry.push_manifest(&image.name, &built.manifest, image.tag.as_ref()).await
+        registry.push_manifest(&image.name, &built.manifest, image.tag.as_slice()).await
     };
     let failed = |source| BuildError::Registry { what: "push", image: image.to_string(), source };
     pushed.await.map_err(failed)

@@ -224,7 +224,7 @@ mod tests {
         let bytes = document.to_string().into();
         let manifest = Manifest { media_type: media_type.to_owned(), bytes };
         let name = NAME.parse::<ImageReference>().unwrap().name;
-        registry.push_manifest(&name, &manifest, None).await.unwrap();
+        registry.push_manifest(&name, &manifest, &[]).await.unwrap();
         manifest
     }
 

@@ -64,6 +64,14 @@ impl Index {
         digest.map(Some).map_err(|error| invalid(path, format!("entry `{tag}`: {error}")))
     }
 
+    /// Returns the digests of all entries, each once.
+    pub(super) fn digests(&self) -> Vec<Digest> {
+        let entries = self.manifests.iter();
+        let digests = entries.filter_map(|entry| entry["digest"].as_str()?.parse().ok());
+        let digests: std::collections::BTreeSet<_> = digests.collect();
+        digests.into_iter().collect()
+    }
+
     /// Adds an entry for `manifest`; one with the same name and tag goes, and so do nameless ones
     /// of the manifests that it mentions.
     pub(super) fn put(

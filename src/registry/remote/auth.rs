@@ -17,7 +17,7 @@ use super::credentials::{Credential, Found};
 use super::endpoint::{EVERY_SCOPE, Endpoint};
 use super::transport::{Failure, Transport};
 use crate::image::ImageName;
-use crate::registry::RegistryError;
+use crate::registry::{RegistryError, RequestKind};
 
 /// The longest answer of a token service that is read.
 const TOKEN_MAX: usize = 256 << 10;
@@ -105,6 +105,7 @@ impl Transport {
         let request = token_request(realm, service, scope, found.as_ref());
         let service = realm.host_str().unwrap_or_default();
         let client = self.http.client_for(realm).map_err(|why| Failure::unreachable(name, why))?;
+        self.requests.count(name, RequestKind::Token);
         let sent = client.execute(request).await;
         let response = sent.map_err(|error| Failure::transport(name, &error))?;
         let status = response.status();

@@ -10,7 +10,9 @@ use std::time::Duration;
 use backon::{ExponentialBuilder, Retryable as _};
 use bytes::Bytes;
 use camino::Utf8Path;
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION};
+use reqwest::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION,
+};
 use reqwest::{Body, Method, Request, Response, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::io::AsyncReadExt as _;
@@ -23,8 +25,9 @@ use super::credentials::Credentials;
 use super::endpoint::{Endpoint, PlainRules, may_lead};
 use super::http::{Http, deepest};
 use crate::image::ImageName;
-use crate::registry::RegistryError;
 use crate::registry::descriptor::MANIFEST_TYPES;
+use crate::registry::requests::Requests;
+use crate::registry::{RegistryError, RequestKind};
 use crate::system::Environment;
 
 /// How many answers (challenge, redirects, the turn to TLS) may lead to the one that counts.
@@ -39,12 +42,15 @@ pub(super) struct Transport {
     rules: PlainRules,
     endpoints: Mutex<BTreeMap<String, Arc<Endpoint>>>,
     secrets: Mutex<Vec<SecretString>>,
+    pub(super) requests: Requests,
 }
 
 /// A request.
 pub(super) struct Call<'a> {
     /// The method.
     pub(super) method: Method,
+    /// What it is counted as.
+    pub(super) kind: RequestKind,
     /// The repository that it is about.
     pub(super) name: &'a ImageName,
     /// Where to: a path below the registry's root, or the whole URL that the registry gave.
@@ -53,6 +59,8 @@ pub(super) struct Call<'a> {
     pub(super) scope: String,
     /// What is sent.
     pub(super) payload: Payload<'a>,
+    /// A header that this request has and others do not.
+    pub(super) header: Option<(HeaderName, HeaderValue)>,
 }
 
 /// Where a request goes.
@@ -91,6 +99,7 @@ impl Transport {
             rules: PlainRules::of(environment),
             endpoints: Mutex::default(),
             secrets: Mutex::default(),
+            requests: Requests::default(),
         })
     }
 
@@ -194,6 +203,7 @@ impl Transport {
         let request = request.map_err(Attempt::Failed)?;
         let client = self.http.client_for(url);
         let client = client.map_err(|why| Attempt::Failed(Failure::unreachable(call.name, why)))?;
+        self.requests.count(call.name, call.kind);
         let sent = client.execute(request).await;
         let guessing = at_home && endpoint.may_want_tls();
         match sent {
@@ -226,7 +236,18 @@ enum Attempt {
     Failed(Failure),
 }
 
-impl Call<'_> {
+impl<'a> Call<'a> {
+    /// Returns a request that carries nothing.
+    pub(super) fn nothing(
+        method: Method,
+        kind: RequestKind,
+        name: &'a ImageName,
+        target: Target,
+        scope: String,
+    ) -> Self {
+        Self { method, kind, name, target, scope, payload: Payload::Nothing, header: None }
+    }
+
     fn is_read(&self) -> bool {
         matches!(self.method, Method::GET | Method::HEAD)
     }
@@ -244,6 +265,9 @@ impl Call<'_> {
         }
         if let Some(authorization) = authorization {
             headers.insert(AUTHORIZATION, header(&authorization));
+        }
+        if let Some((name, value)) = &self.header {
+            headers.insert(name, value.clone());
         }
         let invalid =
             || Failure::answer(self.name, "a media type does not fit into a header".into());
@@ -343,6 +367,11 @@ pub(super) fn next_url(name: &ImageName, url: &Url, response: &Response) -> Resu
     let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
     let location =
         location.ok_or_else(|| Failure::answer(name, "it gives no location".to_owned()))?;
+    lead(name, url, location)
+}
+
+/// Returns the address `location` that an answer from `url` names, if it may lead there.
+pub(super) fn lead(name: &ImageName, url: &Url, location: &str) -> Result<Url, Failure> {
     let next = url.join(location);
     let mut next = next.map_err(|error| Failure::answer(name, format!("its location: {error}")))?;
     // A registry behind a proxy that ends TLS may not know that it is asked over TLS.

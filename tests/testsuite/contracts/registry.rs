@@ -50,6 +50,9 @@ async fn check(registry: &dyn Registry, domain: &str) {
     suite.a_broken_manifest_is_refused().await;
     suite.an_index_holds_manifests().await;
     suite.a_blob_is_mounted_from_a_repository_that_has_it().await;
+    suite.a_manifest_takes_many_tags().await;
+    suite.referrers_are_listed_by_what_they_refer_to().await;
+    suite.referrers_that_come_at_once_are_all_listed().await;
 }
 
 struct Suite<'a> {
@@ -137,7 +140,7 @@ impl Suite<'_> {
         self.registry.push_blob(&self.name, &there).await.unwrap();
         let manifest = document(&there, std::slice::from_ref(&missing));
         let tag: Tag = "incomplete".parse().unwrap();
-        let pushed = self.registry.push_manifest(&self.name, &manifest, Some(&tag)).await;
+        let pushed = self.registry.push_manifest(&self.name, &manifest, &[tag]).await;
         let error = pushed.unwrap_err();
         let RegistryError::Incomplete { manifest: of, missing: what } = &error else {
             panic!("{error:?}")
@@ -150,7 +153,7 @@ impl Suite<'_> {
         for text in ["", "{}", "{\"schemaVersion\":2}", "[]"] {
             let manifest =
                 Manifest { media_type: MANIFEST.to_owned(), bytes: text.to_owned().into() };
-            let pushed = self.registry.push_manifest(&self.name, &manifest, None).await;
+            let pushed = self.registry.push_manifest(&self.name, &manifest, &[]).await;
             let error = pushed.unwrap_err();
             assert!(matches!(error, RegistryError::Invalid { .. }), "{error:?}");
         }
@@ -163,7 +166,11 @@ impl Suite<'_> {
         let text = json!({"schemaVersion": 2, "mediaType": INDEX, "manifests": [entry]});
         let index = Manifest { media_type: INDEX.to_owned(), bytes: text.to_string().into() };
         let tag: Tag = "index".parse().unwrap();
-        let early = self.registry.push_manifest(&self.name, &index, Some(&tag)).await.unwrap_err();
+        let early = self
+            .registry
+            .push_manifest(&self.name, &index, std::slice::from_ref(&tag))
+            .await
+            .unwrap_err();
         assert!(matches!(early, RegistryError::Incomplete { .. }), "{early:?}");
         self.push(&image, None).await;
         self.push(&index, Some("index")).await;
@@ -182,6 +189,75 @@ impl Suite<'_> {
         assert!(!self.registry.has_blob(&self.name, &nobodys).await.unwrap());
     }
 
+    async fn a_manifest_takes_many_tags(&self) {
+        let image = self.image("many tags").await;
+        let tags = ["1", "1.4", "1.4.2", "main"].map(|tag| tag.parse().unwrap());
+        self.registry.push_manifest(&self.name, &image, &tags).await.unwrap();
+        for tag in tags {
+            let found = self.registry.resolve(&self.tagged(tag.as_str())).await.unwrap();
+            assert_eq!(found, Some(image.digest()), "{tag}");
+        }
+    }
+
+    async fn referrers_are_listed_by_what_they_refer_to(&self) {
+        let image = self.image("signed").await;
+        let list = async |kind| {
+            let listed = self.registry.referrers(&self.name, &image.digest(), kind).await.unwrap();
+            listed.into_iter().map(|found| found.digest).collect::<Vec<_>>()
+        };
+        assert_eq!(list(None).await, []);
+        let signature = self.referrer(&image, "test/signature").await;
+        // It may come before what it refers to.
+        self.push(&signature, None).await;
+        self.push(&image, Some("signed")).await;
+        let bill = self.referrer(&image, "test/bill").await;
+        self.push(&bill, None).await;
+        self.push(&bill, None).await;
+        let mut both = [signature.digest(), bill.digest()];
+        both.sort();
+        let mut found = list(None).await;
+        found.sort();
+        assert_eq!(found, both);
+        assert_eq!(list(Some("test/bill")).await, [bill.digest()]);
+        assert_eq!(list(Some("test/other")).await, []);
+        let found = self.registry.referrers(&self.name, &image.digest(), Some("test/bill")).await;
+        let [found] = &found.unwrap()[..] else { panic!("one bill") };
+        assert_eq!((found.media_type.as_str(), found.size), (MANIFEST, bill.bytes.len() as u64));
+        assert_eq!(found.artifact_type.as_deref(), Some("test/bill"));
+        assert_eq!(found.annotations["of"], "test/bill");
+        // The image itself is none.
+        let other = self.registry.referrers(&self.name, &bill.digest(), None).await.unwrap();
+        assert_eq!(other, []);
+    }
+
+    async fn referrers_that_come_at_once_are_all_listed(&self) {
+        let image = self.image("signed by many").await;
+        let names: Vec<_> = (0..6).map(|n| format!("test/{n}")).collect();
+        let mut pushed = Vec::new();
+        for name in &names {
+            pushed.push(self.referrer(&image, name).await);
+        }
+        let pushes = pushed.iter().map(|one| self.push(one, None));
+        futures_util::future::join_all(pushes).await;
+        let listed = self.registry.referrers(&self.name, &image.digest(), None).await.unwrap();
+        let mut found: Vec<_> = listed.into_iter().filter_map(|one| one.artifact_type).collect();
+        found.sort();
+        assert_eq!(found, names);
+    }
+
+    /// Returns a manifest that refers to `image`, and whose config is pushed.
+    async fn referrer(&self, image: &Manifest, artifact_type: &str) -> Manifest {
+        let empty = blob(b"{}");
+        self.registry.push_blob(&self.name, &empty).await.unwrap();
+        let part = |media_type: &str, digest: &Digest, size: u64| json!({"mediaType": media_type, "digest": digest.as_str(), "size": size});
+        let text = json!({"schemaVersion": 2, "mediaType": MANIFEST,
+            "artifactType": artifact_type, "annotations": {"of": artifact_type},
+            "config": part("application/vnd.oci.empty.v1+json", &empty.digest, empty.size),
+            "layers": [part("application/vnd.oci.empty.v1+json", &empty.digest, empty.size)],
+            "subject": part(MANIFEST, &image.digest(), image.bytes.len() as u64)});
+        Manifest { media_type: MANIFEST.to_owned(), bytes: text.to_string().into() }
+    }
+
     /// Returns the manifest of an image whose blobs are pushed.
     async fn image(&self, text: &str) -> Manifest {
         let (config, layer) =
@@ -194,7 +270,7 @@ impl Suite<'_> {
 
     async fn push(&self, manifest: &Manifest, tag: Option<&str>) {
         let tag = tag.map(|tag| tag.parse::<Tag>().unwrap());
-        self.registry.push_manifest(&self.name, manifest, tag.as_ref()).await.unwrap();
+        self.registry.push_manifest(&self.name, manifest, tag.as_slice()).await.unwrap();
     }
 
     fn tagged(&self, tag: &str) -> ImageReference {

@@ -176,8 +176,8 @@ pub(crate) async fn write_layout(image: &BuiltImage, dir: &Utf8Path) {
     for blob in &image.blobs {
         layout.push_blob(&reference.name, blob).await.unwrap();
     }
-    let tag = reference.tag.as_ref();
-    layout.push_manifest(&reference.name, &image.manifest, tag).await.unwrap();
+    let tags = reference.tag.as_slice();
+    layout.push_manifest(&reference.name, &image.manifest, tags).await.unwrap();
 }
 
 /// Returns what a program prints.

@@ -32,14 +32,14 @@ pub(super) async fn push_index(name: &str, platform: &Digest, architectures: &[&
         document["annotations"] = json!({"org.opencontainers.image.title": title});
         let other = Manifest { bytes: document.to_string().into(), ..of_platform.clone() };
         let of = if *architecture == "amd64" { &of_platform } else { &other };
-        registry.push_manifest(&reference.name, of, None).await.unwrap();
+        registry.push_manifest(&reference.name, of, &[]).await.unwrap();
         entries.push(json!({"mediaType": of.media_type, "digest": of.digest().as_str(), "size": of.bytes.len(),
             "platform": {"os": "linux", "architecture": architecture}}));
     }
     let media_type = "application/vnd.oci.image.index.v1+json";
     let index = json!({"schemaVersion": 2, "mediaType": media_type, "manifests": entries});
     let index = Manifest { media_type: media_type.to_owned(), bytes: index.to_string().into() };
-    registry.push_manifest(&reference.name, &index, reference.tag.as_ref()).await.unwrap();
+    registry.push_manifest(&reference.name, &index, reference.tag.as_slice()).await.unwrap();
     index.digest()
 }
 

@@ -36,7 +36,7 @@ pub(crate) async fn push(name: &str, command: &str) -> Option<Digest> {
     for blob in [&layer, &config] {
         registry.push_blob(&name, blob).await.unwrap();
     }
-    registry.push_manifest(&name, &manifest, tag.as_ref()).await.unwrap();
+    registry.push_manifest(&name, &manifest, tag.as_slice()).await.unwrap();
     Some(manifest.digest())
 }
 
