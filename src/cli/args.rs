@@ -101,6 +101,7 @@ pub(super) enum Command {
     Render(commands::render::RenderArgs),
     Health(commands::health::HealthArgs),
     Image(commands::image::ImageArgs),
+    Registry(commands::registry::RegistryArgs),
     Schema(commands::schema::SchemaArgs),
     Completions(commands::completions::CompletionsArgs),
     Man(commands::man::ManArgs),

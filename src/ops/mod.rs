@@ -7,6 +7,7 @@ mod build;
 mod demo;
 mod deployments;
 mod diff;
+mod doctor;
 mod edit;
 mod gates;
 mod health_test;
@@ -30,6 +31,7 @@ pub use build::{BuildError, BuildOptions, BuildReport, Built, Destination, build
 pub use demo::{DemoError, DemoOptions, DemoReport, Scene, demo};
 pub use deployments::{Progress, SourceReports, report_sources};
 pub use diff::{DiffError, DiffReport, Difference, between, diff_environments, diff_revisions};
+pub use doctor::{Check, Diagnosis, DoctorOptions, DoctorReport, Finding, doctor};
 pub use edit::{AddedEntry, EditFileError, EditReport, edit_images};
 pub use gates::{
     GatedError, GatedReport, Passage, SourceRepositories, check_overrides, pass, proof,

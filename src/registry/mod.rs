@@ -3,6 +3,7 @@
 //! What an image means is left to [`crate::image`]; how it comes about to [`crate::build`].
 
 mod descriptor;
+mod examination;
 mod layout;
 mod memory;
 mod referrers;
@@ -18,6 +19,7 @@ use tokio::io::AsyncRead;
 
 use crate::image::{Blob, Digest, ImageName, ImageReference, Manifest, Tag};
 
+pub use examination::{Examination, Login};
 pub use layout::Layout;
 pub use memory::Memory;
 pub use referrers::Descriptor;

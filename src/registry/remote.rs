@@ -27,6 +27,7 @@ mod auth;
 mod blobs;
 mod credentials;
 mod endpoint;
+mod examine;
 mod http;
 mod known;
 mod manifests;

@@ -6,6 +6,7 @@
 mod build;
 mod demo;
 mod diff;
+mod doctor;
 mod edit;
 mod events;
 mod gates;

@@ -4,6 +4,7 @@ mod actions;
 mod api;
 mod demo;
 mod deployments;
+mod doctor;
 mod effect;
 mod full_disk;
 mod gates;

@@ -11,6 +11,7 @@ pub(super) mod image;
 pub(super) mod lint;
 pub(super) mod man;
 pub(super) mod promote;
+pub(super) mod registry;
 pub(super) mod release_hold;
 pub(super) mod render;
 pub(super) mod rollback;
@@ -45,6 +46,7 @@ pub(super) fn run(command: Command, context: &Context, ui: &Ui) -> Result<Exit, 
         Command::Render(args) => context.block_on(render::run(&args, context, ui)),
         Command::Edit(args) => edit::run(&args, ui),
         Command::Health(args) => health::run(&args, context, ui),
+        Command::Registry(args) => context.block_on(registry::run(&args, context, ui)),
         Command::Image(args) => image::run(&args, ui),
         Command::Schema(args) => schema::run(&args, ui),
         Command::Completions(args) => completions::run(&args, ui),

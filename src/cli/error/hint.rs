@@ -90,7 +90,7 @@ fn registry(error: &RegistryError) -> Option<&'static str> {
             "check the registry's name and the network; a registry without TLS is named in DEPLOYCTL_INSECURE_REGISTRIES",
         ),
         RegistryError::Denied { .. } => Some(
-            "log in with `docker login`, or check that the account may push to this repository",
+            "`deployctl registry doctor` with the image's name tells what is in the way; often `docker login` is",
         ),
         RegistryError::File { .. } => Some("name another folder with --layout"),
         _ => None,

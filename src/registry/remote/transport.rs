@@ -220,6 +220,18 @@ impl Transport {
         Err(Attempt::WantsTls)
     }
 
+    /// Returns how the registry of `name` is asked: `https` or `http`.
+    pub(super) fn scheme(&self, name: &ImageName) -> String {
+        let endpoint = self.endpoint(name);
+        endpoint.map_or_else(|_| "https".to_owned(), |known| known.base().scheme().to_owned())
+    }
+
+    /// Returns the `Authorization` header that the registry of `name` gets for `scope`, if it was
+    /// asked for one.
+    pub(super) fn authorization(&self, name: &ImageName, scope: &str) -> Option<SecretString> {
+        self.endpoint(name).ok()?.authorization(scope)
+    }
+
     fn endpoint(&self, name: &ImageName) -> Result<Arc<Endpoint>, Failure> {
         let mut endpoints = self.endpoints.lock().expect("nothing panics while it holds the lock");
         if let Some(endpoint) = endpoints.get(name.domain()) {

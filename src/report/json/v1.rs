@@ -1,5 +1,6 @@
 //! Version 1 of the JSON documents: the larger ones in files of their own.
 
+mod doctor;
 mod error;
 mod health;
 mod hold;
@@ -16,6 +17,7 @@ use crate::image;
 use crate::ops::{self, StepOutcome};
 use crate::pipeline::Pipeline;
 
+pub use doctor::doctor;
 pub use error::{error, error_schema};
 pub use health::{health, health_schema, health_test};
 pub use hold::{release_hold, rollback};
