@@ -47,6 +47,10 @@ pub enum RequestKind {
     GetReferrers,
     /// `GET` of the tags of a repository.
     GetTags,
+    /// `GET` of the registry's root, to see who it lets in.
+    GetRoot,
+    /// `DELETE` of an upload.
+    CancelUpload,
 }
 
 impl RequestKind {
@@ -66,6 +70,8 @@ impl RequestKind {
             Self::AskUpload => "GET upload",
             Self::GetReferrers => "GET referrers",
             Self::GetTags => "GET tags",
+            Self::GetRoot => "GET root",
+            Self::CancelUpload => "DELETE upload",
         }
     }
 }

@@ -82,7 +82,7 @@ impl Remote {
         }
     }
 
-    async fn post_upload(
+    pub(super) async fn post_upload(
         &self,
         name: &ImageName,
         query: &str,

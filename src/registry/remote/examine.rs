@@ -6,10 +6,10 @@ use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 
 use super::credentials::Credential;
-use super::transport::{Call, Failure, Payload, Target};
-use super::{Remote, next_url, pull, push, unexpected};
+use super::transport::{Call, Failure, Payload, Target, next_url};
+use super::{Remote, pull, push, unexpected};
 use crate::image::ImageName;
-use crate::registry::{Examination, Login};
+use crate::registry::{Examination, Login, RequestKind};
 
 /// How many pulls are left, as Docker Hub counts them: `100;w=21600`.
 const PULLS_LEFT: &str = "ratelimit-remaining";
@@ -60,14 +60,14 @@ impl Remote {
     }
 
     async fn try_reach(&self, name: &ImageName) -> Result<(), Failure> {
-        let (target, payload) = (Target::Path("v2/".to_owned()), Payload::Nothing);
-        let call = Call { method: Method::GET, name, target, scope: pull(name), payload };
+        let (target, kind) = (Target::Path("v2/".to_owned()), RequestKind::GetRoot);
+        let call = Call::nothing(Method::GET, kind, name, target, pull(name));
         self.transport.send(&call).await.map(|_| ())
     }
 
     /// Returns whether the repository has a tag, and how many pulls are left.
     async fn try_look(&self, name: &ImageName) -> Result<(bool, Option<u64>), Failure> {
-        let (response, _) = self.ask(Method::GET, name, "tags/list?n=1").await?;
+        let response = self.ask(Method::GET, RequestKind::GetTags, name, "tags/list?n=1").await?;
         let left = response.headers().get(PULLS_LEFT).and_then(|value| value.to_str().ok());
         let left = left.and_then(|text| text.split(';').next()?.trim().parse().ok());
         match response.status() {
@@ -78,12 +78,16 @@ impl Remote {
     }
 
     async fn try_begin(&self, name: &ImageName) -> Result<(), Failure> {
-        let (response, url) = self.start_upload(name, "", push(name)).await?;
+        let (response, url) = self.post_upload(name, "", push(name), Payload::Nothing).await?;
         if response.status() != StatusCode::ACCEPTED {
             return Err(unexpected(name, response).await);
         }
-        let location = next_url(name, &url, &response)?;
-        self.cancel_upload(name, location).await;
+        // Registries forget an upload by themselves after a while, so it does not matter if this one
+        // does not do it now.
+        let target = Target::Url(next_url(name, &url, &response)?);
+        let call =
+            Call::nothing(Method::DELETE, RequestKind::CancelUpload, name, target, push(name));
+        let _ = self.transport.send(&call).await;
         Ok(())
     }
 
