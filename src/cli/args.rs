@@ -102,6 +102,7 @@ pub(super) enum Command {
     Health(commands::health::HealthArgs),
     Image(commands::image::ImageArgs),
     Registry(commands::registry::RegistryArgs),
+    Context(commands::context::ContextArgs),
     Schema(commands::schema::SchemaArgs),
     Completions(commands::completions::CompletionsArgs),
     Man(commands::man::ManArgs),

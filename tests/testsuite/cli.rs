@@ -2,6 +2,7 @@
 
 mod actions;
 mod api;
+mod context;
 mod demo;
 mod deployments;
 mod doctor;

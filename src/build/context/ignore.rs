@@ -58,6 +58,17 @@ pub enum IgnoreError {
     },
 }
 
+impl IgnoreError {
+    /// Returns the line, counted from 1.
+    pub fn line(&self) -> usize {
+        match self {
+            Self::EmptyException { line }
+            | Self::TooLong { line }
+            | Self::BadPattern { line, .. } => *line,
+        }
+    }
+}
+
 /// Which rules match a folder or one of its parents; what its entries inherit.
 #[derive(Debug, Clone)]
 pub(super) struct Matches(Vec<bool>);
@@ -116,7 +127,7 @@ impl IgnoreFile {
         }
         let matches = parents(path)
             .into_iter()
-            .fold(self.root(), |matches, parent| self.matches(parent, &matches));
+            .fold(self.root(), |matches, parent| self.matches(&parent, &matches));
         self.judge(&self.matches(path, &matches))
     }
 
@@ -207,15 +218,14 @@ fn bad_pattern(line: usize, pattern: &str) -> IgnoreError {
 }
 
 /// Returns the folders above `path`, the highest first, as Go's `filepath.Dir` and `Split` find
-/// them: `/a/b` is in ``, then in `/a`.
-fn parents(path: &str) -> Vec<&str> {
-    let Some((above, _)) = path.rsplit_once('/') else { return Vec::new() };
-    let ends = above.match_indices('/').map(|(at, _)| at).chain([above.len()]);
-    let mut parents: Vec<&str> = ends.map(|end| &path[..end]).collect();
-    if above.is_empty() {
-        parents.push("/");
+/// them: `/a/b` is in ``, then in `/a`; `./a` is in none.
+fn parents(path: &str) -> Vec<String> {
+    let above = clean(&path[..path.rfind('/').map_or(0, |slash| slash + 1)]);
+    if above == "." {
+        return Vec::new();
     }
-    parents
+    let slashes = above.match_indices('/').map(|(at, _)| at);
+    slashes.chain([above.len()]).map(|end| above[..end].to_owned()).collect()
 }
 
 /// Returns `path` without `.`, `..` and doubled slashes, by its text alone (Go's
@@ -305,5 +315,8 @@ mod tests {
         assert_eq!(parents("file/"), ["file"]);
         assert_eq!(parents("/"), ["", "/"]);
         assert_eq!(parents("/a/b"), ["", "/a"]);
+        assert_eq!(parents("./a"), Vec::<&str>::new());
+        assert_eq!(parents("./a//b"), ["a"]);
+        assert_eq!(parents("../a/b"), ["..", "../a"]);
     }
 }

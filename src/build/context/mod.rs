@@ -27,6 +27,7 @@ const LONGEST_IGNORE_FILE: u64 = 1 << 20;
 #[derive(Debug, Clone)]
 pub struct Context {
     root: Utf8PathBuf,
+    dockerfile: Utf8PathBuf,
     ignore_file: Option<Utf8PathBuf>,
     rules: IgnoreFile,
     most_entries: usize,
@@ -61,7 +62,7 @@ impl Context {
     /// Returns the context whose files are in the folder `root`.
     ///
     /// Its ignore file is `<dockerfile>.dockerignore` if there is one, else `.dockerignore` in the
-    /// root. `dockerfile` is relative to the root.
+    /// root. `dockerfile` is relative to the root; without one, only `.dockerignore` is looked for.
     ///
     /// # Errors
     ///
@@ -75,7 +76,13 @@ impl Context {
         let candidates = own.into_iter().chain([root.join(".dockerignore")]);
         let ignore_file = candidates.into_iter().find(|path| path.is_file());
         let rules = ignore_file.as_deref().map(read_ignore_file).transpose()?.unwrap_or_default();
-        Ok(Self { root: root.to_owned(), ignore_file, rules, most_entries: MOST_ENTRIES })
+        Ok(Self {
+            root: root.to_owned(),
+            dockerfile: dockerfile.unwrap_or("Dockerfile".into()).to_owned(),
+            ignore_file,
+            rules,
+            most_entries: MOST_ENTRIES,
+        })
     }
 
     /// Returns the context's folder.
@@ -86,6 +93,24 @@ impl Context {
     /// Returns the ignore file that is in force, if there is one.
     pub fn ignore_file(&self) -> Option<&Utf8Path> {
         self.ignore_file.as_deref()
+    }
+
+    /// Returns the paths of the Dockerfile and the ignore file where the rules leave them out: the
+    /// builder gets them all the same, and no `COPY` sees them.
+    ///
+    /// # Errors
+    ///
+    /// Fails if a pattern that has a say is malformed.
+    pub fn for_the_builder_only(&self) -> Result<Vec<Utf8PathBuf>, BuildError> {
+        let ignore_file =
+            self.ignore_file.as_ref().and_then(|file| file.strip_prefix(&self.root).ok());
+        let mut paths = Vec::new();
+        for path in [Some(self.dockerfile.as_path()), ignore_file].into_iter().flatten() {
+            if self.root.join(path).is_file() && self.verdict(path)?.ignored {
+                paths.push(path.to_owned());
+            }
+        }
+        Ok(paths)
     }
 
     /// Returns whether the path from the root is left out, and by which line of the ignore file.
@@ -165,12 +190,25 @@ impl Context {
 }
 
 fn read_ignore_file(path: &Utf8Path) -> Result<IgnoreFile, BuildError> {
+    IgnoreFile::parse(&ignore_text(path)?).map_err(|error| BuildError::file(path, error))
+}
+
+/// Returns the text of an ignore file; what is not UTF-8 in it is replaced.
+///
+/// # Errors
+///
+/// Fails if it can't be read, or is so long that it is no ignore file.
+pub fn ignore_text(path: &Utf8Path) -> Result<String, BuildError> {
     let failed = |error: &dyn std::fmt::Display| BuildError::file(path, error);
-    if fs::metadata(path).map_err(|error| failed(&error))?.len() > LONGEST_IGNORE_FILE {
+    let metadata = fs::metadata(path).map_err(|error| failed(&error))?;
+    if !metadata.is_file() {
+        return Err(failed(&"it is not a file"));
+    }
+    if metadata.len() > LONGEST_IGNORE_FILE {
         return Err(failed(&"it is larger than 1 MiB"));
     }
     let text = fs::read(path).map_err(|error| failed(&error))?;
-    IgnoreFile::parse(&String::from_utf8_lossy(&text)).map_err(|error| failed(&error))
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
 /// A walk through the context; symbolic links are entries, never ways.
@@ -197,7 +235,9 @@ impl Walk<'_> {
                 Some(name) => self.entry(below(name), &metadata, matches)?,
                 None if self.context.verdict(&below(&name.to_string_lossy()))?.ignored => {}
                 None => {
-                    let reason = format!("the name {name:?} in it is not UTF-8");
+                    let reason = format!(
+                        "the name {name:?} in it is not UTF-8; rename it, or leave it out in the ignore file"
+                    );
                     return Err(BuildError::file(&absolute, reason));
                 }
             }

@@ -31,7 +31,10 @@ impl Pattern {
         match translation.kind {
             Kind::Exact => Ok(Self::Exact(cleaned.to_owned())),
             Kind::Prefix => Ok(Self::Prefix(cleaned[..cleaned.len() - 2].to_owned())),
-            Kind::Suffix => Ok(Self::Suffix(cleaned[2..].to_owned())),
+            // Behind a BOM moby takes the end from the middle of a character, which no path has.
+            Kind::Suffix => {
+                cleaned.get(2..).map(|end| Self::Suffix(end.to_owned())).ok_or(BadPattern)
+            }
             Kind::Expression => {
                 Expression::parse(&translation.text).map(Self::Expression).ok_or(BadPattern)
             }
@@ -114,7 +117,8 @@ struct Translation {
 impl Translation {
     fn of(cleaned: &str) -> Self {
         let mut this = Self { kind: Kind::Exact, text: "^".to_owned() };
-        let mut rest = cleaned.chars().peekable();
+        // Go's `text/scanner`, with which moby reads the pattern, skips a BOM in front.
+        let mut rest = cleaned.strip_prefix('\u{feff}').unwrap_or(cleaned).chars().peekable();
         let mut is_first = true;
         while let Some(c) = rest.next() {
             match c {

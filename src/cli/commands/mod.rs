@@ -2,6 +2,7 @@
 
 pub(super) mod build;
 pub(super) mod completions;
+pub(super) mod context;
 pub(super) mod demo;
 pub(super) mod diff;
 pub(super) mod edit;
@@ -48,6 +49,7 @@ pub(super) fn run(command: Command, context: &Context, ui: &Ui) -> Result<Exit, 
         Command::Health(args) => health::run(&args, context, ui),
         Command::Registry(args) => context.block_on(registry::run(&args, context, ui)),
         Command::Image(args) => image::run(&args, ui),
+        Command::Context(args) => context::run(&args, ui),
         Command::Schema(args) => schema::run(&args, ui),
         Command::Completions(args) => completions::run(&args, ui),
         Command::Man(args) => man::run(&args, ui),

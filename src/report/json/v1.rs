@@ -1,5 +1,6 @@
 //! Version 1 of the JSON documents: the larger ones in files of their own.
 
+mod context;
 mod doctor;
 mod error;
 mod health;
@@ -17,6 +18,7 @@ use crate::image;
 use crate::ops::{self, StepOutcome};
 use crate::pipeline::Pipeline;
 
+pub use context::{ContextEntry, ContextVerdict, context_entry, context_verdict};
 pub use doctor::doctor;
 pub use error::{error, error_schema};
 pub use health::{health, health_schema, health_test};
