@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use crate::image::{Blob, Manifest};
+use crate::image::{Blob, Compression, Manifest};
 
 /// The media types of an image's documents and layers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +20,7 @@ pub(super) const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+jso
 pub(super) const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const OCI_LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
+const OCI_ZSTD_LAYER: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
 const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
 const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
 const DOCKER_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
@@ -68,6 +69,17 @@ impl Format {
         descriptor(media_type, blob)
     }
 
+    /// Returns the type of a layer that is compressed in this way, or `None` if this format has no
+    /// such layers.
+    pub(super) fn compressed(self, compression: Compression) -> Option<&'static str> {
+        match (self, compression) {
+            (Self::Oci, Compression::Gzip) => Some(OCI_LAYER),
+            (Self::Oci, Compression::Zstd) => Some(OCI_ZSTD_LAYER),
+            (Self::Docker, Compression::Gzip) => Some(DOCKER_LAYER),
+            (Self::Docker, Compression::Zstd) => None,
+        }
+    }
+
     /// Returns the manifest of an image with these layers, given as descriptors.
     ///
     /// Its bytes depend on nothing else: the order of the keys is fixed.
@@ -86,7 +98,8 @@ impl Format {
     }
 }
 
-fn descriptor(media_type: &str, blob: &Blob) -> Value {
+/// Returns what a manifest says about a blob.
+pub(super) fn descriptor(media_type: &str, blob: &Blob) -> Value {
     json!({ "mediaType": media_type, "digest": blob.digest.as_str(), "size": blob.size })
 }
 
@@ -98,8 +111,7 @@ mod tests {
     fn a_layer_type_is_turned_into_the_format_s_own() {
         assert_eq!(Format::Docker.layer_type(OCI_LAYER).as_deref(), Some(DOCKER_LAYER));
         assert_eq!(Format::Oci.layer_type(DOCKER_LAYER).as_deref(), Some(OCI_LAYER));
-        let zstd = "application/vnd.oci.image.layer.v1.tar+zstd";
-        assert_eq!(Format::Oci.layer_type(zstd).as_deref(), Some(zstd));
-        assert_eq!(Format::Docker.layer_type(zstd), None);
+        assert_eq!(Format::Oci.layer_type(OCI_ZSTD_LAYER).as_deref(), Some(OCI_ZSTD_LAYER));
+        assert_eq!(Format::Docker.layer_type(OCI_ZSTD_LAYER), None);
     }
 }

@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use self::dockerfile::{FileCache, FileEngine, FileSecret};
-use self::native::FileLayer;
+use self::native::{FileCompression, FileLayer};
 use super::read::Flaw;
 use crate::image::{Method, Platform, PlatformError, Recipe};
 
@@ -61,6 +61,8 @@ pub(in crate::config) struct FileBuild {
     /// Labels.
     #[serde(default)]
     pub(super) labels: BTreeMap<String, String>,
+    /// How the layers are compressed; gzip by default.
+    pub(super) compression: Option<FileCompression>,
 }
 
 /// Returns how the image of `service` is made.

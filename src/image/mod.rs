@@ -23,7 +23,7 @@ pub use platform::{Platform, PlatformError};
 pub use policy::{SourceFacts, TagPolicy, TagPolicyError, TagTemplate};
 pub use reading::{Reading, ReadingParts};
 pub use recipe::{
-    Cache, Dockerfile, Engine, Layer, Method, Native, Recipe, RunConfig, SecretSource,
+    Cache, Compression, Dockerfile, Engine, Layer, Method, Native, Recipe, RunConfig, SecretSource,
 };
 pub use reference::{AnyReference, ImageName, ImageReference, ReferenceError};
 pub use tag::{Tag, TagError};

@@ -8,7 +8,7 @@ use camino::Utf8PathBuf;
 use super::Platform;
 
 pub use dockerfile::{Cache, Dockerfile, Engine, SecretSource};
-pub use native::{Layer, Native, RunConfig};
+pub use native::{Compression, Layer, Native, RunConfig};
 
 /// How an image is made.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -197,7 +197,7 @@ async fn builder(
     environment: &Environment,
 ) -> Result<Box<dyn Builder>, build::BuildError> {
     match &recipe.method {
-        Method::Native(_) => Ok(Box::new(Native)),
+        Method::Native(_) => Ok(Box::new(Native::default())),
         Method::Dockerfile(dockerfile) => build::engine(environment, dockerfile.engine).await,
     }
 }

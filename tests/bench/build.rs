@@ -120,7 +120,7 @@ fn build(context: &Utf8Path) -> BuiltImage {
         log: &|_| {},
     };
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    runtime.block_on(Native.build(&request)).unwrap()
+    runtime.block_on(Native::default().build(&request)).unwrap()
 }
 
 /// Writes the files with `tar | gzip` at the level that the native builder has, and digests both

@@ -80,16 +80,16 @@ impl Plan {
         present.extend(folders.map(|(path, _)| path.clone()));
     }
 
-    /// Returns the layer as a blob in the folder `scratch`.
+    /// Returns the layer that `out` makes of the entries, in the folder `scratch`.
     pub(super) fn write(
         &self,
         epoch: i64,
         scratch: &Utf8Path,
+        out: LayerWriter,
         cancelled: &Cancelled,
     ) -> Result<LayerBlob, BuildError> {
         let scratch_failed = |error: io::Error| BuildError::file(scratch, &error);
-        let mut archive =
-            Archive::new(LayerWriter::create(scratch).map_err(scratch_failed)?, epoch);
+        let mut archive = Archive::new(out, epoch);
         for (path, planned) in &self.0 {
             let attributes = planned.attributes;
             match &planned.content {

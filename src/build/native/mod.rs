@@ -9,6 +9,7 @@ mod config;
 mod layer;
 
 use std::collections::BTreeSet;
+use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -18,8 +19,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::context::Context;
-use super::format::Format;
-use super::layer_blob::LayerBlob;
+use super::format::{Format, descriptor};
+use super::layer_blob::{LayerBlob, LayerWriter};
 use super::{BuildError, BuildRequest, Builder};
 use crate::image::{
     self, BaseImage, Blob, BlobContent, BuiltImage, Digest, Method, Platform, Recipe,
@@ -30,11 +31,21 @@ use layer::Plan;
 /// What the native builder makes of the same recipe, files and base: it changes whenever an image
 /// would get other bytes, with compressor, level or block size for example. An input digest has it
 /// in it, so that no older image passes for the one that would be built now.
-pub const NATIVE_FORMAT: &str = "1";
+pub const NATIVE_FORMAT: &str = "2";
 
 /// Builds images by itself.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Native;
+pub struct Native {
+    threads: Option<NonZero<usize>>,
+}
+
+impl Native {
+    /// Returns a builder that compresses with so many threads, instead of one a core; that changes
+    /// nothing about the image.
+    pub fn with_threads(threads: NonZero<usize>) -> Self {
+        Self { threads: Some(threads) }
+    }
+}
 
 #[async_trait]
 impl Builder for Native {
@@ -49,6 +60,7 @@ impl Builder for Native {
             base: request.bases.first().cloned(),
             epoch: request.epoch,
             scratch: request.scratch.to_owned(),
+            threads: self.threads,
         };
         // When this future is dropped, the thread that works for it stops at the next file block.
         let cancelled = Cancelled::default();
@@ -66,6 +78,7 @@ struct Work {
     base: Option<BaseImage>,
     epoch: i64,
     scratch: Utf8PathBuf,
+    threads: Option<NonZero<usize>>,
 }
 
 /// What the new image takes over from its base.
@@ -81,6 +94,11 @@ impl Work {
         let created = Timestamp::from_second(self.epoch)
             .map_err(|error| BuildError::Recipe(format!("time {}: {error}", self.epoch)))?;
         let base = self.base()?;
+        let layer_type = base.format.compressed(self.recipe.compression).ok_or_else(|| {
+            let reason = "a layer with zstd needs a base in OCI's format; this is in Docker's";
+            let base = self.base.as_ref().map(|base| base.reference.to_string());
+            BuildError::Base { image: base.unwrap_or_default(), reason: reason.to_owned() }
+        })?;
         let layers = self.layers(cancelled)?;
         let sources = self.recipe.layers.iter();
         let history = sources.map(|layer| format!("deployctl: {} to {}", layer.from, layer.to));
@@ -89,7 +107,7 @@ impl Work {
         config.add_layers(&history.zip(diff_ids).collect::<Vec<_>>(), created);
         config.configure(&self.recipe.config)?;
         let config = in_memory(config.into_bytes());
-        let own = layers.iter().map(|layer| base.format.layer(&layer.blob));
+        let own = layers.iter().map(|layer| descriptor(layer_type, &layer.blob));
         let descriptors: Vec<Value> = base.layers.into_iter().chain(own).collect();
         let manifest = base.format.manifest(&config, &descriptors);
         let mut blobs: Vec<Blob> = layers.into_iter().map(|layer| layer.blob).collect();
@@ -107,7 +125,9 @@ impl Work {
             if self.base.is_none() {
                 plan.add_parents(&mut present);
             }
-            layers.push(plan.write(self.epoch, &self.scratch, cancelled)?);
+            let out = LayerWriter::with(&self.scratch, self.recipe.compression, self.threads)
+                .map_err(|error| BuildError::file(&self.scratch, error))?;
+            layers.push(plan.write(self.epoch, &self.scratch, out, cancelled)?);
         }
         Ok(layers)
     }

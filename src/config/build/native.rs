@@ -5,7 +5,17 @@ use serde::Deserialize;
 
 use super::{FileBuild, refuse};
 use crate::config::read::{Flaw, relative};
-use crate::image::{ImageReference, Layer, Native, RunConfig};
+use crate::image::{Compression, ImageReference, Layer, Native, RunConfig};
+
+/// How a layer is compressed.
+#[derive(Debug, Clone, Copy, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub(in crate::config) enum FileCompression {
+    /// gzip, which every registry and runtime takes.
+    Gzip,
+    /// zstd: faster to pull, but only for a base in OCI's format, and for runtimes from about 2020.
+    Zstd,
+}
 
 /// One layer: files of the context, and where they go.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -51,6 +61,10 @@ pub(super) fn native(service: &str, file: FileBuild) -> Result<Native, Flaw> {
             workdir: file.workdir.map(Into::into),
             ports: file.ports,
             labels: file.labels,
+        },
+        compression: match file.compression {
+            None | Some(FileCompression::Gzip) => Compression::Gzip,
+            Some(FileCompression::Zstd) => Compression::Zstd,
         },
     })
 }

@@ -19,6 +19,19 @@ pub struct Native {
     pub layers: Vec<Layer>,
     /// What the image's config says beyond the base's.
     pub config: RunConfig,
+    /// How the layers are compressed.
+    pub compression: Compression,
+}
+
+/// How a layer is compressed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Compression {
+    /// gzip, which every registry and runtime takes.
+    #[default]
+    Gzip,
+    /// zstd, which only images in OCI's own format can have.
+    Zstd,
 }
 
 /// One layer: files of the context, and where they go.
@@ -66,13 +79,14 @@ mod tests {
             base: Some("registry.example.com/base:1".parse().unwrap()),
             layers: vec![layer],
             config: RunConfig { env: env.into(), ..RunConfig::default() },
+            compression: Compression::Gzip,
         };
         assert_eq!(
             serde_json::to_string(&recipe).unwrap(),
             "{\"base\":\"registry.example.com/base:1\",\"layers\":[{\"from\":\"bin\",\
              \"to\":\"/bin\",\"mode\":493,\"owner\":[0,1]}],\"config\":{\"env\":{\"A\":\"1\",\
              \"B\":\"2\"},\"entrypoint\":null,\"cmd\":null,\"user\":null,\"workdir\":null,\
-             \"ports\":[],\"labels\":{}}}"
+             \"ports\":[],\"labels\":{}},\"compression\":\"gzip\"}"
         );
     }
 }

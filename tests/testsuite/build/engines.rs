@@ -27,7 +27,7 @@ async fn the_native_builder_keeps_the_contract() {
     let good = copies(&[("bin/app", "/bin/app"), ("site", "/srv")]);
     let bad = copies(&[("none", "/none")]);
     let method = |native| Method::Native(Box::new(native));
-    contract::holds_for(&Native, method(good), method(bad)).await;
+    contract::holds_for(&Native::default(), method(good), method(bad)).await;
 }
 
 /// Returns the folder of the test's own engine storage, if engines can run here at all.

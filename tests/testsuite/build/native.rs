@@ -65,14 +65,14 @@ async fn the_digests_of_a_known_tree_are_known() {
     assert_eq!(
         digests,
         [
-            "sha256:f9108229357dcf0ee0701983a6d10d693fe6de9f20b118c0abd2a5a610ab7a8c",
-            "sha256:9a357d572e2fba61d25348c1935f46898b245e8bb12627fab8932e1d66a3c833",
+            "sha256:709c0807a1cec90811b455082dc67810aafa2277eaafa50b5ff724d4f45b8b51",
+            "sha256:8924899393159fce3330065691731f8b116ae7bb516a4f107ff9fd4e7a30e7d6",
             "sha256:3a3a23f0c04244d373a816af3698cbb3d1577c9db38c5154a0a75db5379ea726",
         ]
     );
     assert_eq!(
         image.manifest.digest().as_str(),
-        "sha256:e298879ad5d6909d32b8280e23f54b5c295ec614d6c833aeed4feab7a131c7ca"
+        "sha256:2a5ce3715a3acd23a3cdced4df0cfedd79ef7bc609a83c6c3d2b24c084e8b2a5"
     );
 }
 
@@ -153,7 +153,7 @@ async fn on_base(
 ) -> Result<BuiltImage, BuildError> {
     let mut recipe = recipe();
     change(&mut recipe);
-    Workshop::with(&TREE).build(&Native, native(recipe), Some(base)).await
+    Workshop::with(&TREE).build(&Native::default(), native(recipe), Some(base)).await
 }
 
 #[tokio::test]
@@ -195,7 +195,7 @@ async fn a_native_image_is_a_base_for_another() {
     second.config.entrypoint = None;
     workshop.tidy();
     let method = native(second);
-    let second = workshop.build(&Native, method, Some(&base)).await.unwrap();
+    let second = workshop.build(&Native::default(), method, Some(&base)).await.unwrap();
     write_layout(&second, &layout).await;
     let bundle = workshop.path().join("bundle");
     let image = format!("{layout}:latest");
@@ -212,7 +212,7 @@ async fn a_native_image_is_a_base_for_another() {
 async fn folders_above_the_copied_files_are_left_to_the_base() {
     let (workshop, base) = (Workshop::with(&TREE), base(OCI[0], OCI[1], OCI[2]));
     let method = native(recipe());
-    let image = workshop.build(&Native, method, Some(&base)).await.unwrap();
+    let image = workshop.build(&Native::default(), method, Some(&base)).await.unwrap();
     let entries = listing(&image);
     let paths: Vec<&str> = entries.iter().map(|line| line.split(' ').nth(1).unwrap()).collect();
     assert_eq!(paths[..2], ["bin/app", "srv/www/"]);
@@ -242,7 +242,7 @@ async fn a_base_that_does_not_fit_is_refused() {
         workshop.tidy();
         let (platforms, method) = (vec![platform.parse().unwrap()], native(recipe()));
         let recipe = Recipe { context: ".".into(), platforms, method };
-        workshop.build_recipe(&Native, &recipe, std::slice::from_ref(&fits)).await
+        workshop.build_recipe(&Native::default(), &recipe, std::slice::from_ref(&fits)).await
     };
     refuses(built_for("linux/amd64").await, "it is for `linux/arm64/v8`, not `linux/amd64`");
     built_for("linux/arm64").await.unwrap();
@@ -250,7 +250,7 @@ async fn a_base_that_does_not_fit_is_refused() {
 
 async fn built(files: &[(&str, &str)], layers: &[(&str, &str)]) -> Result<BuiltImage, BuildError> {
     let recipe = native(copies(layers));
-    Workshop::with(files).build(&Native, recipe, None).await
+    Workshop::with(files).build(&Native::default(), recipe, None).await
 }
 
 #[tokio::test]
@@ -270,7 +270,10 @@ async fn sockets_and_pipes_are_refused() {
     let _socket =
         std::os::unix::net::UnixListener::bind(workshop.context().join("a/socket")).unwrap();
     let recipe = Method::Native(Box::new(copies(&[("a", "/a")])));
-    refuses(workshop.build(&Native, recipe, None).await, "can't hold a socket, pipe or device");
+    refuses(
+        workshop.build(&Native::default(), recipe, None).await,
+        "can't hold a socket, pipe or device",
+    );
 }
 
 #[test]
@@ -292,7 +295,7 @@ fn a_file_that_changes_while_it_is_read_is_an_error() {
     let built = std::thread::scope(|scope| {
         scope.spawn(appends);
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        let built = runtime.block_on(workshop.build(&Native, recipe, None));
+        let built = runtime.block_on(workshop.build(&Native::default(), recipe, None));
         stop.store(true, Ordering::Relaxed);
         built
     });
@@ -308,7 +311,8 @@ fn a_build_that_nobody_waits_for_stops() {
     let recipe = Method::Native(Box::new(copies(&[("large", "/large")])));
     let runtime = tokio::runtime::Runtime::new().unwrap();
     runtime.block_on(async {
-        let build = workshop.build(&Native, recipe, None);
+        let builder = Native::default();
+        let build = workshop.build(&builder, recipe, None);
         let waited = tokio::time::timeout(Duration::from_millis(50), build).await;
         assert!(waited.is_err(), "two gigabytes take longer");
     });

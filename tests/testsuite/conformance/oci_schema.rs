@@ -87,7 +87,7 @@ async fn native_images_are_valid_by_the_schemas() {
         (vec!["linux/arm/v7".parse().unwrap()], Method::Native(Box::new(recipe)));
     let recipe = Recipe { context: ".".into(), platforms, method };
     let workshop = Workshop::with(&[("app*", "x")]);
-    let image = workshop.build_recipe(&Native, &recipe, &[]).await.unwrap();
+    let image = workshop.build_recipe(&Native::default(), &recipe, &[]).await.unwrap();
     for (file, document) in
         [("config-schema.json", config(&image)), ("image-manifest-schema.json", manifest(&image))]
     {

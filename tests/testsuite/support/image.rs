@@ -100,7 +100,7 @@ impl Workshop {
 
     /// Returns the image that the native builder makes.
     pub(crate) async fn native(&self, native: deployctl::image::Native) -> BuiltImage {
-        self.build(&Native, Method::Native(Box::new(native)), None).await.unwrap()
+        self.build(&Native::default(), Method::Native(Box::new(native)), None).await.unwrap()
     }
 }
 
