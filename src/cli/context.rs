@@ -207,6 +207,16 @@ impl Context {
         Ok(Remote::new(&self.environment)?)
     }
 
+    /// Returns what `SOURCE_DATE_EPOCH` says, in seconds since 1970, or `None` if it is not set.
+    pub(super) fn source_date_epoch(&self) -> Result<Option<i64>, CommandError> {
+        let Some(text) = self.environment.get("SOURCE_DATE_EPOCH") else { return Ok(None) };
+        text.parse().map(Some).map_err(|_| {
+            let message =
+                format!("SOURCE_DATE_EPOCH is `{text}`, which is not a number of seconds");
+            CommandError::usage(message, "set it to seconds since 1970, or unset it")
+        })
+    }
+
     /// Returns the renderer.
     pub(super) fn renderer(&self) -> External {
         External::new(&self.environment)

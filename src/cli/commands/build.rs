@@ -112,12 +112,5 @@ async fn facts(
 /// clock, and not the commit's time either: the same files give the same digest, and a digest that
 /// stays rolls nothing out.
 fn epoch(context: &Context) -> Result<i64, CommandError> {
-    match context.environment.get("SOURCE_DATE_EPOCH") {
-        Some(text) => text.parse().map_err(|_| {
-            let message =
-                format!("SOURCE_DATE_EPOCH is `{text}`, which is not a number of seconds");
-            CommandError::usage(message, "set it to seconds since 1970, or unset it")
-        }),
-        None => Ok(0),
-    }
+    Ok(context.source_date_epoch()?.unwrap_or(0))
 }
