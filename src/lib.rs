@@ -20,6 +20,7 @@
 //! | [`render`] | an overlay to Kubernetes objects, through `kustomize` or `kubectl` |
 //! | [`config`] | `deployctl.yaml` to the nouns' own types; errors with line and column; schema |
 //! | [`image`] | reference, digest, tag, tag policy, platform, manifest and config documents |
+//! | [`tags`] | docker/metadata-action's grammar: an event to tags, labels and annotations |
 //! | [`kustomize`] | the kustomization file: its images, and their byte-exact edit; file trees |
 //! | [`k8s`] | dynamic object, identity, conditions |
 //! | [`health`] | Argo CD's health rules: its checks, one file a kind; Lua customizations; rows for custom resources; their aggregation |
@@ -63,5 +64,6 @@ pub mod render;
 pub mod report;
 pub mod rollout;
 pub mod system;
+pub mod tags;
 pub mod target;
 pub mod yaml;

@@ -103,6 +103,7 @@ pub(super) enum Command {
     Image(commands::image::ImageArgs),
     Registry(commands::registry::RegistryArgs),
     Context(commands::context::ContextArgs),
+    Tags(commands::tags::TagsArgs),
     Schema(commands::schema::SchemaArgs),
     Completions(commands::completions::CompletionsArgs),
     Man(commands::man::ManArgs),

@@ -17,6 +17,7 @@ use crate::github::actions::Level;
 use crate::kustomize::EditError;
 use crate::ops::{EditFileError, HealthTestError, ReplayError, RulesError, SetError};
 use crate::promotion::UnknownGate;
+use crate::tags::TagsError;
 use crate::yaml::Invalid;
 use hint::hint_for;
 
@@ -144,6 +145,7 @@ fn exit_of(error: &(dyn Error + 'static)) -> Option<Exit> {
         || found::<UnknownGate>(error).is_some()
         || found::<UnknownName>(error).is_some()
         || found::<Invalid>(error).is_some()
+        || found::<TagsError>(error).is_some()
         || found::<ObjectsError>(error).is_some()
         || found::<RulesError>(error).is_some()
         || found::<HealthTestError>(error).is_some()

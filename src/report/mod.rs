@@ -19,6 +19,7 @@ mod rollout;
 mod run;
 mod set;
 mod status;
+mod tags;
 mod text;
 mod tree;
 
@@ -32,6 +33,7 @@ pub use health::{AssessedObject, HealthReport};
 pub use rollout::{Documents, NoVerdict, VerifyReport};
 pub use run::PlannedSteps;
 pub use status::History;
+pub use tags::TagsReport;
 pub use tree::Tree;
 
 /// An op's report that can be shown.

@@ -15,6 +15,7 @@ use crate::support::data::files_below;
 const BACKENDS: &[&str] = &["registry", "git", "github", "build", "cluster", "render", "config"];
 const NOUNS: &[&str] = &[
     "image",
+    "tags",
     "kustomize",
     "k8s",
     "lint",

@@ -27,6 +27,7 @@ pub(crate) mod shop;
 mod stand_alone;
 mod stated;
 mod superseded;
+mod tags;
 mod targets;
 mod together;
 mod transports;

@@ -7,6 +7,7 @@ mod dockerignore;
 mod health_rules;
 mod image_reference;
 mod kustomize_edit;
+mod metadata_action;
 mod oci_schema;
 
 /// Returns the folder of the collection `name`, or `None` after one printed line if it is not there.

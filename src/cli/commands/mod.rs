@@ -20,6 +20,7 @@ pub(super) mod run;
 pub(super) mod schema;
 pub(super) mod set;
 pub(super) mod status;
+pub(super) mod tags;
 pub(super) mod verify;
 
 use super::args::Command;
@@ -50,6 +51,7 @@ pub(super) fn run(command: Command, context: &Context, ui: &Ui) -> Result<Exit, 
         Command::Registry(args) => context.block_on(registry::run(&args, context, ui)),
         Command::Image(args) => image::run(&args, ui),
         Command::Context(args) => context::run(&args, ui),
+        Command::Tags(args) => tags::run(&args, context, ui),
         Command::Schema(args) => schema::run(&args, ui),
         Command::Completions(args) => completions::run(&args, ui),
         Command::Man(args) => man::run(&args, ui),

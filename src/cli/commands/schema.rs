@@ -28,6 +28,8 @@ enum SchemaOf {
     Error,
     /// What `health --output json` answers (`deployctl.dev/health/v1`)
     Health,
+    /// What `tags --output json` answers (`deployctl.dev/tags/v1`)
+    Tags,
 }
 
 pub(crate) fn run(args: &SchemaArgs, ui: &Ui) -> Result<Exit, CommandError> {
@@ -38,6 +40,7 @@ pub(crate) fn run(args: &SchemaArgs, ui: &Ui) -> Result<Exit, CommandError> {
         SchemaOf::Event => json::v1::event_schema(),
         SchemaOf::Error => json::v1::error_schema(),
         SchemaOf::Health => json::v1::health_schema(),
+        SchemaOf::Tags => json::v1::tags_schema(),
     };
     ui.answer(|out| writeln!(out, "{schema:#}"))?;
     Ok(Exit::Done)

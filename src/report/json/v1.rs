@@ -10,6 +10,7 @@ mod moment;
 mod rollout;
 mod set;
 mod status;
+mod tags;
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -28,6 +29,7 @@ pub use moment::{event, event_schema};
 pub use rollout::{rollout, rollout_schema};
 pub use set::{gated, set};
 pub use status::{history, status};
+pub use tags::{tags, tags_schema};
 
 /// Returns `document` as JSON with the name of its schema first.
 fn document<T: Serialize>(schema: &str, document: &T) -> Value {
