@@ -9,6 +9,7 @@ mod docker;
 mod docker_archive;
 mod engine;
 mod format;
+pub mod inputs;
 mod layer_blob;
 mod layout;
 mod native;

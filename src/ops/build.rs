@@ -1,142 +1,184 @@
 //! `deployctl build`: a service's files to an image that a registry has, pinned by digest.
+//!
+//! What decides an image is found out first, for all services, and the registry is asked for the tags
+//! that say so; only what is not there is built. Asking is in `ask.rs`, reading bases in `base.rs`,
+//! storing in `push.rs`.
 
+mod ask;
 mod base;
+mod documents;
+mod error;
 mod push;
+mod report;
 
+use async_trait::async_trait;
 use camino::Utf8Path;
 use tempfile::TempDir;
 
+use self::ask::{Answer, Asked};
+use self::base::Bases;
+use self::documents::Documents;
+use self::push::Push;
 use super::{Emit, Event};
 use crate::build::{self, BuildRequest, Builder, Native};
 use crate::config::Service;
+use crate::git::GitError;
 use crate::image::{
-    Manifest, Method, PinnedImage, Recipe, SourceFacts, Tag, TagPolicy, TagPolicyError,
+    Digest, ImageReference, Manifest, Method, PinnedImage, Recipe, SourceFacts, Tag, TagPolicy,
 };
-use crate::registry::{Registry, RegistryError};
+use crate::registry::{Registry, RequestCount};
 use crate::system::Environment;
+
+pub use error::BuildError;
+pub use report::{BuildFailed, BuildReport, Built, FailedBuild, Planned, StoredLayer, Transfer};
 
 /// What to build, and where it goes.
 pub struct BuildOptions<'a> {
-    /// The services to build, and what is known about each one's source.
-    pub services: Vec<(&'a Service, SourceFacts)>,
+    /// The services to build.
+    pub services: Vec<&'a Service>,
+    /// Tells what is known about each one's source, where a tag needs it.
+    pub sources: &'a dyn Sources,
     /// The folder that contexts are relative to.
     pub folder: &'a Utf8Path,
     /// The tag to use instead of what the service's policy says.
     pub tag: Option<Tag>,
     /// Seconds since 1970 that time stamps in the image are set to.
     pub epoch: i64,
-    /// Where images go.
-    pub destination: Destination<'a>,
+    /// Where images are: the registry in the image's name, or an OCI layout directory that stands
+    /// for it.
+    pub registry: &'a dyn Registry,
     /// Where base images come from.
     pub bases: &'a dyn Registry,
+    /// What is done beyond asking.
+    pub extent: Extent,
+    /// The folder for caches, if there is one.
+    pub cache: Option<&'a Utf8Path>,
     /// Environment variables, for the engine that builds Dockerfiles.
     pub environment: &'a Environment,
 }
 
-/// Where a built image goes.
-#[derive(Clone, Copy)]
-pub enum Destination<'a> {
-    /// To a registry: the one in the image's name, or an OCI layout directory that stands for it.
-    Push(&'a dyn Registry),
-    /// Nowhere: the image is built and its digest is told.
-    Nowhere,
+/// How far a build goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    /// Whether what the registry has is built again.
+    pub rebuild: bool,
+    /// Whether to say what would be built, and build nothing.
+    pub dry_run: bool,
+    /// Whether images are pushed.
+    pub push: bool,
 }
 
-/// What was built.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BuildReport {
-    /// One a service, in order.
-    pub images: Vec<Built>,
+impl Default for Extent {
+    /// Builds and pushes what is not there.
+    fn default() -> Self {
+        Self { rebuild: false, dry_run: false, push: true }
+    }
 }
 
-/// A service's image.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Built {
-    /// The service.
-    pub service: String,
-    /// Its image.
-    pub image: PinnedImage,
-    /// Bytes of the blobs that the build made.
-    pub size: u64,
-    /// Whether it was pushed.
-    pub pushed: bool,
+/// Knows what the files of services come from.
+#[async_trait]
+pub trait Sources: Send + Sync {
+    /// Returns what is known about the service's files.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the repository that they are in can't be read.
+    async fn facts(&self, service: &Service) -> Result<SourceFacts, GitError>;
 }
 
-/// Why a service has no image.
-#[derive(Debug, thiserror::Error)]
-pub enum BuildError {
-    /// The service has no `build` section.
-    #[error("`{service}` has no `build` section, so there is nothing to build it from")]
-    NoRecipe {
-        /// The service.
-        service: String,
-    },
-    /// The build failed.
-    #[error("can't build `{service}`")]
-    Build {
-        /// The service.
-        service: String,
-        /// The cause.
-        #[source]
-        source: build::BuildError,
-    },
-    /// The base image is not there.
-    #[error("can't build `{service}`: there is no base image `{base}`")]
-    NoBase {
-        /// The service.
-        service: String,
-        /// The base image.
-        base: String,
-    },
-    /// The base image is not what it should be.
-    #[error("can't build `{service}` on `{base}`: {reason}")]
-    Base {
-        /// The service.
-        service: String,
-        /// The base image.
-        base: String,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// A registry did not do what it was asked.
-    #[error("can't {what} `{image}`")]
-    Registry {
-        /// `push` or `read`.
-        what: &'static str,
-        /// The image.
-        image: String,
-        /// The cause.
-        #[source]
-        source: RegistryError,
-    },
-    /// The image can't be tagged.
-    #[error("can't tag the image of `{service}`")]
-    Tag {
-        /// The service.
-        service: String,
-        /// The cause.
-        #[source]
-        source: TagPolicyError,
-    },
-    /// There is no room for blobs.
-    #[error("can't make a temporary folder: {0}")]
-    Scratch(std::io::Error),
-}
-
-/// Builds the services one after the other and pushes each as soon as it is built.
+/// Builds the services that the registry has no image of, one after the other, and pushes each as soon
+/// as it is built. Where one fails the others are built all the same.
 ///
 /// # Errors
 ///
-/// Fails at the first service whose image can't be built or pushed; those before it stay pushed.
-pub async fn build(options: &BuildOptions<'_>, emit: Emit<'_>) -> Result<BuildReport, BuildError> {
-    let mut images = Vec::new();
-    for (service, source) in &options.services {
-        if let Some(warning) = tag_warning(service, source, options) {
-            emit(Event::Warning(warning));
+/// Fails with the first error and what was done, if a service's image can't be built or pushed.
+pub async fn build(
+    options: &BuildOptions<'_>,
+    emit: Emit<'_>,
+) -> Result<BuildReport, Box<BuildFailed>> {
+    let asked = ask::ask(options).await;
+    let documents = Documents::in_cache(options.cache);
+    let mut report = BuildReport::default();
+    let mut first = None;
+    for (service, asked) in options.services.iter().zip(asked) {
+        let done = match asked {
+            Ok(asked) => one(service, asked, &documents, options, emit).await,
+            Err(error) => Err(error),
+        };
+        match done {
+            Ok(Done::Image(built)) => report.images.push(built),
+            Ok(Done::Planned(planned)) => report.planned.push(planned),
+            Err(error) => {
+                report.failed.push(FailedBuild::of(&service.name, &error));
+                first = first.or(Some(error));
+            }
         }
-        images.push(build_service(service, source, options, emit).await?);
     }
-    Ok(BuildReport { images })
+    report.requests = requests(options);
+    match first {
+        Some(error) => Err(Box::new(BuildFailed { report, error })),
+        None => Ok(report),
+    }
+}
+
+/// Returns what was asked of the registry, and of that of the bases where it is another one.
+fn requests(options: &BuildOptions<'_>) -> Vec<RequestCount> {
+    match options.registry.requests() {
+        requests if requests.is_empty() => options.bases.requests(),
+        requests => requests,
+    }
+}
+
+/// What became of a service.
+enum Done {
+    Image(Built),
+    Planned(Planned),
+}
+
+async fn one(
+    service: &Service,
+    mut asked: Asked,
+    documents: &Documents,
+    options: &BuildOptions<'_>,
+    emit: Emit<'_>,
+) -> Result<Done, BuildError> {
+    if let Answer::Present { tag, digest } = &asked.answer {
+        let image = PinnedImage {
+            name: service.image.clone(),
+            tag: Some(tag.clone()),
+            digest: digest.clone(),
+        };
+        return reuse(service, image, asked.digest(), options, emit).await.map(Done::Image);
+    }
+    if options.extent.dry_run {
+        let (service, inputs) = (service.name.clone(), asked.digest());
+        return Ok(Done::Planned(Planned { service, inputs }));
+    }
+    if let Answer::Unknown(reason) = &asked.answer {
+        let name = &service.name;
+        emit(Event::Warning(format!("{name} is built, whatever the registry has: {reason}")));
+    }
+    build_service(service, &mut asked, documents, options, emit).await.map(Done::Image)
+}
+
+/// Returns the image that the registry has.
+async fn reuse(
+    service: &Service,
+    found: PinnedImage,
+    inputs: Option<Digest>,
+    options: &BuildOptions<'_>,
+    emit: Emit<'_>,
+) -> Result<Built, BuildError> {
+    emit(Event::Reusing { service: service.name.clone(), image: found.to_string() });
+    let reused = found.tag.clone();
+    let wanted = options.tag.as_ref().filter(|_| options.extent.push && !options.extent.dry_run);
+    let image = match wanted {
+        Some(wanted) => push::retag(options, &found, wanted).await?,
+        None => found,
+    };
+    let service = service.name.clone();
+    let layers = Vec::new();
+    Ok(Built { service, image, size: 0, pushed: false, reused, inputs, layers })
 }
 
 /// Returns why the image is tagged by its content though it should be by its commit.
@@ -153,14 +195,21 @@ fn tag_warning(
 
 async fn build_service(
     service: &Service,
-    source: &SourceFacts,
+    asked: &mut Asked,
+    documents: &Documents,
     options: &BuildOptions<'_>,
     emit: Emit<'_>,
 ) -> Result<Built, BuildError> {
-    let no_recipe = || BuildError::NoRecipe { service: service.name.clone() };
-    let recipe = service.recipe.as_ref().ok_or_else(no_recipe)?;
+    let recipe = recipe(service)?;
+    let of_source =
+        |source| BuildError::Source { service: service.name.clone(), source: Box::new(source) };
+    let source = options.sources.facts(service).await.map_err(of_source)?;
+    if let Some(warning) = tag_warning(service, &source, options) {
+        emit(Event::Warning(warning));
+    }
     emit(Event::Building { service: service.name.clone() });
-    let bases = base::base_images(service, recipe, options.bases).await?;
+    let read = Bases { registry: options.bases, documents };
+    let bases = base::base_images(service, recipe, &asked.bases, read).await?;
     let scratch = TempDir::new().map_err(BuildError::Scratch)?;
     let scratch_path = Utf8Path::from_path(scratch.path()).ok_or_else(not_utf8)?;
     let failed = |source| BuildError::Build { service: service.name.clone(), source };
@@ -175,17 +224,26 @@ async fn build_service(
         log: &|line| emit(Event::Line(line.to_owned())),
     };
     let built = builder.build(&request).await.map_err(failed)?;
-    let image = pin(service, source, &built.manifest, options)?;
-    let pushed = match options.destination {
-        Destination::Push(registry) => {
-            emit(Event::Storing { image: image.to_string() });
-            push::push(registry, options.bases, &image, &built, &bases).await?;
-            true
-        }
-        Destination::Nowhere => false,
-    };
+    let image = pin(service, &source, &built.manifest, options)?;
+    let input_tag = asked.still_true(service, options, emit).await;
+    let mut layers = Vec::new();
+    if options.extent.push {
+        emit(Event::Storing { image: image.to_string() });
+        let mut tags: Vec<Tag> = image.tag.iter().cloned().chain(input_tag).collect();
+        tags.dedup();
+        let (registry, bases_in, image) = (options.registry, options.bases, &image);
+        let (tags, built, built_on) = (tags.as_slice(), &built, bases.as_slice());
+        let push = Push { registry, bases: bases_in, documents, image, tags, built, built_on };
+        layers = push.run().await?;
+    }
     let size = built.blobs.iter().map(|blob| blob.size).sum();
-    Ok(Built { service: service.name.clone(), image, size, pushed })
+    let (service, inputs, pushed) = (service.name.clone(), asked.digest(), options.extent.push);
+    Ok(Built { service, image, size, pushed, reused: None, inputs, layers })
+}
+
+fn recipe(service: &Service) -> Result<&Recipe, BuildError> {
+    let no_recipe = || BuildError::NoRecipe { service: service.name.clone() };
+    service.recipe.as_ref().ok_or_else(no_recipe)
 }
 
 fn not_utf8() -> BuildError {
@@ -217,4 +275,9 @@ fn pin(
         })?,
     };
     Ok(PinnedImage { name: service.image.clone(), tag: Some(tag), digest })
+}
+
+/// Returns the reference with the digest that it had when it was asked for.
+fn pinned(reference: &ImageReference, digest: &Digest) -> ImageReference {
+    ImageReference { digest: Some(digest.clone()), ..reference.clone() }
 }

@@ -27,7 +27,10 @@ mod store;
 mod verified;
 mod verify;
 
-pub use build::{BuildError, BuildOptions, BuildReport, Built, Destination, build};
+pub use build::{
+    BuildError, BuildFailed, BuildOptions, BuildReport, Built, Extent, FailedBuild, Planned,
+    Sources, StoredLayer, Transfer, build,
+};
 pub use demo::{DemoError, DemoOptions, DemoReport, Scene, demo};
 pub use deployments::{Progress, SourceReports, report_sources};
 pub use diff::{DiffError, DiffReport, Difference, between, diff_environments, diff_revisions};
@@ -71,6 +74,13 @@ pub enum Event {
     Building {
         /// The service.
         service: String,
+    },
+    /// The registry has a service's image, so it is not built.
+    Reusing {
+        /// The service.
+        service: String,
+        /// The image, pinned, with the tag by which it was found.
+        image: String,
     },
     /// A line that a build engine or a step's command printed.
     Line(String),

@@ -9,14 +9,16 @@ use crate::ops::BuildReport;
 
 impl Report for BuildReport {
     /// One line a service: the pinned image alone if there is one service, else with its name, as
-    /// `set` takes it.
+    /// `set` takes it; in a dry run what would be built.
     fn human(&self, out: &mut dyn io::Write) -> io::Result<()> {
-        match self.images.as_slice() {
-            [built] => writeln!(out, "{}", built.image),
-            images => images
+        match (self.images.as_slice(), self.planned.as_slice()) {
+            ([built], []) if self.failed.is_empty() => writeln!(out, "{}", built.image)?,
+            (images, _) => images
                 .iter()
-                .try_for_each(|built| writeln!(out, "{}={}", built.service, built.image)),
+                .try_for_each(|built| writeln!(out, "{}={}", built.service, built.image))?,
         }
+        let mut planned = self.planned.iter();
+        planned.try_for_each(|planned| writeln!(out, "{}: would be built", planned.service))
     }
 
     fn json(&self) -> Value {
@@ -26,7 +28,7 @@ impl Report for BuildReport {
     fn outputs(&self) -> Vec<(&'static str, String)> {
         let lines = self.images.iter().map(|built| format!("{}={}", built.service, built.image));
         let mut outputs = vec![("images", lines.collect::<Vec<_>>().join("\n"))];
-        if let [built] = self.images.as_slice() {
+        if let ([built], []) = (self.images.as_slice(), self.planned.as_slice()) {
             outputs.push(("image", built.image.to_string()));
             outputs.push(("digest", built.image.digest.to_string()));
         }
@@ -34,8 +36,21 @@ impl Report for BuildReport {
     }
 
     fn summary(&self) -> String {
-        let rows =
-            self.images.iter().map(|built| format!("| {} | `{}` |\n", built.service, built.image));
-        format!("### Built\n\n| service | image |\n|---|---|\n{}\n", rows.collect::<String>())
+        let mut rows = String::new();
+        for built in &self.images {
+            let what = match &built.reused {
+                Some(tag) => format!("nothing changed (`{tag}`)"),
+                None => "built".to_owned(),
+            };
+            rows.push_str(&format!("| {} | `{}` | {what} |\n", built.service, built.image));
+        }
+        for planned in &self.planned {
+            rows.push_str(&format!("| {} | | would be built |\n", planned.service));
+        }
+        for failed in &self.failed {
+            let reason = failed.reason.replace('|', "\\|").replace('\n', " ");
+            rows.push_str(&format!("| {} | | failed: {reason} |\n", failed.service));
+        }
+        format!("### Built\n\n| service | image | |\n|---|---|---|\n{rows}\n")
     }
 }

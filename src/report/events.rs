@@ -6,6 +6,9 @@ use crate::ops::Event;
 pub fn line(event: &Event, verbose: u8) -> Option<String> {
     Some(match event {
         Event::Building { service } => format!("building {service}"),
+        Event::Reusing { service, image } => {
+            format!("{service}: nothing has changed since {image} was built")
+        }
         Event::Line(line) => format!("  {line}"),
         Event::Storing { image } => format!("storing {image}"),
         Event::Promoting { service, image } => format!("promoting {service}: {image}"),

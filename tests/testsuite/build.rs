@@ -3,4 +3,7 @@
 mod contract;
 mod engines;
 mod fake_docker;
+mod inputs;
 mod native;
+mod push;
+mod reuse;

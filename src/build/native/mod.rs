@@ -8,7 +8,7 @@ mod archive;
 mod config;
 mod layer;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -68,6 +68,19 @@ impl Builder for Native {
         let built = tokio::task::spawn_blocking(move || work.run(&cancelled)).await;
         built.map_err(|error| BuildError::Recipe(format!("the build stopped: {error}")))?
     }
+}
+
+/// Returns what the layers copy out of the context, each entry once: only this decides the image.
+pub(super) fn sources(
+    context: &Context,
+    native: &image::Native,
+) -> Result<Vec<super::context::Entry>, BuildError> {
+    let mut sources = BTreeMap::new();
+    for layer in &native.layers {
+        let entries = context.entries(&layer.from)?;
+        sources.extend(entries.into_iter().map(|entry| (entry.path.clone(), entry)));
+    }
+    Ok(sources.into_values().collect())
 }
 
 /// A build that shares nothing with the request, so that it can move to a thread of its own.

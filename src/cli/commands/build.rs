@@ -1,5 +1,6 @@
 //! `deployctl build`.
 
+use async_trait::async_trait;
 use camino::Utf8PathBuf;
 
 use crate::cli::context::Context;
@@ -7,14 +8,20 @@ use crate::cli::error::CommandError;
 use crate::cli::exit::Exit;
 use crate::cli::ui::Ui;
 use crate::config::{Config, Service};
+use crate::git::{GitError, Source};
 use crate::image::{SourceFacts, Tag};
-use crate::ops::{self, BuildOptions, BuildReport, Destination};
-use crate::registry::Layout;
+use crate::ops::{self, BuildOptions, BuildReport, Extent, Sources};
+use crate::registry::{Layout, Registry};
+use crate::system::Environment;
 
 /// Build and push images, and print each pinned by digest
 ///
 /// Files are laid onto an empty or a registry base image by deployctl itself where the service's
 /// `build` section has `layers`; else its Dockerfile is built by docker or buildah.
+///
+/// Before anything is built the registry is asked, with one request a service, for an image that was
+/// made of the same: the files that the build sees, the recipe, build arguments, base images by their
+/// digests, platforms and builder. Where there is one, its digest is told and nothing is built.
 #[derive(Debug, clap::Args)]
 pub(crate) struct BuildArgs {
     /// Services to build [default: all that have a `build` section]
@@ -25,9 +32,15 @@ pub(crate) struct BuildArgs {
     /// Write images into an OCI layout directory instead of pushing them to a registry
     #[arg(long, value_name = "DIR")]
     layout: Option<Utf8PathBuf>,
-    /// Build, and tell the digest, but push nothing
+    /// Say what the registry has and what would be built, and build nothing
     #[arg(long)]
     dry_run: bool,
+    /// Build what the registry has all the same
+    #[arg(long, visible_alias = "force")]
+    rebuild: bool,
+    /// Whether to push what is built; without, its digest is told
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    push: bool,
 }
 
 pub(crate) async fn run(
@@ -41,40 +54,69 @@ pub(crate) async fn run(
     Ok(Exit::Done)
 }
 
-/// Builds as the arguments say and returns what was built.
+/// Builds as the arguments say and returns what was built. Where that is not all, what was built all
+/// the same is reported before the error is returned.
 pub(super) async fn build(
     args: &BuildArgs,
     config: &Config,
     context: &Context,
     ui: &Ui,
 ) -> Result<BuildReport, CommandError> {
-    let mut services = Vec::new();
-    for service in self::services(config, &args.services)? {
-        services.push((service, facts(service, config, context).await?));
-    }
     let remote = context.registry()?;
     let layout = args.layout.as_deref().map(Layout::new);
-    let destination = match &layout {
-        _ if args.dry_run => Destination::Nowhere,
-        Some(layout) => Destination::Push(layout),
-        None => Destination::Push(&remote),
-    };
+    let registry: &dyn Registry = layout.as_ref().map_or(&remote, |layout| layout);
+    // The folder stands for a registry, of which nothing is remembered: it may be another one tomorrow.
+    let cache = context.environment.cache_dir().filter(|_| layout.is_none());
+    let sources = Checkout { config, environment: &context.environment };
     let options = BuildOptions {
-        services,
+        services: services(config, &args.services)?,
+        sources: &sources,
         folder: config.folder(),
         tag: args.tag.clone(),
         epoch: epoch(context)?,
-        destination,
+        registry,
         bases: &remote,
+        extent: Extent { rebuild: args.rebuild, dry_run: args.dry_run, push: args.push },
+        cache: cache.as_deref(),
         environment: &context.environment,
     };
-    Ok(ops::build(&options, &|event| ui.event(&event)).await?)
+    match ops::build(&options, &|event| ui.event(&event)).await {
+        Ok(report) => Ok(report),
+        Err(failed) => {
+            if !failed.report.images.is_empty() || !failed.report.planned.is_empty() {
+                ui.report(&failed.report)?;
+            }
+            Err(failed.error.into())
+        }
+    }
 }
 
 impl BuildArgs {
     /// Returns the arguments of a pipeline's step.
     pub(super) fn of_services(services: Vec<String>) -> Self {
-        Self { services, tag: None, layout: None, dry_run: false }
+        Self { services, tag: None, layout: None, dry_run: false, rebuild: false, push: true }
+    }
+}
+
+/// The checkout that the services' files are in.
+struct Checkout<'a> {
+    config: &'a Config,
+    environment: &'a Environment,
+}
+
+#[async_trait]
+impl Sources for Checkout<'_> {
+    /// Returns what git knows about the files that the service is built from: what lies beside them
+    /// does not decide about its image.
+    async fn facts(&self, service: &Service) -> Result<SourceFacts, GitError> {
+        let root = self.config.folder();
+        let own = service.recipe.as_ref().map(|recipe| root.join(&recipe.context));
+        let folder = own.filter(|folder| folder.is_dir()).unwrap_or_else(|| root.to_owned());
+        let source = Source::discover(&folder, self.environment).await?;
+        Ok(SourceFacts {
+            commit: source.as_ref().map(|source| source.commit.to_string()),
+            dirty: source.is_some_and(|source| source.dirty),
+        })
     }
 }
 
@@ -90,22 +132,6 @@ fn services<'a>(config: &'a Config, names: &[String]) -> Result<Vec<&'a Service>
         return Err(CommandError::usage(message, "add one (README, \"Configuration\")"));
     }
     Ok(built)
-}
-
-/// Returns what git knows about the files that the service is built from: what lies beside them
-/// does not decide about its image.
-async fn facts(
-    service: &Service,
-    config: &Config,
-    context: &Context,
-) -> Result<SourceFacts, CommandError> {
-    let own = service.recipe.as_ref().map(|recipe| config.folder().join(&recipe.context));
-    let folder = own.filter(|folder| folder.is_dir()).unwrap_or_else(|| config.folder().to_owned());
-    let source = context.source(&folder).await?;
-    Ok(SourceFacts {
-        commit: source.as_ref().map(|source| source.commit.to_string()),
-        dirty: source.is_some_and(|source| source.dirty),
-    })
 }
 
 /// Returns the time stamp of everything in the image: `SOURCE_DATE_EPOCH`, else 1970. Never the

@@ -7,15 +7,16 @@ mod parts;
 
 use std::collections::BTreeMap;
 
+use async_trait::async_trait;
 use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 
 use super::verify::Ancestry;
 use super::{
-    BuildError, BuildOptions, BuildReport, Change, CommitAncestry, Destination, Emit, GatedReport,
+    BuildError, BuildOptions, BuildReport, Change, CommitAncestry, Emit, Extent, GatedReport,
     Manifests, Passage, PromoteError, Promotion, RolloutReport, RolloutVerdict, SetError,
-    SetOptions, SetReport, SourceRepositories, StoreError, VerifyError, VerifyOptions, build,
-    history, promote, proof, set, verify,
+    SetOptions, SetReport, SourceRepositories, Sources, StoreError, VerifyError, VerifyOptions,
+    build, history, promote, proof, set, verify,
 };
 use crate::cluster::{ClusterError, Scope};
 use crate::config::{Config, ConfigError, Service};
@@ -25,6 +26,16 @@ use crate::registry::Layout;
 use crate::render::Renderer;
 use crate::system::Environment;
 use parts::Rollout;
+
+/// The sample service's files are in no repository.
+struct NoRepository;
+
+#[async_trait]
+impl Sources for NoRepository {
+    async fn facts(&self, _: &Service) -> Result<SourceFacts, GitError> {
+        Ok(SourceFacts::default())
+    }
+}
 
 /// How to give the demo.
 pub struct DemoOptions<'a> {
@@ -188,15 +199,18 @@ impl<'a> Stage<'a> {
 
     async fn build(&self, service: &Service, emit: Emit<'_>) -> Result<BuildReport, DemoError> {
         let options = BuildOptions {
-            services: vec![(service, SourceFacts::default())],
+            services: vec![service],
+            sources: &NoRepository,
             folder: self.config.folder(),
             tag: None,
             epoch: 0,
-            destination: Destination::Push(&self.layout),
+            registry: &self.layout,
             bases: &self.layout,
+            extent: Extent::default(),
+            cache: None,
             environment: self.options.environment,
         };
-        Ok(build(&options, emit).await?)
+        Ok(build(&options, emit).await.map_err(|failed| failed.error)?)
     }
 
     fn change(&self, environment: &str) -> SetOptions<'_> {

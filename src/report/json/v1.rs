@@ -1,5 +1,6 @@
 //! Version 1 of the JSON documents: the larger ones in files of their own.
 
+mod build;
 mod context;
 mod doctor;
 mod error;
@@ -19,6 +20,7 @@ use crate::image;
 use crate::ops::{self, StepOutcome};
 use crate::pipeline::Pipeline;
 
+pub use build::build;
 pub use context::{ContextEntry, ContextVerdict, context_entry, context_verdict};
 pub use doctor::doctor;
 pub use error::{error, error_schema};
@@ -53,40 +55,6 @@ fn schema_of<T: schemars::JsonSchema>(schema: &str) -> Value {
         required.insert(0, json!("schema"));
     }
     value
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Build {
-    images: Vec<BuiltImage>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct BuiltImage {
-    service: String,
-    /// `name:tag@digest`.
-    image: String,
-    name: String,
-    tag: Option<String>,
-    digest: String,
-    /// Bytes of the blobs that the build made.
-    size: u64,
-    pushed: bool,
-}
-
-/// Returns `deployctl.dev/build/v1`.
-pub fn build(report: &ops::BuildReport) -> Value {
-    let images = report.images.iter().map(|built| BuiltImage {
-        service: built.service.clone(),
-        image: built.image.to_string(),
-        name: built.image.name.to_string(),
-        tag: built.image.tag.as_ref().map(ToString::to_string),
-        digest: built.image.digest.to_string(),
-        size: built.size,
-        pushed: built.pushed,
-    });
-    document("build", &Build { images: images.collect() })
 }
 
 /// Returns `deployctl.dev/diff/v1`.

@@ -83,24 +83,43 @@ fn silence() -> (TcpListener, String) {
     (listener, address)
 }
 
-#[test]
-fn a_build_of_a_large_file() {
+/// Returns whether some process has the file open.
+fn is_open(path: &Utf8Path) -> bool {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let opened = processes.filter_map(|process| std::fs::read_dir(process.path().join("fd")).ok());
+    let mut targets = opened.flat_map(|files| files.flatten().map(|file| file.path().read_link()));
+    targets.any(|target| target.is_ok_and(|target| target == path.as_std_path()))
+}
+
+/// Stops a build of a file of `size` bytes once it is `busy`; the closure gets the file, and the
+/// folder of temporary files.
+fn a_build_of(size: u64, busy: impl Fn(&Utf8Path, &Utf8Path) -> bool) {
     for stop in [Stop::CtrlC, Stop::Terminate] {
         let shop = shop();
         let config = shop.world.read("deployctl.yaml");
         let build = "    build: {context: files, layers: [{from: large, to: /large}]}\n";
         shop.world.write("deployctl.yaml", &format!("{config}{build}"));
         let large = shop.world.write("files/large", "");
-        // No disk holds it, and no machine reads it in the time of the test.
-        std::fs::File::options().write(true).open(&large).unwrap().set_len(1 << 40).unwrap();
+        std::fs::File::options().write(true).open(&large).unwrap().set_len(size).unwrap();
         let tmp = shop.world.path().join("tmp");
-        let busy = || files(&tmp).iter().any(|path| path.is_file());
+        let busy = || busy(&large, &tmp);
         let ran = stopped(&shop.world, &["build", "--layout", "layout"], stop, busy);
         interrupted(&shop.world, &ran);
         assert_eq!(files(&shop.world.path().join("layout")), Vec::<Utf8PathBuf>::new());
         shop.world.write("files/large", "small");
         shop.world.ok(&["build", "--layout", "layout"]);
     }
+}
+
+#[test]
+fn a_build_that_reads_a_large_file() {
+    // No disk holds it, and no machine reads it in the time of the test.
+    a_build_of(1 << 40, |large, _| is_open(large));
+}
+
+#[test]
+fn a_build_that_compresses_a_large_file() {
+    a_build_of(32 << 20, |_, tmp| files(tmp).iter().any(|path| path.is_file()));
 }
 
 #[test]

@@ -122,7 +122,7 @@ fn the_tag_is_the_commit_also_where_head_is_detached() {
 fn the_tag_is_the_content_where_no_commit_says_what_was_built_and_that_is_said() {
     let shop = source("registry.example.com");
     let build = |why: &str| {
-        let ran = shop.world.run(&["build", "--layout", "layout", "--no-progress"]);
+        let ran = shop.world.run(&["build", "--rebuild", "--layout", "layout", "--no-progress"]);
         assert_eq!(ran.code, 0, "{ran:#?}");
         assert!(ran.stdout.starts_with("registry.example.com/shop/ranking:content-"), "{ran:#?}");
         let warning = "warning: ranking is tagged by its content, not by its source's commit: ";
@@ -132,12 +132,12 @@ fn the_tag_is_the_content_where_no_commit_says_what_was_built_and_that_is_said()
     build("its files have changes that are not committed");
     std::fs::remove_dir_all(shop.world.path().join(".git")).unwrap();
     build("there is none");
-    let ran = shop.world.run(&["build", "--layout", "layout", "--tag", "1"]);
+    let ran = shop.world.run(&["build", "--rebuild", "--layout", "layout", "--tag", "1"]);
     assert!(!ran.stderr.contains("warning"), "{ran:#?}");
 
     let config = shop.world.read("deployctl.yaml");
     shop.world.write("deployctl.yaml", &format!("{config}    tag: 'v1-{{commit}}'\n"));
-    let ran = shop.world.run(&["build", "--layout", "layout"]);
+    let ran = shop.world.run(&["build", "--rebuild", "--layout", "layout"]);
     assert_eq!((ran.code, ran.stdout.as_str()), (1, ""), "{ran:#?}");
     assert!(ran.stderr.contains("error: can't tag the image of `ranking`\n"), "{ran:#?}");
     assert!(

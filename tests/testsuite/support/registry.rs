@@ -57,6 +57,12 @@ impl RegistryServer {
         log.lines().filter(|line| line.contains(" HTTP/") && line.contains(text)).count()
     }
 
+    /// Takes away all that the repository has, as a registry's garbage collection may.
+    pub(crate) fn lose_repository(&self, path: &str) {
+        let repositories = self.home.path().join("data/docker/registry/v2/repositories");
+        std::fs::remove_dir_all(repositories.join(path)).unwrap();
+    }
+
     fn start(home: tempfile::TempDir, tls: &str, auth: &str) -> Option<Self> {
         let program = peer("docker-registry")?;
         let data = home.path().join("data");

@@ -1,0 +1,218 @@
+//! Asking the registry whether it has what would be built.
+
+use std::collections::BTreeMap;
+
+use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
+use futures_util::stream;
+
+use super::{BuildError, BuildOptions, recipe};
+use crate::build::inputs::{InputRequest, Inputs, Memo};
+use crate::config::Service;
+use crate::image::{Digest, ImageReference, Method, Tag};
+use crate::ops::{Emit, Event};
+use crate::registry::{Registry, RegistryError};
+
+/// How many questions are on their way at once.
+const AT_ONCE: usize = 16;
+
+/// What was asked for a service, and what the registry said.
+pub(super) struct Asked {
+    /// The base images that were asked for, with the digests that they have now.
+    pub(super) bases: BTreeMap<ImageReference, Digest>,
+    pub(super) answer: Answer,
+    inputs: Option<Inputs>,
+    memo: Memo,
+}
+
+/// What the registry said.
+pub(super) enum Answer {
+    /// It has the image.
+    Present {
+        /// By this tag.
+        tag: Tag,
+        digest: Digest,
+    },
+    /// It has none, or was not to be asked.
+    Absent,
+    /// It could not be asked.
+    Unknown(String),
+}
+
+/// What a registry said of a base image: its digest, that there is none, or an error.
+type BaseAnswer = Result<Option<Digest>, RegistryError>;
+
+/// Returns what the registry has of each service, in order.
+pub(super) async fn ask(options: &BuildOptions<'_>) -> Vec<Result<Asked, BuildError>> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let mut reads = Vec::new();
+    for service in &options.services {
+        reads.push(Box::pin(read(service, options)) as BoxFuture<'_, _>);
+    }
+    let read = all(reads, cores).await;
+    let bases = ask_for_bases(&read, options.bases).await;
+    let mut questions = Vec::new();
+    for (service, read) in options.services.iter().zip(read) {
+        let question = ask_about(service, read, &bases, options);
+        questions.push(Box::pin(question) as BoxFuture<'_, _>);
+    }
+    all(questions, AT_ONCE).await
+}
+
+/// Returns what the futures return, in their order; so many run at once.
+pub(super) async fn all<T>(futures: Vec<BoxFuture<'_, T>>, at_once: usize) -> Vec<T> {
+    stream::iter(futures).buffered(at_once).collect().await
+}
+
+async fn read(service: &Service, options: &BuildOptions<'_>) -> Result<(Inputs, Memo), BuildError> {
+    let recipe = recipe(service)?.clone();
+    let context = options.folder.join(&recipe.context);
+    let epoch = options.epoch;
+    let work = move || {
+        let mut memo = Memo::default();
+        let request = InputRequest { context: &context, recipe: &recipe, epoch };
+        Inputs::read(&request, &mut memo).map(|inputs| (inputs, memo))
+    };
+    let read = tokio::task::spawn_blocking(work).await;
+    let read = read.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()));
+    read.map_err(|source| BuildError::Build { service: service.name.clone(), source })
+}
+
+/// Asks for every base image once, whichever services are built on it.
+async fn ask_for_bases(
+    read: &[Result<(Inputs, Memo), BuildError>],
+    registry: &dyn Registry,
+) -> BTreeMap<ImageReference, BaseAnswer> {
+    let inputs = read.iter().flatten().map(|(inputs, _)| inputs);
+    let named = inputs.filter_map(|inputs| inputs.bases().ok()).flatten();
+    let mut references: Vec<&ImageReference> = named.filter(|base| base.digest.is_none()).collect();
+    references.sort();
+    references.dedup();
+    let mut questions = Vec::new();
+    for reference in &references {
+        questions.push(registry.resolve(reference));
+    }
+    let answers = all(questions, AT_ONCE).await;
+    references.into_iter().cloned().zip(answers).collect()
+}
+
+async fn ask_about(
+    service: &Service,
+    read: Result<(Inputs, Memo), BuildError>,
+    answers: &BTreeMap<ImageReference, BaseAnswer>,
+    options: &BuildOptions<'_>,
+) -> Result<Asked, BuildError> {
+    let (mut inputs, memo) = read?;
+    let bases = match base_digests(service, &inputs, answers)? {
+        Ok(bases) => bases,
+        Err(reason) => {
+            let (bases, answer) = (BTreeMap::new(), Answer::Unknown(reason));
+            return Ok(Asked { bases, answer, inputs: None, memo });
+        }
+    };
+    bases.iter().for_each(|(reference, digest)| inputs.add_base(reference, digest));
+    let tag = inputs.tag();
+    let answer = match options.extent.rebuild {
+        true => Answer::Absent,
+        false => look(service, tag, options).await?,
+    };
+    Ok(Asked { bases, answer, inputs: Some(inputs), memo })
+}
+
+/// Returns the digests of the base images, or why the inputs are not known. An image that deployctl
+/// makes by itself can't be made then; an engine may know more registries than deployctl does.
+fn base_digests(
+    service: &Service,
+    inputs: &Inputs,
+    answers: &BTreeMap<ImageReference, BaseAnswer>,
+) -> Result<Result<BTreeMap<ImageReference, Digest>, String>, BuildError> {
+    let references = match inputs.bases() {
+        Ok(references) => references,
+        Err(reason) => return Ok(Err(reason.to_owned())),
+    };
+    let is_native = matches!(recipe(service)?.method, Method::Native(_));
+    let mut digests = BTreeMap::new();
+    for reference in references {
+        if let Some(digest) = &reference.digest {
+            digests.insert(reference.clone(), digest.clone());
+            continue;
+        }
+        let base = reference.to_string();
+        match answers.get(reference) {
+            Some(Ok(Some(digest))) => drop(digests.insert(reference.clone(), digest.clone())),
+            Some(Err(error)) if is_native => {
+                let reason = error.to_string();
+                return Err(BuildError::Base { service: service.name.clone(), base, reason });
+            }
+            Some(Err(error)) => return Ok(Err(format!("base image `{base}`: {error}"))),
+            _ if is_native => {
+                return Err(BuildError::NoBase { service: service.name.clone(), base });
+            }
+            _ => return Ok(Err(format!("there is no base image `{base}` in its registry"))),
+        }
+    }
+    Ok(Ok(digests))
+}
+
+/// Returns whether the registry has an image under the tag.
+async fn look(
+    service: &Service,
+    tag: Tag,
+    options: &BuildOptions<'_>,
+) -> Result<Answer, BuildError> {
+    let name = service.image.clone();
+    let reference = ImageReference { name, tag: Some(tag.clone()), digest: None };
+    match options.registry.resolve(&reference).await {
+        Ok(Some(digest)) => Ok(Answer::Present { tag, digest }),
+        Ok(None) => Ok(Answer::Absent),
+        // Of a repository that is not there yet some say that it is forbidden, and let it be made.
+        Err(error @ RegistryError::Denied { .. }) => Ok(Answer::Unknown(error.to_string())),
+        Err(error) if !options.extent.push => Ok(Answer::Unknown(error.to_string())),
+        Err(source) => {
+            Err(BuildError::Registry { what: "ask for", image: reference.to_string(), source })
+        }
+    }
+}
+
+impl Asked {
+    /// Returns the input digest, where it could be told.
+    pub(super) fn digest(&self) -> Option<Digest> {
+        self.inputs.as_ref().map(Inputs::digest)
+    }
+
+    /// Returns the tag that says what the image is made of, if that is still what it was before the
+    /// build.
+    pub(super) async fn still_true(
+        &mut self,
+        service: &Service,
+        options: &BuildOptions<'_>,
+        emit: Emit<'_>,
+    ) -> Option<Tag> {
+        let before = self.inputs.as_ref()?;
+        let recipe = service.recipe.clone()?;
+        let context = options.folder.join(&recipe.context);
+        let epoch = options.epoch;
+        let mut memo = std::mem::take(&mut self.memo);
+        let work = move || {
+            let request = InputRequest { context: &context, recipe: &recipe, epoch };
+            let inputs = Inputs::read(&request, &mut memo);
+            (inputs, memo)
+        };
+        let read = tokio::task::spawn_blocking(work).await;
+        let (after, memo) =
+            read.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()));
+        self.memo = memo;
+        let is_same = after.is_ok_and(|mut after| {
+            self.bases.iter().for_each(|(reference, digest)| after.add_base(reference, digest));
+            after == *before
+        });
+        if is_same {
+            return Some(before.tag());
+        }
+        let name = &service.name;
+        emit(Event::Warning(format!(
+            "files of {name} changed while it was built, so its image is not found again by them"
+        )));
+        None
+    }
+}

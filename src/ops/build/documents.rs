@@ -1,0 +1,194 @@
+//! What is remembered between runs about registries, in the folder for caches: documents that a digest
+//! names, which never change, and which blobs a repository got from here.
+//!
+//! Nothing depends on it: what is lost is asked for again, what is broken counts as lost, and a blob
+//! that is gone from its repository shows when the manifest is pushed.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write as _;
+use std::sync::Mutex;
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use camino::{Utf8Path, Utf8PathBuf};
+
+use crate::image::{Digest, ImageName};
+
+/// How many documents are kept.
+const MOST_DOCUMENTS: usize = 256;
+
+/// A document that is longer is read anew each time.
+const LONGEST_DOCUMENT: usize = 1 << 20;
+
+/// How many blobs are remembered of a repository, the newest.
+const MOST_BLOBS: usize = 256;
+
+/// How many repositories are remembered.
+const MOST_REPOSITORIES: usize = 1024;
+
+/// Documents and blobs that are known.
+#[derive(Debug, Default)]
+pub(super) struct Documents {
+    /// `None` where nothing outlasts the run.
+    folder: Option<Utf8PathBuf>,
+    read: Mutex<BTreeMap<Digest, (String, Bytes)>>,
+}
+
+impl Documents {
+    /// Returns those that are kept in the folder for caches.
+    pub(super) fn in_cache(folder: Option<&Utf8Path>) -> Self {
+        Self { folder: folder.map(|folder| folder.join("images")), read: Mutex::default() }
+    }
+
+    /// Returns the document and its media type.
+    pub(super) fn get(&self, digest: &Digest) -> Option<(String, Bytes)> {
+        let mut read = self.read.lock().expect("nothing panics while it holds the lock");
+        if let Some(document) = read.get(digest) {
+            return Some(document.clone());
+        }
+        let bytes = fs::read(self.document(digest)?).ok()?;
+        let end = bytes.iter().position(|byte| *byte == b'\n')?;
+        let media_type = String::from_utf8(bytes[..end].to_vec()).ok()?;
+        let document = (media_type, Bytes::from(bytes).slice(end + 1..));
+        if Digest::of(&document.1) != *digest {
+            return None;
+        }
+        read.insert(digest.clone(), document.clone());
+        Some(document)
+    }
+
+    /// Remembers the document.
+    pub(super) fn put(&self, digest: &Digest, media_type: &str, bytes: &Bytes) {
+        let mut read = self.read.lock().expect("nothing panics while it holds the lock");
+        let known = read.insert(digest.clone(), (media_type.to_owned(), bytes.clone()));
+        let Some(path) = self.document(digest).filter(|_| known.is_none()) else { return };
+        if bytes.len() <= LONGEST_DOCUMENT && !path.exists() {
+            write(&path, &[media_type.as_bytes(), b"\n", bytes].concat(), MOST_DOCUMENTS);
+        }
+    }
+
+    fn document(&self, digest: &Digest) -> Option<Utf8PathBuf> {
+        Some(self.folder.as_ref()?.join("documents").join(digest.hex()))
+    }
+
+    /// Returns the blobs that the repository got from here, the last ones first.
+    pub(super) fn blobs_in(&self, name: &ImageName) -> Vec<Digest> {
+        let text = self.repository(name).and_then(|path| fs::read_to_string(path).ok());
+        let text = text.unwrap_or_default();
+        let mut lines = text.lines();
+        if lines.next() != Some(name.to_string().as_str()) {
+            return Vec::new();
+        }
+        lines.filter_map(|line| line.parse().ok()).collect()
+    }
+
+    /// Remembers that the repository has these blobs.
+    pub(super) fn saw_blobs(&self, name: &ImageName, blobs: &[Digest]) {
+        let Some(path) = self.repository(name) else { return };
+        let before = self.blobs_in(name);
+        if blobs.iter().all(|blob| before.contains(blob)) {
+            return;
+        }
+        let old = before.iter().filter(|blob| !blobs.contains(blob));
+        let all = blobs.iter().chain(old).take(MOST_BLOBS);
+        let lines: String = all.map(|digest| format!("{digest}\n")).collect();
+        write(&path, format!("{name}\n{lines}").as_bytes(), MOST_REPOSITORIES);
+    }
+
+    fn repository(&self, name: &ImageName) -> Option<Utf8PathBuf> {
+        let file = Digest::of(name.to_string().as_bytes());
+        Some(self.folder.as_ref()?.join("repositories").join(file.hex()))
+    }
+}
+
+/// Replaces the file, and removes the oldest ones beside it where they are more than `most`. A cache
+/// that can't be written is none.
+fn write(path: &Utf8Path, bytes: &[u8], most: usize) {
+    let Some(folder) = path.parent() else { return };
+    let written = fs::create_dir_all(folder).and_then(|()| {
+        let mut new = tempfile::Builder::new().prefix(".new-").tempfile_in(folder)?;
+        new.write_all(bytes)?;
+        new.persist(path).map_err(|error| error.error)
+    });
+    if written.is_ok() {
+        prune(folder, most);
+    }
+}
+
+fn prune(folder: &Utf8Path, most: usize) {
+    let Ok(entries) = folder.read_dir_utf8() else { return };
+    let mut files: Vec<(SystemTime, Utf8PathBuf)> = entries
+        .flatten()
+        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.into_path())))
+        .collect();
+    if files.len() <= most {
+        return;
+    }
+    files.sort();
+    let too_many = files.len() - most;
+    for (_, path) in files.into_iter().take(too_many) {
+        // Another process may have been faster.
+        let _ = fs::remove_file(path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn folder() -> (tempfile::TempDir, Utf8PathBuf) {
+        let temp = tempfile::tempdir().unwrap();
+        let path = Utf8PathBuf::try_from(temp.path().to_owned()).unwrap();
+        (temp, path)
+    }
+
+    #[test]
+    fn a_document_outlasts_the_run_and_a_broken_one_is_lost() {
+        let (_temp, folder) = folder();
+        let bytes = Bytes::from_static(b"{}\n");
+        let digest = Digest::of(&bytes);
+        Documents::in_cache(Some(&folder)).put(&digest, "application/json", &bytes);
+        let again = Documents::in_cache(Some(&folder));
+        assert_eq!(again.get(&digest), Some(("application/json".to_owned(), bytes)));
+        let path = again.document(&digest).unwrap();
+        fs::write(&path, "application/json\n{ }\n").unwrap();
+        assert_eq!(Documents::in_cache(Some(&folder)).get(&digest), None);
+        fs::write(&path, [0xff]).unwrap();
+        assert_eq!(Documents::in_cache(Some(&folder)).get(&digest), None);
+    }
+
+    #[test]
+    fn a_repository_s_blobs_are_those_of_its_own_file() {
+        let (_temp, folder) = folder();
+        let [one, other] = ["r.example.com/a", "r.example.com/b"].map(|name| name.parse().unwrap());
+        let digests: Vec<Digest> = [b"1", b"2", b"3"].map(|text| Digest::of(text)).into();
+        let known = Documents::in_cache(Some(&folder));
+        known.saw_blobs(&one, &digests[..2]);
+        known.saw_blobs(&one, &digests[2..]);
+        assert_eq!(known.blobs_in(&one), [&digests[2..], &digests[..2]].concat());
+        assert_eq!(known.blobs_in(&other), []);
+        fs::rename(known.repository(&one).unwrap(), known.repository(&other).unwrap()).unwrap();
+        assert_eq!(known.blobs_in(&other), []);
+        Documents::default().saw_blobs(&one, &digests);
+    }
+
+    #[test]
+    fn the_oldest_go_where_there_are_too_many() {
+        let (_temp, folder) = folder();
+        for number in 0..5 {
+            let path = folder.join(number.to_string());
+            fs::write(&path, "").unwrap();
+            let time = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(number);
+            fs::File::open(&path).unwrap().set_modified(time).unwrap();
+        }
+        write(&folder.join("new"), b"", 3);
+        let mut left: Vec<_> = folder
+            .read_dir_utf8()
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().to_owned())
+            .collect();
+        left.sort();
+        assert_eq!(left, ["3", "4", "new"]);
+    }
+}

@@ -1,0 +1,116 @@
+//! What was built, as JSON.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::document;
+use crate::ops::{self, Built, StoredLayer};
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Build {
+    images: Vec<BuiltImage>,
+    /// What a dry run would build.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    planned: Vec<PlannedImage>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    failed: Vec<Failed>,
+    /// What registries were asked, tries that failed included.
+    requests: Requests,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Requests {
+    total: u64,
+    /// For example `HEAD manifest`.
+    by_kind: Map<String, Value>,
+}
+
+#[derive(Serialize)]
+struct Layer {
+    digest: String,
+    size: u64,
+    /// `present`, `mounted`, `copied` from another registry, or `pushed`.
+    transfer: &'static str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct BuiltImage {
+    service: String,
+    /// `name:tag@digest`.
+    image: String,
+    name: String,
+    tag: Option<String>,
+    digest: String,
+    /// Bytes of the blobs that the build made.
+    size: u64,
+    pushed: bool,
+    /// Whether the registry had it, so that nothing was built.
+    reused: bool,
+    /// The tag that said so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reused_by: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    input_digest: Option<String>,
+    /// What became of its layers, where it was pushed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    layers: Vec<Layer>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PlannedImage {
+    service: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    input_digest: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Failed {
+    service: String,
+    reason: String,
+}
+
+/// Returns `deployctl.dev/build/v1`.
+pub fn build(report: &ops::BuildReport) -> Value {
+    let planned = report.planned.iter().map(|planned| PlannedImage {
+        service: planned.service.clone(),
+        input_digest: planned.inputs.as_ref().map(ToString::to_string),
+    });
+    let failed = report
+        .failed
+        .iter()
+        .map(|failed| Failed { service: failed.service.clone(), reason: failed.reason.clone() });
+    let (images, planned, failed) =
+        (report.images.iter().map(image).collect(), planned.collect(), failed.collect());
+    let kinds = report.requests_by_kind();
+    let requests = Requests {
+        total: kinds.iter().map(|(_, count)| count).sum(),
+        by_kind: kinds.into_iter().map(|(kind, count)| (kind.to_owned(), count.into())).collect(),
+    };
+    document("build", &Build { images, planned, failed, requests })
+}
+
+fn image(built: &Built) -> BuiltImage {
+    BuiltImage {
+        service: built.service.clone(),
+        image: built.image.to_string(),
+        name: built.image.name.to_string(),
+        tag: built.image.tag.as_ref().map(ToString::to_string),
+        digest: built.image.digest.to_string(),
+        size: built.size,
+        pushed: built.pushed,
+        reused: built.reused.is_some(),
+        reused_by: built.reused.as_ref().map(ToString::to_string),
+        input_digest: built.inputs.as_ref().map(ToString::to_string),
+        layers: built.layers.iter().map(layer).collect(),
+    }
+}
+
+fn layer(stored: &StoredLayer) -> Layer {
+    let StoredLayer { digest, size, transfer } = stored;
+    Layer { digest: digest.to_string(), size: *size, transfer: transfer.as_str() }
+}
