@@ -14,6 +14,7 @@ mod passage;
 mod place;
 mod reports;
 mod rules;
+mod source_facts;
 mod ui;
 
 use std::process::ExitCode;

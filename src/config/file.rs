@@ -265,7 +265,11 @@ pub(super) struct FileService {
     pub(super) helm: Option<FileHelm>,
     /// How the image is made. Left out: somebody else makes it, and it is only set and promoted.
     pub(super) build: Option<FileBuild>,
-    /// How the image is tagged: `commit` (12 characters of the source commit, the default), `content`
-    /// (12 characters of the image's digest), or a template with `{commit}` or `{content}` in it.
+    /// How the image is tagged: `commit` (12 characters of the source commit, the default) or
+    /// `commit:LENGTH`, `content` (12 characters of the image's digest), `input` (of what decides it),
+    /// `semver` (from a git tag at the commit) or `semver:PREFIX` (the tag has that before the version),
+    /// `branch`, `date` or `date:FORMAT` (of the commit, as moment writes it), or a template with
+    /// `{commit}`, `{content}`, `{input}`, `{version}`, `{major}`, `{minor}`, `{patch}`, `{branch}` or
+    /// `{date}` in it.
     pub(super) tag: Option<String>,
 }

@@ -38,7 +38,25 @@ pub struct Source {
     pub dirty: bool,
 }
 
+/// What a repository says of a commit, beside what is in it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Names {
+    /// The tags that point at it.
+    pub tags: Vec<String>,
+    /// The branch that `origin` offers first, if the clone kept that.
+    pub default_branch: Option<String>,
+    /// Whether commits before it are not there.
+    pub is_shallow: bool,
+}
+
 impl Source {
+    /// Returns what the repository says of the commit, as far as it can be read.
+    pub async fn names(&self) -> Names {
+        let (root, commit) = (self.root.clone(), self.commit.clone());
+        let read = tokio::task::spawn_blocking(move || Names::read(&root, &commit)).await;
+        read.ok().and_then(Result::ok).unwrap_or_default()
+    }
+
     /// Returns what the repository around the folder `dir` is at, or `None` if there is no
     /// repository or it has no commit yet. The search goes upwards, but not into the folders in
     /// `GIT_CEILING_DIRECTORIES`.
@@ -129,6 +147,24 @@ impl Source {
             remote: origin(&repository),
             dirty: is_dirty(&repository, dir)?,
         }))
+    }
+}
+
+impl Names {
+    fn read(root: &Utf8Path, commit: &CommitId) -> Result<Self, git2::Error> {
+        let repository = git2::Repository::open(root)?;
+        let mut tags = Vec::new();
+        for reference in repository.references_glob("refs/tags/*")? {
+            let reference = reference?;
+            let is_here = reference.peel_to_commit().is_ok_and(|at| at.id() == commit.oid());
+            let name = reference.name().ok().and_then(|name| name.strip_prefix("refs/tags/"));
+            tags.extend(name.filter(|_| is_here).map(str::to_owned));
+        }
+        let head = repository.find_reference("refs/remotes/origin/HEAD");
+        let target = head.ok().and_then(|head| Some(head.symbolic_target().ok()??.to_owned()));
+        let branch = |target: String| Some(target.strip_prefix("refs/remotes/origin/")?.to_owned());
+        let is_shallow = repository.is_shallow();
+        Ok(Self { tags, default_branch: target.and_then(branch), is_shallow })
     }
 }
 

@@ -20,7 +20,7 @@ pub use hashing::Hashing;
 pub use manifest::{BaseImage, Blob, BlobContent, BuiltImage, Manifest};
 pub use pinned::{DigestPolicy, PinnedImage, PinnedImageError};
 pub use platform::{Platform, PlatformError};
-pub use policy::{SourceFacts, TagPolicy, TagPolicyError, TagTemplate};
+pub use policy::{Fallback, SourceFacts, TagPolicy, TagPolicyError, TagTemplate};
 pub use reading::{Reading, ReadingParts};
 pub use recipe::{
     Cache, Compression, Dockerfile, Engine, Layer, Method, Native, Recipe, RunConfig, SecretSource,

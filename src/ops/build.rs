@@ -24,7 +24,7 @@ use crate::build::{self, BuildRequest, Builder, Native};
 use crate::config::Service;
 use crate::git::GitError;
 use crate::image::{
-    Digest, ImageReference, Manifest, Method, PinnedImage, Recipe, SourceFacts, Tag, TagPolicy,
+    Digest, ImageReference, Manifest, Method, PinnedImage, Recipe, SourceFacts, Tag,
 };
 use crate::registry::{Registry, RequestCount};
 use crate::system::Environment;
@@ -181,16 +181,14 @@ async fn reuse(
     Ok(Built { service, image, size: 0, pushed: false, reused, inputs, layers })
 }
 
-/// Returns why the image is tagged by its content though it should be by its commit.
+/// Returns why the image is not tagged as its policy says.
 fn tag_warning(
     service: &Service,
     source: &SourceFacts,
     options: &BuildOptions<'_>,
 ) -> Option<String> {
-    let by_commit = options.tag.is_none() && service.tag == TagPolicy::Commit;
-    let reason = source.clean_commit().err().filter(|_| by_commit)?;
-    let name = &service.name;
-    Some(format!("{name} is tagged by its content, not by its source's commit: {reason}"))
+    let fallback = service.tag.fallback(source).filter(|_| options.tag.is_none())?;
+    Some(format!("{} is tagged {fallback}", service.name))
 }
 
 async fn build_service(
@@ -224,8 +222,9 @@ async fn build_service(
         log: &|line| emit(Event::Line(line.to_owned())),
     };
     let built = builder.build(&request).await.map_err(failed)?;
-    let image = pin(service, &source, &built.manifest, options)?;
     let input_tag = asked.still_true(service, options, emit).await;
+    let source = SourceFacts { input: input_tag.clone(), ..source };
+    let image = pin(service, &source, &built.manifest, options)?;
     let mut layers = Vec::new();
     if options.extent.push {
         emit(Event::Storing { image: image.to_string() });

@@ -6,9 +6,10 @@ use camino::Utf8PathBuf;
 use crate::cli::context::Context;
 use crate::cli::error::CommandError;
 use crate::cli::exit::Exit;
+use crate::cli::source_facts::source_facts;
 use crate::cli::ui::Ui;
 use crate::config::{Config, Service};
-use crate::git::{GitError, Source};
+use crate::git::GitError;
 use crate::image::{SourceFacts, Tag};
 use crate::ops::{self, BuildOptions, BuildReport, Extent, Sources};
 use crate::registry::{Layout, Registry};
@@ -112,11 +113,7 @@ impl Sources for Checkout<'_> {
         let root = self.config.folder();
         let own = service.recipe.as_ref().map(|recipe| root.join(&recipe.context));
         let folder = own.filter(|folder| folder.is_dir()).unwrap_or_else(|| root.to_owned());
-        let source = Source::discover(&folder, self.environment).await?;
-        Ok(SourceFacts {
-            commit: source.as_ref().map(|source| source.commit.to_string()),
-            dirty: source.is_some_and(|source| source.dirty),
-        })
+        source_facts(&folder, self.environment).await
     }
 }
 

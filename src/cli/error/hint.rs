@@ -222,7 +222,7 @@ fn service_build(error: &BuildError) -> Option<&'static str> {
         BuildError::NoBase { .. } => {
             Some("check `base` in the service's `build` section, and that the registry has it")
         }
-        BuildError::Tag { source: TagPolicyError::NoCommit { .. }, .. } => {
+        BuildError::Tag { source: TagPolicyError::NoFact { .. }, .. } => {
             Some("commit what differs, or say the tag with --tag")
         }
         BuildError::Scratch(_) => Some("set TMPDIR to a folder with room"),
