@@ -23,7 +23,7 @@ pub use examination::{Examination, Login};
 pub use layout::Layout;
 pub use memory::Memory;
 pub use referrers::Descriptor;
-pub use remote::Remote;
+pub use remote::{Remote, Tuning};
 pub use requests::{RequestCount, RequestKind};
 
 /// What tells which content a reference stands for: all that is asked of a registry by who only looks.

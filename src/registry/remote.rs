@@ -25,23 +25,35 @@
 mod answer;
 mod auth;
 mod blobs;
+mod call;
+mod certs;
+mod chunks;
 mod credentials;
 mod endpoint;
 mod examine;
+mod failure;
 mod http;
 mod known;
 mod manifests;
 mod transport;
+mod tuning;
+
+use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::TryStreamExt as _;
+use bytes::Bytes;
+use futures_util::Stream;
 use reqwest::header::{CONTENT_TYPE, ETAG, HeaderValue};
 use reqwest::{Method, Response, StatusCode};
+use tokio::time::Instant;
 use tokio_util::io::StreamReader;
 
 use self::answer::{Refusal, read_body};
+use self::call::{Call, Target};
+use self::failure::Failure;
 use self::known::Known;
-use self::transport::{Call, Failure, Target, Transport};
+use self::transport::Transport;
+pub use self::tuning::Tuning;
 use super::descriptor::{MANIFEST_MAX, media_type_of};
 use super::verified::{Verified, expect};
 use super::{BlobReader, Descriptor, Registry, RegistryError, RequestCount, RequestKind, Resolver};
@@ -64,7 +76,17 @@ impl Remote {
     ///
     /// Fails if `SSL_CERT_FILE` or a proxy's URL can't be used.
     pub fn new(environment: &Environment) -> Result<Self, RegistryError> {
-        Ok(Self { transport: Transport::new(environment)?, known: Known::default() })
+        Self::with_tuning(environment, Tuning::default())
+    }
+
+    /// As [`Self::new`], with other limits than the usual ones.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::new`].
+    pub fn with_tuning(environment: &Environment, tuning: Tuning) -> Result<Self, RegistryError> {
+        let transport = Transport::new(environment, tuning)?;
+        Ok(Self { transport, known: Known::default() })
     }
 
     async fn ask(
@@ -88,7 +110,15 @@ impl Remote {
         let name = &reference.name;
         let head = method == Method::HEAD;
         let kind = if head { RequestKind::HeadManifest } else { RequestKind::GetManifest };
-        let response = self.ask(method, kind, name, &manifest_path(reference)).await?;
+        let path = manifest_path(reference);
+        let response = match self.ask(method, kind, name, &path).await {
+            // Some say to HEAD that they refuse what they do not have (JFrog RTFACT-13797); and what
+            // others say to it has no words.
+            Err(Failure { status: Some(StatusCode::FORBIDDEN), .. }) if head => {
+                self.ask(Method::GET, RequestKind::GetManifest, name, &path).await?
+            }
+            asked => asked?,
+        };
         match response.status() {
             StatusCode::OK => Ok(Some(response)),
             StatusCode::NOT_FOUND => Ok(None),
@@ -148,7 +178,13 @@ impl Remote {
 
     async fn try_has_blob(&self, name: &ImageName, digest: &Digest) -> Result<bool, Failure> {
         let (kind, path) = (RequestKind::HeadBlob, format!("blobs/{digest}"));
-        let response = self.ask(Method::HEAD, kind, name, &path).await?;
+        let response = match self.ask(Method::HEAD, kind, name, &path).await {
+            // As for manifests; the bytes are not waited for.
+            Err(Failure { status: Some(StatusCode::FORBIDDEN), .. }) => {
+                self.ask(Method::GET, RequestKind::GetBlob, name, &path).await?
+            }
+            asked => asked?,
+        };
         match response.status() {
             StatusCode::OK => {
                 self.known.saw_blob(name, digest);
@@ -169,9 +205,8 @@ impl Remote {
             }
             _ => return Err(unexpected(name, response).await),
         }
-        let bytes =
-            response.bytes_stream().map_err(|error| std::io::Error::other(http::deepest(&error)));
-        Ok(Box::pin(Verified::new(StreamReader::new(Box::pin(bytes)), digest.clone())))
+        let bytes = Box::pin(paced(response, self.transport.tuning.clone()));
+        Ok(Box::pin(Verified::new(StreamReader::new(bytes), digest.clone())))
     }
 }
 
@@ -179,7 +214,7 @@ impl Remote {
 impl Resolver for Remote {
     async fn resolve(&self, reference: &ImageReference) -> Result<Option<Digest>, RegistryError> {
         let reference = reference.clone().looked_up();
-        self.transport.persist(|| self.try_resolve(&reference)).await
+        self.transport.persist(&reference.name, || self.try_resolve(&reference)).await
     }
 
     async fn manifest(
@@ -187,12 +222,13 @@ impl Resolver for Remote {
         reference: &ImageReference,
     ) -> Result<Option<Manifest>, RegistryError> {
         let reference = reference.clone().looked_up();
-        let read = self.transport.persist(|| self.read_manifest(&reference)).await?;
+        let read =
+            self.transport.persist(&reference.name, || self.read_manifest(&reference)).await?;
         Ok(read.map(|(manifest, _)| manifest))
     }
 
     async fn has_repository(&self, name: &ImageName) -> Result<bool, RegistryError> {
-        self.transport.persist(|| self.try_has_repository(name)).await
+        self.transport.persist(name, || self.try_has_repository(name)).await
     }
 }
 
@@ -202,11 +238,11 @@ impl Registry for Remote {
         if self.known.has_blob(name, digest) {
             return Ok(true);
         }
-        self.transport.persist(|| self.try_has_blob(name, digest)).await
+        self.transport.persist(name, || self.try_has_blob(name, digest)).await
     }
 
     async fn blob(&self, name: &ImageName, digest: &Digest) -> Result<BlobReader, RegistryError> {
-        self.transport.persist(|| self.try_blob(name, digest)).await
+        self.transport.persist(name, || self.try_blob(name, digest)).await
     }
 
     async fn push_blob(&self, name: &ImageName, blob: &Blob) -> Result<(), RegistryError> {
@@ -219,7 +255,7 @@ impl Registry for Remote {
                 check_source(blob).await?;
             }
         }
-        let pushed = self.transport.persist(|| self.try_push_blob(name, blob)).await;
+        let pushed = self.send_blob(name, blob).await;
         match pushed {
             // The registry's words for a wrong digest differ; the bytes themselves tell.
             Err(error @ (RegistryError::Answer { .. } | RegistryError::Unreachable { .. })) => {
@@ -242,7 +278,7 @@ impl Registry for Remote {
         if self.known.has_blob(name, digest) {
             return Ok(true);
         }
-        self.transport.persist(|| self.try_mount(name, digest, from)).await
+        self.transport.persist(name, || self.try_mount(name, digest, from)).await
     }
 
     async fn push_manifest(
@@ -293,6 +329,25 @@ fn content_digest(name: &ImageName, response: &Response) -> Result<Option<Digest
 
 async fn unexpected(name: &ImageName, response: Response) -> Failure {
     Failure::answer(name, Refusal::read(response).await.words)
+}
+
+/// Returns the body in pieces, which ends with an error if they are too slow in coming.
+fn paced(response: Response, tuning: Tuning) -> impl Stream<Item = std::io::Result<Bytes>> {
+    let start = (response, Duration::ZERO, 0);
+    futures_util::stream::try_unfold(start, move |(mut response, waited, so_far)| {
+        let tuning = tuning.clone();
+        async move {
+            let asked = Instant::now();
+            let piece = response.chunk().await;
+            let piece = piece.map_err(|error| std::io::Error::other(http::deepest(&error)))?;
+            let Some(piece) = piece else { return Ok(None) };
+            let (waited, so_far) = (waited + asked.elapsed(), so_far + piece.len() as u64);
+            if waited > tuning.answer_within(so_far) {
+                return Err(std::io::Error::other("its bytes come too slowly"));
+            }
+            Ok(Some((piece, (response, waited, so_far))))
+        }
+    })
 }
 
 /// Fails if the blob's bytes are not what it says they are.

@@ -1,12 +1,15 @@
 //! The registry backends beside the programs that others read images with.
 
+mod fault_proxy;
 mod faults;
+mod seeded;
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use deployctl::image::{Blob, BlobContent, Digest, ImageName, ImageReference, Manifest};
-use deployctl::registry::{Layout, Registry, RegistryError, Remote, Resolver};
+use deployctl::registry::{Layout, Registry, RegistryError, Remote, Resolver, Tuning};
 use deployctl::system::Environment;
 use serde_json::json;
 
@@ -175,10 +178,18 @@ async fn a_certificate_that_nobody_vouches_for_is_refused() {
 async fn a_registry_that_is_not_there_is_named() {
     let domain = format!("127.0.0.1:{}", free_port());
     let reference = format!("{domain}/shop/web:v1").parse::<ImageReference>().unwrap();
-    let remote = Remote::new(&Environment::default()).unwrap();
+    let remote = Remote::with_tuning(&Environment::default(), hurried()).unwrap();
     let error = remote.resolve(&reference).await.unwrap_err().to_string();
-    let expected = format!("can't reach registry `{domain}`: Connection refused (os error 111)");
+    let expected = format!(
+        "can't reach registry `{domain}`: Connection refused (os error 111) (`shop/web`, tried 4 times)"
+    );
     assert_eq!(error, expected);
+}
+
+/// As usual, with pauses that nobody notices.
+fn hurried() -> Tuning {
+    let (first_pause, longest_pause) = (Duration::from_millis(1), Duration::from_millis(4));
+    Tuning { tries: 4, first_pause, longest_pause, ..Tuning::default() }
 }
 
 /// A home with one login in `.docker/config.json`.

@@ -1,12 +1,14 @@
 //! Who asks: the registry's challenge, and the `Authorization` header that meets it.
 //!
 //! Nothing is sent before a registry asks for it. A token is asked for the scope of the request in
-//! hand, and kept for the next one with the same scope; when it runs out, the registry says 401 and
-//! the next one is fetched.
+//! hand, and kept for others that need no more; a new one is fetched when it has run out, or when the
+//! registry says 401 all the same. Once a registry has named its token service, that is asked first.
+
+use std::time::Duration;
 
 use base64::Engine as _;
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
-use reqwest::{Method, Request};
+use reqwest::{Method, Request, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use url::Url;
@@ -14,13 +16,17 @@ use url::form_urlencoded::Serializer;
 
 use super::answer::{Refusal, read_body};
 use super::credentials::{Credential, Found};
-use super::endpoint::{EVERY_SCOPE, Endpoint};
-use super::transport::{Failure, Transport};
+use super::endpoint::{EVERY_SCOPE, Endpoint, TokenService, may_lead};
+use super::failure::{Failure, may_pass};
+use super::transport::Transport;
 use crate::image::ImageName;
 use crate::registry::{RegistryError, RequestKind};
 
 /// The longest answer of a token service that is read.
 const TOKEN_MAX: usize = 256 << 10;
+
+/// How many seconds a token is good for that does not say it (distribution, "Token Authentication").
+const EXPIRES_IN: u64 = 60;
 
 /// How a registry wants to know who asks.
 enum Challenge {
@@ -34,21 +40,53 @@ enum Challenge {
 struct TokenAnswer {
     token: Option<String>,
     access_token: Option<String>,
+    expires_in: Option<u64>,
 }
 
 impl Transport {
-    /// Meets the challenge in `headers`, so that the next request for `scope` is authorized.
+    /// Gets a token before the registry asks for one, where it has said for another scope that it
+    /// wants one, and from where.
+    pub(super) async fn authorize_ahead(
+        &self,
+        endpoint: &Endpoint,
+        name: &ImageName,
+        scope: &str,
+    ) -> Result<(), Failure> {
+        let Some(service) = endpoint.token_service() else { return Ok(()) };
+        if endpoint.authorization(scope).is_some() {
+            return Ok(());
+        }
+        let _alone = endpoint.authorizing.lock().await;
+        if endpoint.authorization(scope).is_some() {
+            return Ok(());
+        }
+        let found = self.find_credential(name).await?;
+        self.get_token(endpoint, name, &service, scope, found).await
+    }
+
+    /// Meets the challenge in `headers`, which came for a request with the header `used`, so that the
+    /// next request for `scope` is authorized.
     pub(super) async fn authorize(
         &self,
         endpoint: &Endpoint,
         name: &ImageName,
         scope: &str,
         headers: &HeaderMap,
+        used: Option<&SecretString>,
     ) -> Result<(), Failure> {
+        let _alone = endpoint.authorizing.lock().await;
+        let is_new = |known: &SecretString| {
+            used.is_none_or(|used| used.expose_secret() != known.expose_secret())
+        };
+        // Somebody else was told the same, and has done something about it meanwhile.
+        if endpoint.authorization(scope).as_ref().is_some_and(is_new) {
+            return Ok(());
+        }
         let denied = |reason| Failure::denied(name, reason);
-        let found = self.credentials.find(name).await.map_err(denied)?;
-        if let Some(found) = &found {
-            self.keep_secret(found.credential.secret());
+        let found = self.find_credential(name).await?;
+        if let Some(Found { credential: Credential::RegistryToken(token), .. }) = &found {
+            endpoint.authorize(EVERY_SCOPE, prefixed("Bearer", token), None);
+            return Ok(());
         }
         match Challenge::read(headers).map_err(denied)? {
             Challenge::Basic => {
@@ -61,7 +99,7 @@ impl Transport {
                 };
                 let encoded = encode(&user, &password);
                 self.keep_secret(&encoded);
-                endpoint.authorize(EVERY_SCOPE, prefixed("Basic", &encoded));
+                endpoint.authorize(EVERY_SCOPE, prefixed("Basic", &encoded), None);
                 Ok(())
             }
             Challenge::Bearer { realm, service } => {
@@ -69,13 +107,41 @@ impl Transport {
                 if realm.scheme() != "https" && !(realm.scheme() == "http" && endpoint.is_plain()) {
                     return Err(denied("its token service is not on https".to_owned()));
                 }
-                let service = service.unwrap_or_default();
-                let token = self.token(name, &realm, &service, scope, found).await?;
-                self.keep_secret(&token);
-                endpoint.authorize(scope, prefixed("Bearer", &token));
-                Ok(())
+                if !may_lead(&endpoint.base(), &realm) {
+                    let host = realm.host_str().unwrap_or_default();
+                    let reason =
+                        format!("its token service is said to be at `{host}`, where it must not");
+                    return Err(denied(reason));
+                }
+                let service = TokenService { realm, service: service.unwrap_or_default() };
+                endpoint.has_tokens_from(service.clone());
+                endpoint.forget(scope);
+                self.get_token(endpoint, name, &service, scope, found).await
             }
         }
+    }
+
+    async fn find_credential(&self, name: &ImageName) -> Result<Option<Found>, Failure> {
+        let found = self.credentials.find(name).await;
+        let found = found.map_err(|reason| Failure::denied(name, reason))?;
+        if let Some(found) = &found {
+            self.keep_secret(found.credential.secret());
+        }
+        Ok(found)
+    }
+
+    async fn get_token(
+        &self,
+        endpoint: &Endpoint,
+        name: &ImageName,
+        service: &TokenService,
+        scope: &str,
+        found: Option<Found>,
+    ) -> Result<(), Failure> {
+        let (token, good_for) = self.token(name, service, scope, found).await?;
+        self.keep_secret(&token);
+        endpoint.authorize(scope, prefixed("Bearer", &token), Some(good_for));
+        Ok(())
     }
 
     /// Returns what to do about credentials that are not there.
@@ -89,11 +155,10 @@ impl Transport {
     async fn token(
         &self,
         name: &ImageName,
-        realm: &Url,
-        service: &str,
+        service: &TokenService,
         scope: &str,
         found: Option<Found>,
-    ) -> Result<SecretString, Failure> {
+    ) -> Result<(SecretString, Duration), Failure> {
         if let Some(Credential::Password { user, password }) = found.as_ref().map(|f| &f.credential)
         {
             self.keep_secret(&encode(user, password));
@@ -102,7 +167,9 @@ impl Transport {
             Some(found) => format!("the credentials from {} were sent to it", found.place),
             None => self.no_credentials(name),
         };
-        let request = token_request(realm, service, scope, found.as_ref());
+        let TokenService { realm, service } = service;
+        let mut request = token_request(realm, service, scope, found.as_ref());
+        *request.timeout_mut() = Some(self.tuning.answer_within(0));
         let service = realm.host_str().unwrap_or_default();
         let client = self.http.client_for(realm).map_err(|why| Failure::unreachable(name, why))?;
         self.requests.count(name, RequestKind::Token);
@@ -111,7 +178,7 @@ impl Transport {
         let status = response.status();
         if !status.is_success() {
             let refusal = Refusal::read(response).await;
-            if status.is_server_error() || status.as_u16() == 429 {
+            if may_pass(status) {
                 return Err(Failure::later(name, &refusal));
             }
             let words = refusal.words;
@@ -121,10 +188,18 @@ impl Transport {
         let body = read_body(response, TOKEN_MAX).await;
         let body = body.map_err(|error| error.into_failure(name))?;
         let answer = serde_json::from_slice::<TokenAnswer>(&body).ok();
-        let token = answer.and_then(|answer| answer.token.or(answer.access_token));
-        token.map(SecretString::from).ok_or_else(|| {
+        answer.and_then(TokenAnswer::token).ok_or_else(|| {
             Failure::answer(name, format!("token service `{service}` gave no token"))
         })
+    }
+}
+
+impl TokenAnswer {
+    /// Returns the token, and how long it is good for.
+    fn token(self) -> Option<(SecretString, Duration)> {
+        let seconds = self.expires_in.unwrap_or(EXPIRES_IN);
+        let token = self.token.filter(|token| !token.is_empty()).or(self.access_token)?;
+        Some((token.into(), Duration::from_secs(seconds)))
     }
 }
 
@@ -213,9 +288,10 @@ pub(super) fn header(secret: &SecretString) -> HeaderValue {
 pub(super) async fn refused(
     transport: &Transport,
     name: &ImageName,
-    unauthorized: bool,
+    status: StatusCode,
     words: &str,
 ) -> RegistryError {
+    let unauthorized = status == StatusCode::UNAUTHORIZED;
     let hint = match transport.credentials.find(name).await {
         Ok(Some(found)) if unauthorized => {
             format!("it refuses the credentials from {}", found.place)

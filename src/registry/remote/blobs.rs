@@ -1,10 +1,16 @@
-//! Blobs on their way into a repository: mounted, or sent.
+//! Blobs on their way into a repository: mounted, or sent whole.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use reqwest::header::HeaderValue;
 use reqwest::{Method, Response, StatusCode};
 use url::Url;
 use url::form_urlencoded::byte_serialize;
 
-use super::transport::{Call, Failure, Payload, Target, next_url};
+use super::call::{Call, Payload, Source, Target};
+use super::chunks::Upload;
+use super::failure::Failure;
+use super::transport::next_url;
 use super::{Remote, content_digest, pull, push, unexpected};
 use crate::image::{Blob, BlobContent, Digest, ImageName};
 use crate::registry::verified::expect;
@@ -13,48 +19,77 @@ use crate::registry::{RegistryError, RequestKind};
 /// A blob in memory up to this size goes out with the `POST` that asks for an upload: where the
 /// registry does not take it so, no more than this was sent for nothing.
 const AT_ONCE_MAX: u64 = 64 << 10;
-
-const OCTETS: &str = "application/octet-stream";
+const CHUNK_MIN_LENGTH: &str = "oci-chunk-min-length";
 
 impl Remote {
-    pub(super) async fn try_push_blob(&self, name: &ImageName, blob: &Blob) -> Result<(), Failure> {
+    /// Makes the repository have the blob, by as many uploads as it takes.
+    pub(super) async fn send_blob(
+        &self,
+        name: &ImageName,
+        blob: &Blob,
+    ) -> Result<(), RegistryError> {
+        let again = AtomicBool::new(false);
+        let work = async || {
+            // The upload may have gone well, and only the answer been lost.
+            let is_again = again.swap(true, Ordering::Relaxed);
+            if is_again && matches!(self.try_has_blob(name, &blob.digest).await, Ok(true)) {
+                return Ok(());
+            }
+            self.try_push_blob(name, blob).await
+        };
+        self.transport.persist_with(name, blob.size, work).await
+    }
+
+    async fn try_push_blob(&self, name: &ImageName, blob: &Blob) -> Result<(), Failure> {
         let begun = match self.known.take_upload(name, &blob.digest) {
-            Some(location) => Some(location),
+            Some(upload) => Some(upload),
             None => self.begin_upload(name, blob).await?,
         };
-        if let Some(location) = begun {
-            self.finish_upload(name, blob, location).await?;
+        if let Some(mut upload) = begun {
+            let pieces = blob.size > self.transport.tuning.whole_up_to;
+            let payload = if pieces && self.known.may_send_chunks(name.domain()) {
+                self.send_chunks(name, source(blob), blob.size, &mut upload).await?;
+                Payload::Nothing
+            } else {
+                Payload::Blob(source(blob))
+            };
+            self.finish_upload(name, blob, upload.location, payload).await?;
         }
         self.known.saw_blob(name, &blob.digest);
         Ok(())
     }
 
-    /// Begins an upload and returns where it goes on, or `None` if the registry has the blob now.
-    async fn begin_upload(&self, name: &ImageName, blob: &Blob) -> Result<Option<Url>, Failure> {
+    /// Begins an upload, or returns `None` if the registry has the blob now.
+    async fn begin_upload(&self, name: &ImageName, blob: &Blob) -> Result<Option<Upload>, Failure> {
         let registry = name.domain();
-        if let BlobContent::Bytes(bytes) = &blob.content
-            && blob.size <= AT_ONCE_MAX
-            && self.known.may_post_at_once(registry)
-        {
+        let in_memory = matches!(blob.content, BlobContent::Bytes(_));
+        if in_memory && blob.size <= AT_ONCE_MAX && self.known.may_post_at_once(registry) {
             let query = format!("?digest={}", blob.digest);
-            let payload = Payload::Bytes(bytes, OCTETS);
+            let payload = Payload::Blob(source(blob));
             let answer = self.post_upload(name, &query, push(name), payload).await?;
             let status = answer.0.status();
             self.known.posts_at_once(registry, status == StatusCode::CREATED);
             match status {
                 StatusCode::CREATED => return stored(name, &blob.digest, &answer.0).map(|()| None),
-                StatusCode::ACCEPTED => {
-                    return next_url(name, &answer.1, &answer.0).map(Some);
-                }
+                StatusCode::ACCEPTED => return self.upload(name, &answer).map(Some),
                 // It may be the form of the request that is refused: ask in the plain one.
                 _ => {}
             }
         }
         let answer = self.post_upload(name, "", push(name), Payload::Nothing).await?;
         match answer.0.status() {
-            StatusCode::ACCEPTED => next_url(name, &answer.1, &answer.0).map(Some),
+            StatusCode::ACCEPTED => self.upload(name, &answer).map(Some),
             _ => Err(unexpected(name, answer.0).await),
         }
+    }
+
+    /// Returns the upload that an answer has begun.
+    fn upload(&self, name: &ImageName, answer: &(Response, Url)) -> Result<Upload, Failure> {
+        let (response, url) = answer;
+        let least = response.headers().get(CHUNK_MIN_LENGTH).map(HeaderValue::to_str);
+        let least = least.and_then(|text| text.ok()?.trim().parse().ok()).unwrap_or(0);
+        let chunk = self.transport.tuning.chunk.max(least).max(1);
+        Ok(Upload { location: next_url(name, url, response)?, done: 0, chunk })
     }
 
     async fn finish_upload(
@@ -62,20 +97,17 @@ impl Remote {
         name: &ImageName,
         blob: &Blob,
         mut location: Url,
+        payload: Payload<'_>,
     ) -> Result<(), Failure> {
         location.query_pairs_mut().append_pair("digest", blob.digest.as_str());
-        let payload = match &blob.content {
-            BlobContent::Bytes(bytes) => Payload::Bytes(bytes, OCTETS),
-            BlobContent::File(path) => Payload::File(path, blob.size),
-        };
         let (kind, target) = (RequestKind::FinishUpload, Target::Url(location));
         let (method, scope) = (Method::PUT, push(name));
         let call = Call { method, kind, name, target, scope, payload, header: None };
         let (response, _) = self.transport.send(&call).await?;
         match response.status() {
             StatusCode::CREATED | StatusCode::NO_CONTENT => stored(name, &blob.digest, &response),
-            // The registry no longer knows the upload: begin a new one.
-            StatusCode::NOT_FOUND => {
+            // The registry no longer knows the upload, or how far it is: begin a new one.
+            StatusCode::NOT_FOUND | StatusCode::RANGE_NOT_SATISFIABLE => {
                 Err(Failure { transient: true, ..unexpected(name, response).await })
             }
             _ => Err(unexpected(name, response).await),
@@ -108,26 +140,33 @@ impl Remote {
         // The scope of the push comes first, or some registries grant the other one alone.
         let scope = format!("{} {}", push(name), pull(from));
         let posted = self.post_upload(name, &query, scope, Payload::Nothing).await;
-        let (response, url) = match posted {
+        let answer = match posted {
             Ok(answer) => answer,
             // Whoever may not read the source can still push the blob itself.
             Err(Failure { error: RegistryError::Denied { .. }, .. }) => return Ok(false),
             Err(failure) => return Err(failure),
         };
-        match response.status() {
+        match answer.0.status() {
             StatusCode::CREATED => {
-                stored(name, digest, &response)?;
+                stored(name, digest, &answer.0)?;
                 self.known.saw_blob(name, digest);
                 Ok(true)
             }
             StatusCode::ACCEPTED => {
-                if let Ok(location) = next_url(name, &url, &response) {
-                    self.known.keep_upload(name, digest, location);
+                if let Ok(upload) = self.upload(name, &answer) {
+                    self.known.keep_upload(name, digest, upload);
                 }
                 Ok(false)
             }
             _ => Ok(false),
         }
+    }
+}
+
+fn source(blob: &Blob) -> Source<'_> {
+    match &blob.content {
+        BlobContent::Bytes(bytes) => Source::Bytes(bytes),
+        BlobContent::File(path) => Source::File(path, blob.size),
     }
 }
 

@@ -36,6 +36,8 @@ pub(super) enum Credential {
     },
     /// A token that the registry's authorization service changes into others.
     IdentityToken(SecretString),
+    /// A token that the registry itself takes.
+    RegistryToken(SecretString),
 }
 
 /// A credential, and where it was found, for people to read.
@@ -50,7 +52,9 @@ impl Credential {
     /// Returns the secret in it.
     pub(super) fn secret(&self) -> &SecretString {
         match self {
-            Self::Password { password: secret, .. } | Self::IdentityToken(secret) => secret,
+            Self::Password { password: secret, .. }
+            | Self::IdentityToken(secret)
+            | Self::RegistryToken(secret) => secret,
         }
     }
 }
@@ -70,6 +74,7 @@ struct Entry {
     username: Option<String>,
     password: Option<Secret>,
     identitytoken: Option<Secret>,
+    registrytoken: Option<Secret>,
 }
 
 #[derive(Deserialize)]
@@ -101,7 +106,8 @@ impl Credentials {
             .get("REGISTRY_AUTH_FILE")
             .map(Utf8PathBuf::from)
             .or_else(|| below("XDG_RUNTIME_DIR", "containers/auth.json"));
-        let lasting = below("HOME", ".config/containers/auth.json");
+        let lasting = below("XDG_CONFIG_HOME", "containers/auth.json")
+            .or_else(|| below("HOME", ".config/containers/auth.json"));
         let files = [docker, podman, lasting].into_iter().flatten().collect();
         Self { environment: environment.clone(), files }
     }
@@ -164,27 +170,32 @@ impl Credentials {
 }
 
 impl Document {
+    /// Returns the helper for the longest part of the name that has one, else the one for all. An
+    /// empty one stands for none, as with docker.
     fn helper(&self, name: &ImageName) -> Option<&str> {
-        let own = [server_key(name), name.domain()].into_iter();
-        let own = own.filter_map(|key| self.cred_helpers.get(key)).next();
+        let own = parts(name).iter().find_map(|part| {
+            let mut helpers = self.cred_helpers.iter();
+            helpers.find(|(key, _)| normal_key(key) == normal_key(part)).map(|(_, helper)| helper)
+        });
         own.or(self.creds_store.as_ref()).map(String::as_str).filter(|helper| !helper.is_empty())
     }
 
     /// Returns the entry whose key fits the longest part of the name.
     fn entry(&self, name: &ImageName) -> Option<&Entry> {
-        let entry_at = |wanted: &str| {
-            let fits = |key: &str| normal_key(key) == normal_key(wanted);
-            self.auths.iter().find(|(key, entry)| entry.is_some() && fits(key))
-        };
-        let whole = format!("{}/{}", name.domain(), name.path());
-        let mut part = whole.as_str();
-        loop {
-            if let Some((_, Some(entry))) = entry_at(part) {
-                return Some(entry);
-            }
-            part = part.rsplit_once('/')?.0;
-        }
+        parts(name).iter().find_map(|part| {
+            let mut entries = self.auths.iter();
+            let fits = |key: &str| normal_key(key) == normal_key(part);
+            entries.find_map(|(key, entry)| entry.as_ref().filter(|_| fits(key)))
+        })
     }
+}
+
+/// Returns the name and, shorter each time, what it begins with, down to the domain.
+fn parts(name: &ImageName) -> Vec<String> {
+    let whole = format!("{}/{}", name.domain(), name.path());
+    let ends = whole.match_indices('/').map(|(end, _)| end).rev();
+    let shorter = ends.map(|end| whole[..end].to_owned());
+    std::iter::once(whole.clone()).chain(shorter).collect()
 }
 
 impl Entry {
@@ -194,6 +205,9 @@ impl Entry {
             let secret = secret.as_ref().map(|Secret(secret)| secret.clone());
             secret.filter(|secret| !secret.expose_secret().is_empty())
         };
+        if let Some(token) = given(&self.registrytoken) {
+            return Some(Credential::RegistryToken(token));
+        }
         if let Some(token) = given(&self.identitytoken) {
             return Some(Credential::IdentityToken(token));
         }
@@ -246,6 +260,7 @@ mod tests {
                 Some(format!("{user} {}", password.expose_secret()))
             }
             Credential::IdentityToken(token) => Some(format!("token {}", token.expose_secret())),
+            Credential::RegistryToken(token) => Some(format!("bearer {}", token.expose_secret())),
         }
     }
 

@@ -1,16 +1,25 @@
 //! Where a registry is: its host, and whether it may be asked without TLS.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
 
+use reqwest::Version;
 use secrecy::SecretString;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::Instant;
 use url::Url;
 
-use super::RegistryError;
+use super::{RegistryError, RequestKind};
 use crate::system::Environment;
 
 /// Lists registries, by comma, that may be asked over plain HTTP though they are not on loopback.
 const INSECURE: &str = "DEPLOYCTL_INSECURE_REGISTRIES";
+
+/// A registry that answers sooner than this is asked one thing after the other.
+const NEAR: Duration = Duration::from_millis(10);
+/// A token is no longer used when it is this close to its end.
+const TOKEN_MARGIN: Duration = Duration::from_secs(5);
 
 /// The domains that may be asked over plain HTTP.
 #[derive(Debug, Default)]
@@ -22,12 +31,38 @@ pub(super) struct Endpoint {
     pub(super) domain: String,
     https: Url,
     learned: Mutex<Learned>,
+    opening: tokio::sync::Mutex<()>,
+    /// Held by whoever asks for a token, so that others wait for it and do not ask as well.
+    pub(super) authorizing: tokio::sync::Mutex<()>,
+    lane: Semaphore,
 }
 
 struct Learned {
     scheme: Scheme,
+    /// Whether there was an answer, and so a connection to go on with.
+    answered: bool,
+    /// Whether questions are best asked one after the other: each is answered at once, and a second
+    /// connection would have to be made first.
+    one_by_one: bool,
     /// `Authorization` headers by the scope that they are for.
-    authorizations: Vec<(String, SecretString)>,
+    authorizations: Vec<Authorization>,
+    /// The token service that the registry has named.
+    token_service: Option<TokenService>,
+}
+
+struct Authorization {
+    scope: String,
+    header: SecretString,
+    until: Option<Instant>,
+}
+
+/// Where a registry's tokens come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct TokenService {
+    /// Its address.
+    pub(super) realm: Url,
+    /// What it calls the registry.
+    pub(super) service: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,8 +97,21 @@ impl Endpoint {
         })?;
         let plain = rules.allow(domain, &https);
         let scheme = if plain { Scheme::PerhapsHttp } else { Scheme::Https };
-        let learned = Mutex::new(Learned { scheme, authorizations: Vec::new() });
-        Ok(Self { domain: domain.to_owned(), https, learned })
+        let learned = Learned {
+            scheme,
+            answered: false,
+            one_by_one: false,
+            authorizations: Vec::new(),
+            token_service: None,
+        };
+        Ok(Self {
+            domain: domain.to_owned(),
+            https,
+            learned: Mutex::new(learned),
+            opening: tokio::sync::Mutex::default(),
+            authorizing: tokio::sync::Mutex::default(),
+            lane: Semaphore::new(1),
+        })
     }
 
     /// Returns the URL that the registry's paths are joined to.
@@ -102,26 +150,72 @@ impl Endpoint {
         self.learned().scheme = Scheme::Https;
     }
 
-    /// Notes that the registry gave a sensible answer.
-    pub(super) fn answered(&self) {
+    /// Notes that the registry gave a sensible answer in a version of HTTP, and how soon.
+    pub(super) fn answered(&self, version: Version, took: Duration) {
         let mut learned = self.learned();
         if learned.scheme == Scheme::PerhapsHttp {
             learned.scheme = Scheme::Http;
         }
+        if !learned.answered {
+            learned.answered = true;
+            learned.one_by_one = version != Version::HTTP_2 && took < NEAR;
+        }
     }
 
-    /// Returns the `Authorization` header for `scope`, if one was given out.
+    /// Waits while somebody else asks the registry's first question: its answer tells scheme and
+    /// version, and its connection can be used again. Returns a guard for whoever asks it.
+    pub(super) async fn opening(&self) -> Option<tokio::sync::MutexGuard<'_, ()>> {
+        if self.learned().answered {
+            return None;
+        }
+        let guard = self.opening.lock().await;
+        (!self.learned().answered).then_some(guard)
+    }
+
+    /// Waits for the one connection that short questions share, where they do.
+    pub(super) async fn lane(&self, kind: RequestKind) -> Option<SemaphorePermit<'_>> {
+        let is_short = matches!(kind, RequestKind::HeadManifest | RequestKind::HeadBlob);
+        if !is_short || !self.learned().one_by_one {
+            return None;
+        }
+        self.lane.acquire().await.ok()
+    }
+
+    /// Returns the `Authorization` header for `scope`, if one was given out that is still good.
     pub(super) fn authorization(&self, scope: &str) -> Option<SecretString> {
-        let learned = self.learned();
-        let mut known = learned.authorizations.iter();
-        known.find(|(of, _)| of == scope || of == EVERY_SCOPE).map(|(_, header)| header.clone())
+        let mut learned = self.learned();
+        let now = Instant::now();
+        learned.authorizations.retain(|known| known.until.is_none_or(|until| now < until));
+        let known = |fits: &dyn Fn(&str) -> bool| {
+            let mut known = learned.authorizations.iter();
+            known.find(|known| fits(&known.scope)).map(|known| known.header.clone())
+        };
+        known(&|of| of == scope || of == EVERY_SCOPE).or_else(|| known(&|of| covers(of, scope)))
     }
 
-    /// Keeps the `Authorization` header for `scope`.
-    pub(super) fn authorize(&self, scope: &str, header: SecretString) {
+    /// Keeps the `Authorization` header for `scope`, which is good for so long.
+    pub(super) fn authorize(&self, scope: &str, header: SecretString, good_for: Option<Duration>) {
+        let until = good_for.map(|time| Instant::now() + time.saturating_sub(TOKEN_MARGIN));
         let mut learned = self.learned();
-        learned.authorizations.retain(|(of, _)| of != scope && of != EVERY_SCOPE);
-        learned.authorizations.push((scope.to_owned(), header));
+        learned.authorizations.retain(|of| of.scope != scope && of.scope != EVERY_SCOPE);
+        learned.authorizations.push(Authorization { scope: scope.to_owned(), header, until });
+    }
+
+    /// Drops the token for `scope`, so that the next request gets a new one.
+    pub(super) fn forget(&self, scope: &str) {
+        self.learned()
+            .authorizations
+            .retain(|of| of.scope == EVERY_SCOPE || !covers(&of.scope, scope));
+    }
+
+    /// Returns the token service that the registry has named.
+    pub(super) fn token_service(&self) -> Option<TokenService> {
+        self.learned().token_service.clone()
+    }
+
+    /// Notes where the registry's tokens come from.
+    pub(super) fn has_tokens_from(&self, service: TokenService) {
+        self.learned().token_service = Some(service);
     }
 
     fn learned(&self) -> MutexGuard<'_, Learned> {
@@ -131,6 +225,19 @@ impl Endpoint {
 
 /// The scope of a header that is good for everything: user name and password.
 pub(super) const EVERY_SCOPE: &str = "*";
+
+/// Returns whether a token for the scope `of` is also one for `wanted`: each repository is in it with
+/// all the actions that are wanted.
+fn covers(of: &str, wanted: &str) -> bool {
+    let one_covers = |wanted: &str| {
+        let Some((repository, actions)) = wanted.rsplit_once(':') else { return false };
+        of.split(' ').filter_map(|one| one.rsplit_once(':')).any(|(has, may)| {
+            has == repository
+                && actions.split(',').all(|action| may.split(',').any(|m| m == action))
+        })
+    };
+    wanted.split(' ').all(one_covers)
+}
 
 /// Returns whether `url` is on this machine.
 pub(super) fn is_loopback(url: &Url) -> bool {
@@ -154,14 +261,25 @@ fn is_inside(url: &Url) -> bool {
     let address = match url.host() {
         Some(url::Host::Ipv4(address)) => IpAddr::V4(address),
         Some(url::Host::Ipv6(address)) => address.to_canonical(),
-        _ => return is_loopback(url),
+        Some(url::Host::Domain(name)) => return is_loopback(url) || is_inside_name(name),
+        None => return false,
     };
     match address {
-        IpAddr::V4(v4) => {
-            v4.is_loopback() || v4.is_private() || v4.is_link_local() || v4.is_unspecified()
-        }
+        IpAddr::V4(v4) => v4.is_loopback() || v4.is_unspecified() || is_local_v4(v4),
         IpAddr::V6(v6) => v6.is_loopback() || v6.is_unspecified() || is_local(v6),
     }
+}
+
+/// Names that only a network's own resolver knows (RFC 6762, and `.internal` as ICANN has reserved
+/// it); cloud providers answer for credentials under one of them.
+fn is_inside_name(name: &str) -> bool {
+    name.ends_with(".local") || name.ends_with(".internal") || !name.contains('.')
+}
+
+fn is_local_v4(address: Ipv4Addr) -> bool {
+    // 100.64.0.0/10 is shared between a provider and its customers (RFC 6598).
+    let is_shared = address.octets()[0] == 100 && address.octets()[1] & 0xc0 == 64;
+    address.is_private() || address.is_link_local() || address.is_broadcast() || is_shared
 }
 
 fn is_local(address: Ipv6Addr) -> bool {
@@ -189,6 +307,26 @@ mod tests {
     }
 
     #[test]
+    fn a_token_for_more_is_one_for_less() {
+        let mounts = "repository:a:pull,push repository:b:pull";
+        assert!(covers(mounts, "repository:a:pull,push") && covers(mounts, "repository:a:pull"));
+        assert!(covers(mounts, "repository:b:pull"));
+        assert!(!covers(mounts, "repository:b:pull,push") && !covers(mounts, "repository:c:pull"));
+        assert!(!covers("repository:a:pull", mounts));
+    }
+
+    #[test]
+    fn a_token_is_good_for_its_time() {
+        let endpoint = Endpoint::new("r.example.com", &PlainRules::default()).unwrap();
+        endpoint.authorize("repository:a:pull", "one".to_owned().into(), None);
+        endpoint.authorize("repository:b:pull", "two".to_owned().into(), Some(TOKEN_MARGIN));
+        assert!(endpoint.authorization("repository:a:pull").is_some());
+        assert!(endpoint.authorization("repository:b:pull").is_none());
+        endpoint.forget("repository:a:pull");
+        assert!(endpoint.authorization("repository:a:pull").is_none());
+    }
+
+    #[test]
     fn a_name_without_a_registry_is_refused() {
         assert!(Endpoint::new("", &PlainRules::default()).is_err());
     }
@@ -204,6 +342,9 @@ mod tests {
         assert!(!leads("https://a.example.com/", "https://169.254.169.254/"));
         assert!(!leads("https://a.example.com/", "https://[::ffff:10.0.0.1]/"));
         assert!(!leads("https://a.example.com/", "https://localhost/"));
+        assert!(!leads("https://a.example.com/", "https://100.100.0.1/"));
+        assert!(!leads("https://a.example.com/", "https://metadata.google.internal/"));
+        assert!(leads("https://registry.internal/", "https://storage.internal/"));
         assert!(!leads("https://a.example.com/", "file:///etc/passwd"));
     }
 }

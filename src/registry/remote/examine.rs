@@ -5,8 +5,10 @@ use reqwest::{Method, StatusCode};
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 
+use super::call::{Call, Payload, Target};
 use super::credentials::Credential;
-use super::transport::{Call, Failure, Payload, Target, next_url};
+use super::failure::Failure;
+use super::transport::next_url;
 use super::{Remote, pull, push, unexpected};
 use crate::image::ImageName;
 use crate::registry::{Examination, Login, RequestKind};
@@ -32,15 +34,15 @@ impl Remote {
     /// each showed. An upload that is begun is taken back.
     pub async fn examine(&self, name: &ImageName) -> Examination {
         let login = self.login(name).await;
-        let reached = self.transport.persist(|| self.try_reach(name)).await;
+        let reached = self.transport.persist(name, || self.try_reach(name)).await;
         let scheme = self.transport.scheme(name);
         let mut pulls_left = None;
-        let looked = self.transport.persist(|| self.try_look(name)).await;
+        let looked = self.transport.persist(name, || self.try_look(name)).await;
         let pull = looked.map(|(there, left)| {
             pulls_left = left;
             there
         });
-        let push = self.transport.persist(|| self.try_begin(name)).await;
+        let push = self.transport.persist(name, || self.try_begin(name)).await;
         let granted = self.granted(name);
         Examination { name: name.clone(), scheme, reached, login, granted, pull, push, pulls_left }
     }
@@ -52,7 +54,7 @@ impl Remote {
             Ok(Some(found)) => {
                 let user = match &found.credential {
                     Credential::Password { user, .. } => Some(user.clone()),
-                    Credential::IdentityToken(_) => None,
+                    Credential::IdentityToken(_) | Credential::RegistryToken(_) => None,
                 };
                 Login::Somebody { user, place: found.place }
             }

@@ -1,7 +1,9 @@
-//! HTTP clients: one for plain connections, and one for TLS, made when it is first needed, because
-//! reading the machine's certificate authorities takes longer than asking a registry.
+//! HTTP clients: one for plain connections, one for TLS, and one for each registry with certificates
+//! of its own. They are made when they are first needed, because reading the machine's certificate
+//! authorities takes longer than asking a registry.
 
-use std::sync::OnceLock;
+use std::collections::BTreeMap;
+use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
 use camino::Utf8PathBuf;
@@ -9,18 +11,21 @@ use reqwest::{Certificate, Client, ClientBuilder, NoProxy, Proxy};
 use url::Url;
 
 use super::RegistryError;
+use super::certs::{CertificateFolders, Certificates};
 use crate::system::Environment;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a connection may be silent in the middle of an answer.
-const READ_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The clients.
 pub(super) struct Http {
     plain: Client,
     tls: OnceLock<Result<Client, String>>,
+    /// By host and port; `None` where the common one serves.
+    own: Mutex<BTreeMap<String, Option<Client>>>,
+    folders: CertificateFolders,
     proxies: Proxies,
     authorities: Vec<Certificate>,
+    silence: Duration,
 }
 
 /// The proxies that the environment names.
@@ -33,32 +38,55 @@ struct Proxies {
 
 impl Http {
     /// Returns clients as the environment wants them: `SSL_CERT_FILE`, `HTTPS_PROXY`, `HTTP_PROXY`,
-    /// `NO_PROXY`, the latter three in lower case too.
-    pub(super) fn new(environment: &Environment) -> Result<Self, RegistryError> {
+    /// `NO_PROXY`, the latter three in lower case too. A connection that is silent for longer than
+    /// `silence` is given up.
+    pub(super) fn new(environment: &Environment, silence: Duration) -> Result<Self, RegistryError> {
         // Fails if one is installed already, which is just as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let proxies = Proxies::of(environment);
-        let no_authorities = builder(&proxies).and_then(|b| b.tls_certs_only([]).build());
+        let no_authorities = builder(&proxies, silence).and_then(|b| b.tls_certs_only([]).build());
         let plain = no_authorities.map_err(|error| RegistryError::Invalid {
             document: "HTTP_PROXY or HTTPS_PROXY".to_owned(),
             expected: "proxy URL",
             reason: deepest(&error),
         })?;
         let authorities = read_authorities(environment)?;
-        Ok(Self { plain, tls: OnceLock::new(), proxies, authorities })
+        let (tls, own) = (OnceLock::new(), Mutex::default());
+        let folders = CertificateFolders::new(environment);
+        Ok(Self { plain, tls, own, folders, proxies, authorities, silence })
     }
 
-    /// Returns the client that speaks the scheme of `url`.
-    pub(super) fn client_for(&self, url: &Url) -> Result<&Client, String> {
+    /// Returns the client for the host and the scheme of `url`.
+    pub(super) fn client_for(&self, url: &Url) -> Result<Client, String> {
         if url.scheme() == "http" {
-            return Ok(&self.plain);
+            return Ok(self.plain.clone());
         }
-        self.tls.get_or_init(|| self.make_tls()).as_ref().map_err(Clone::clone)
+        let host = url.authority().to_owned();
+        let known = || self.own.lock().expect("nothing panics while it holds the lock");
+        let own = known().get(&host).cloned();
+        let own = match own {
+            Some(own) => own,
+            None => {
+                let found = self.folders.find(url)?;
+                let own = found.map(|certificates| self.make_tls(certificates)).transpose()?;
+                known().insert(host, own.clone());
+                own
+            }
+        };
+        let common = || self.tls.get_or_init(|| self.make_tls(Certificates::default())).clone();
+        own.map_or_else(common, Ok)
     }
 
-    fn make_tls(&self) -> Result<Client, String> {
-        let builder = builder(&self.proxies).map(|b| b.tls_certs_merge(self.authorities.clone()));
-        builder.and_then(ClientBuilder::build).map_err(|error| {
+    fn make_tls(&self, own: Certificates) -> Result<Client, String> {
+        let authorities = self.authorities.iter().cloned().chain(own.authorities);
+        let made = builder(&self.proxies, self.silence).and_then(|builder| {
+            let builder = builder.tls_certs_merge(authorities.collect::<Vec<_>>());
+            match own.identity {
+                Some(identity) => builder.identity(identity).build(),
+                None => builder.build(),
+            }
+        });
+        made.map_err(|error| {
             let reason = deepest(&error);
             format!("{reason}; install `ca-certificates` or set SSL_CERT_FILE")
         })
@@ -77,11 +105,13 @@ impl Proxies {
     }
 }
 
-fn builder(proxies: &Proxies) -> reqwest::Result<ClientBuilder> {
+fn builder(proxies: &Proxies, silence: Duration) -> reqwest::Result<ClientBuilder> {
     let mut builder = Client::builder()
         .user_agent(concat!("deployctl/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT_TIMEOUT)
-        .read_timeout(READ_TIMEOUT)
+        .read_timeout(silence)
+        .http2_adaptive_window(true)
+        .tcp_nodelay(true)
         // Redirects are followed by hand, which keeps credentials from going with them.
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy();
@@ -115,9 +145,7 @@ pub(super) fn deepest(error: &(dyn std::error::Error + 'static)) -> String {
         cause = source;
     }
     match cause.downcast_ref::<reqwest::Error>() {
-        Some(error) if error.is_timeout() => {
-            format!("no answer within {} seconds", READ_TIMEOUT.as_secs())
-        }
+        Some(error) if error.is_timeout() => "no answer in time".to_owned(),
         Some(error) => format!("{error:#}").split(" for url").next().unwrap_or_default().to_owned(),
         None => cause.to_string(),
     }

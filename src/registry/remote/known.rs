@@ -4,8 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use url::Url;
-
+use super::chunks::Upload;
 use crate::image::{Digest, ImageName};
 
 /// How many tags have to be at stake before a registry is asked for all of them in one request: one
@@ -20,7 +19,7 @@ pub(super) struct Known(Mutex<Facts>);
 struct Facts {
     blobs: BTreeSet<(ImageName, Digest)>,
     manifests: BTreeSet<(ImageName, Digest)>,
-    uploads: BTreeMap<(ImageName, Digest), Url>,
+    uploads: BTreeMap<(ImageName, Digest), Upload>,
     registries: BTreeMap<String, Abilities>,
     listings: BTreeMap<ImageName, Arc<tokio::sync::Mutex<()>>>,
 }
@@ -34,6 +33,8 @@ struct Abilities {
     tag_parameter: Option<bool>,
     /// Tags that were put one by one in company of others.
     singly_tagged: usize,
+    /// Whether it turned out not to take a blob in chunks.
+    takes_no_chunks: bool,
     /// Whether it turned out to keep no lists of referrers.
     lists_nothing: bool,
 }
@@ -65,12 +66,12 @@ impl Known {
     }
 
     /// Keeps an upload that the registry has begun in place of a mount.
-    pub(super) fn keep_upload(&self, name: &ImageName, digest: &Digest, location: Url) {
-        self.facts().uploads.insert((name.clone(), digest.clone()), location);
+    pub(super) fn keep_upload(&self, name: &ImageName, digest: &Digest, upload: Upload) {
+        self.facts().uploads.insert((name.clone(), digest.clone()), upload);
     }
 
     /// Returns the upload that was kept for the blob, once.
-    pub(super) fn take_upload(&self, name: &ImageName, digest: &Digest) -> Option<Url> {
+    pub(super) fn take_upload(&self, name: &ImageName, digest: &Digest) -> Option<Upload> {
         self.facts().uploads.remove(&(name.clone(), digest.clone()))
     }
 
@@ -82,6 +83,16 @@ impl Known {
     /// Notes whether a blob that went out with one `POST` was taken.
     pub(super) fn posts_at_once(&self, registry: &str, does: bool) {
         self.learn(registry, |abilities| abilities.single_post = Some(does));
+    }
+
+    /// Returns whether a large blob may go out in chunks.
+    pub(super) fn may_send_chunks(&self, registry: &str) -> bool {
+        !self.abilities(registry).takes_no_chunks
+    }
+
+    /// Notes that the registry takes no chunks.
+    pub(super) fn takes_no_chunks(&self, registry: &str) {
+        self.learn(registry, |abilities| abilities.takes_no_chunks = true);
     }
 
     /// Returns whether so many tags should go out with one request.
@@ -146,9 +157,10 @@ mod tests {
     #[test]
     fn an_upload_is_used_once() {
         let (known, name) = (Known::default(), "r.example.com/a".parse().unwrap());
-        let (digest, url) = (Digest::of(b""), Url::parse("https://r.example.com/up").unwrap());
-        known.keep_upload(&name, &digest, url.clone());
-        assert_eq!(known.take_upload(&name, &digest), Some(url));
+        let location = "https://r.example.com/up".parse().unwrap();
+        let (digest, upload) = (Digest::of(b""), Upload { location, done: 0, chunk: 1 });
+        known.keep_upload(&name, &digest, upload.clone());
+        assert_eq!(known.take_upload(&name, &digest), Some(upload));
         assert_eq!(known.take_upload(&name, &digest), None);
     }
 }

@@ -7,7 +7,9 @@ use url::Url;
 use url::form_urlencoded::byte_serialize;
 
 use super::answer::{Refusal, read_body};
-use super::transport::{Call, Failure, Payload, Target, lead};
+use super::call::{Call, Payload, Target};
+use super::failure::Failure;
+use super::transport::lead;
 use super::{Remote, content_digest, pull, push, unexpected};
 use crate::image::{Digest, ImageName, ImageReference, Manifest, Tag};
 use crate::registry::descriptor::{MANIFEST_MAX, Mentions, OCI_INDEX, mentions};
@@ -84,7 +86,7 @@ impl Remote {
     }
 
     async fn put(&self, push: &Push<'_>, at: &str) -> Result<Response, RegistryError> {
-        self.transport.persist(|| self.try_put(push, at)).await
+        self.transport.persist(push.name, || self.try_put(push, at)).await
     }
 
     async fn try_put(&self, push: &Push<'_>, at: &str) -> Result<Response, Failure> {
@@ -139,13 +141,13 @@ impl Remote {
         let reference = ImageReference { name: name.clone(), tag: Some(tag), digest: None };
         for _ in 0..LISTING_TRIES {
             let read = || self.read_manifest(&reference);
-            let (index, version) = self.transport.persist(read).await?.unzip();
+            let (index, version) = self.transport.persist(name, read).await?.unzip();
             let Some(index) = referrers::with(index.as_ref(), &referrer.descriptor)? else {
                 return Ok(());
             };
             let version = version.flatten();
             let write = || self.try_put_list(&reference, &index, version.clone());
-            self.transport.persist(write).await?;
+            self.transport.persist(name, write).await?;
         }
         let subject = &referrer.subject;
         let reason = format!("others keep changing the list of what refers to `{subject}`");
@@ -176,12 +178,12 @@ impl Remote {
         artifact_type: Option<&str>,
     ) -> Result<Vec<Descriptor>, RegistryError> {
         let ask = || self.try_referrers(name, digest, artifact_type);
-        let mut found = match self.transport.persist(ask).await? {
+        let mut found = match self.transport.persist(name, ask).await? {
             Some(found) => found,
             None => {
                 let tag = Some(referrers::tag_of(digest));
                 let reference = ImageReference { name: name.clone(), tag, digest: None };
-                let index = self.transport.persist(|| self.read_manifest(&reference)).await?;
+                let index = self.transport.persist(name, || self.read_manifest(&reference)).await?;
                 // A tag that holds something else says nothing about referrers.
                 index.and_then(|(index, _)| referrers::listed(&index).ok()).unwrap_or_default()
             }

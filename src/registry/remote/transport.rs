@@ -1,133 +1,102 @@
-//! One request to a registry: over TLS or not, authorized when the registry asks for it, sent on
-//! where the registry says, and again where it may go well the next time.
+//! The way to a registry: over TLS or not, authorized when the registry asks for it, sent on where
+//! the registry says, and again where it may go well the next time.
 
 use std::collections::BTreeMap;
-use std::error::Error;
 use std::future::Future;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
-use backon::{ExponentialBuilder, Retryable as _};
-use bytes::Bytes;
-use camino::Utf8Path;
-use reqwest::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION,
-};
-use reqwest::{Body, Method, Request, Response, StatusCode};
+use reqwest::header::{CONTENT_TYPE, LOCATION};
+use reqwest::{Response, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
-use tokio::io::AsyncReadExt as _;
-use tokio_util::io::ReaderStream;
+use tokio::time::{Instant, sleep, timeout_at};
 use url::Url;
 
 use super::answer::Refusal;
-use super::auth::{header, refused};
+use super::auth::refused;
+use super::call::Call;
 use super::credentials::Credentials;
 use super::endpoint::{Endpoint, PlainRules, may_lead};
-use super::http::{Http, deepest};
+use super::failure::{Failure, may_pass};
+use super::http::Http;
+use super::tuning::Tuning;
 use crate::image::ImageName;
-use crate::registry::descriptor::MANIFEST_TYPES;
 use crate::registry::requests::Requests;
 use crate::registry::{RegistryError, RequestKind};
 use crate::system::Environment;
 
 /// How many answers (challenge, redirects, the turn to TLS) may lead to the one that counts.
 const STEPS_MAX: usize = 8;
-/// How much of a file is read at a time.
-const CHUNK: usize = 64 << 10;
 
 /// The way to all registries.
 pub(super) struct Transport {
     pub(super) http: Http,
     pub(super) credentials: Credentials,
+    pub(super) requests: Requests,
+    pub(super) tuning: Tuning,
     rules: PlainRules,
     endpoints: Mutex<BTreeMap<String, Arc<Endpoint>>>,
     secrets: Mutex<Vec<SecretString>>,
-    pub(super) requests: Requests,
-}
-
-/// A request.
-pub(super) struct Call<'a> {
-    /// The method.
-    pub(super) method: Method,
-    /// What it is counted as.
-    pub(super) kind: RequestKind,
-    /// The repository that it is about.
-    pub(super) name: &'a ImageName,
-    /// Where to: a path below the registry's root, or the whole URL that the registry gave.
-    pub(super) target: Target,
-    /// What the token must allow.
-    pub(super) scope: String,
-    /// What is sent.
-    pub(super) payload: Payload<'a>,
-    /// A header that this request has and others do not.
-    pub(super) header: Option<(HeaderName, HeaderValue)>,
-}
-
-/// Where a request goes.
-#[derive(Clone)]
-pub(super) enum Target {
-    /// A path and a query.
-    Path(String),
-    /// A URL out of the registry's own answer.
-    Url(Url),
-}
-
-/// What a request carries.
-pub(super) enum Payload<'a> {
-    /// Nothing.
-    Nothing,
-    /// Bytes and their media type.
-    Bytes(&'a Bytes, &'a str),
-    /// The first bytes of a file, as many as said.
-    File(&'a Utf8Path, u64),
-}
-
-/// An error, and whether it may go away by itself.
-#[derive(Debug)]
-pub(super) struct Failure {
-    pub(super) error: RegistryError,
-    pub(super) transient: bool,
-    pub(super) retry_after: Option<Duration>,
 }
 
 impl Transport {
     /// Returns the way that `environment` describes.
-    pub(super) fn new(environment: &Environment) -> Result<Self, RegistryError> {
+    pub(super) fn new(environment: &Environment, tuning: Tuning) -> Result<Self, RegistryError> {
         Ok(Self {
-            http: Http::new(environment)?,
+            http: Http::new(environment, tuning.answer)?,
             credentials: Credentials::new(environment),
+            requests: Requests::default(),
+            tuning,
             rules: PlainRules::of(environment),
             endpoints: Mutex::default(),
             secrets: Mutex::default(),
-            requests: Requests::default(),
         })
     }
 
-    /// Runs `work` until it succeeds, or fails for good, or has failed four times.
+    /// Runs `work`, which is about `name`, until it succeeds, or fails for good, too often, or too
+    /// late for what moves no bytes to speak of.
     pub(super) async fn persist<T, F: Future<Output = Result<T, Failure>>>(
         &self,
+        name: &ImageName,
         work: impl FnMut() -> F,
     ) -> Result<T, RegistryError> {
-        let pace = ExponentialBuilder::default()
-            .with_min_delay(Duration::from_millis(200))
-            .with_factor(2.0)
-            .with_max_delay(Duration::from_secs(5))
-            .with_jitter()
-            .with_max_times(3);
-        let done = work
-            .retry(pace)
-            .when(|failure: &Failure| failure.transient)
-            .adjust(|failure, delay| {
-                delay.map(|delay| delay.max(failure.retry_after.unwrap_or_default()))
-            })
-            .await;
-        done.map_err(|failure| self.without_secrets(failure.error))
+        self.persist_with(name, 0, work).await
+    }
+
+    /// As [`Self::persist`], for work that moves so many bytes.
+    pub(super) async fn persist_with<T, F: Future<Output = Result<T, Failure>>>(
+        &self,
+        name: &ImageName,
+        bytes: u64,
+        mut work: impl FnMut() -> F,
+    ) -> Result<T, RegistryError> {
+        let within = self.tuning.done_within(bytes);
+        let until = Instant::now() + within;
+        let (mut tries, mut before) = (0, None);
+        loop {
+            tries += 1;
+            let failure = match timeout_at(until, work()).await {
+                Ok(Ok(done)) => return Ok(done),
+                Ok(Err(failure)) => failure,
+                Err(_) => Failure::late(name, within, before.take()),
+            };
+            let pause = self.tuning.pause(tries, failure.retry_after);
+            let pause = pause.filter(|pause| failure.transient && Instant::now() + *pause < until);
+            let Some(pause) = pause else {
+                return Err(self.without_secrets(failure.told(name, tries)));
+            };
+            tracing::debug!(registry = name.domain(), ?pause, "trying again: {}", failure.error);
+            before = Some(failure);
+            sleep(pause).await;
+        }
     }
 
     /// Notes that `secret` must not appear in an error.
     pub(super) fn keep_secret(&self, secret: &SecretString) {
         let mut secrets = self.secrets.lock().expect("nothing panics while it holds the lock");
-        secrets.push(secret.clone());
+        let is_known = |known: &SecretString| known.expose_secret() == secret.expose_secret();
+        if !secrets.iter().any(is_known) {
+            secrets.push(secret.clone());
+        }
     }
 
     /// Returns `error` with every secret in it replaced: a registry may send back what it was sent.
@@ -145,14 +114,18 @@ impl Transport {
         error
     }
 
-    /// Sends `call` and returns the answer, and the URL that it came from. Any status below 500
-    /// counts as one, but for those that a registry refuses access with.
+    /// Sends `call` and returns the answer, and the URL that it came from. Any status counts as one,
+    /// but for those that a registry refuses access with and those that may pass.
     pub(super) async fn send(&self, call: &Call<'_>) -> Result<(Response, Url), Failure> {
         let endpoint = self.endpoint(call.name)?;
+        let _opening = endpoint.opening().await;
+        let _lane = endpoint.lane(call.kind).await;
+        self.authorize_ahead(&endpoint, call.name, &call.scope).await?;
         let mut url = call.target.resolve(&endpoint, call.name)?;
         let mut authorized = false;
         for _ in 0..STEPS_MAX {
-            let response = match self.send_once(call, &endpoint, &url).await {
+            let header = endpoint.authorization(&call.scope).filter(|_| endpoint.is_at(&url));
+            let response = match self.send_once(call, &endpoint, &url, header.as_ref()).await {
                 Ok(response) => response,
                 Err(Attempt::WantsTls) => {
                     url = call.target.resolve(&endpoint, call.name)?;
@@ -165,21 +138,18 @@ impl Transport {
                 StatusCode::UNAUTHORIZED if !authorized && endpoint.is_at(&url) => {
                     authorized = true;
                     let headers = response.headers();
-                    self.authorize(&endpoint, call.name, &call.scope, headers).await?;
+                    let (name, scope) = (call.name, &call.scope);
+                    self.authorize(&endpoint, name, scope, headers, header.as_ref()).await?;
                 }
                 StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
                     let words = Refusal::read(response).await.words;
-                    let unauthorized = status == StatusCode::UNAUTHORIZED;
-                    let error = refused(self, call.name, unauthorized, &words).await;
-                    return Err(Failure::last(error));
+                    let error = refused(self, call.name, status, &words).await;
+                    return Err(Failure { status: Some(status), ..Failure::last(error) });
                 }
                 _ if status.is_redirection() && call.is_read() => {
                     url = next_url(call.name, &url, &response)?;
                 }
-                StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS => {
-                    return Err(Failure::later(call.name, &Refusal::read(response).await));
-                }
-                _ if status.is_server_error() => {
+                _ if may_pass(status) => {
                     return Err(Failure::later(call.name, &Refusal::read(response).await));
                 }
                 _ => return Ok((response, url)),
@@ -196,25 +166,40 @@ impl Transport {
         call: &Call<'_>,
         endpoint: &Endpoint,
         url: &Url,
+        authorization: Option<&SecretString>,
     ) -> Result<Response, Attempt> {
-        let at_home = endpoint.is_at(url);
-        let request =
-            call.request(url, endpoint.authorization(&call.scope).filter(|_| at_home)).await;
-        let request = request.map_err(Attempt::Failed)?;
+        let request = call.request(url, authorization).await;
+        let mut request = request.map_err(Attempt::Failed)?;
+        // A blob is as long in coming as whoever reads it wants; its reader keeps the time.
+        if call.kind != RequestKind::GetBlob {
+            *request.timeout_mut() = Some(self.tuning.answer_within(call.size()));
+        }
         let client = self.http.client_for(url);
         let client = client.map_err(|why| Attempt::Failed(Failure::unreachable(call.name, why)))?;
         self.requests.count(call.name, call.kind);
+        let start = Instant::now();
         let sent = client.execute(request).await;
+        let at_home = endpoint.is_at(url);
         let guessing = at_home && endpoint.may_want_tls();
         match sent {
             // Servers that speak TLS answer a plain request with 400, or hang up.
             Ok(answer) if guessing && may_be_tls(&answer) => {}
             Err(error) if guessing && !error.is_connect() && !error.is_timeout() => {}
             Ok(answer) => {
-                endpoint.answered();
+                let (kind, status) = (call.kind.as_str(), answer.status().as_u16());
+                tracing::debug!(registry = call.name.domain(), kind, status, path = url.path());
+                if at_home {
+                    endpoint.answered(answer.version(), start.elapsed());
+                }
                 return Ok(answer);
             }
-            Err(error) => return Err(Attempt::Failed(Failure::transport(call.name, &error))),
+            Err(error) => {
+                // It may have hung up on a token that has run out, before all was sent.
+                if call.size() > 0 {
+                    endpoint.forget(&call.scope);
+                }
+                return Err(Attempt::Failed(Failure::transport(call.name, &error)));
+            }
         }
         endpoint.wants_tls();
         Err(Attempt::WantsTls)
@@ -248,130 +233,12 @@ enum Attempt {
     Failed(Failure),
 }
 
-impl<'a> Call<'a> {
-    /// Returns a request that carries nothing.
-    pub(super) fn nothing(
-        method: Method,
-        kind: RequestKind,
-        name: &'a ImageName,
-        target: Target,
-        scope: String,
-    ) -> Self {
-        Self { method, kind, name, target, scope, payload: Payload::Nothing, header: None }
-    }
-
-    fn is_read(&self) -> bool {
-        matches!(self.method, Method::GET | Method::HEAD)
-    }
-
-    async fn request(
-        &self,
-        url: &Url,
-        authorization: Option<SecretString>,
-    ) -> Result<Request, Failure> {
-        let mut request = Request::new(self.method.clone(), url.clone());
-        let headers = request.headers_mut();
-        if self.is_read() {
-            let accept = MANIFEST_TYPES.join(", ");
-            headers.insert(ACCEPT, accept.parse().expect("media types fit into a header"));
-        }
-        if let Some(authorization) = authorization {
-            headers.insert(AUTHORIZATION, header(&authorization));
-        }
-        if let Some((name, value)) = &self.header {
-            headers.insert(name, value.clone());
-        }
-        let invalid =
-            || Failure::answer(self.name, "a media type does not fit into a header".into());
-        match self.payload {
-            Payload::Nothing if self.is_read() => {}
-            // Some registries want the length even of nothing.
-            Payload::Nothing => drop(headers.insert(CONTENT_LENGTH, 0.into())),
-            Payload::Bytes(bytes, media_type) => {
-                headers.insert(CONTENT_TYPE, media_type.parse().map_err(|_| invalid())?);
-                headers.insert(CONTENT_LENGTH, bytes.len().into());
-                *request.body_mut() = Some(bytes.clone().into());
-            }
-            Payload::File(path, size) => {
-                let octets = "application/octet-stream".parse().map_err(|_| invalid())?;
-                headers.insert(CONTENT_TYPE, octets);
-                headers.insert(CONTENT_LENGTH, size.into());
-                let file = tokio::fs::File::open(path).await.map_err(|source| {
-                    Failure::last(RegistryError::File { path: path.to_owned(), source })
-                })?;
-                let stream = ReaderStream::with_capacity(file.take(size), CHUNK);
-                *request.body_mut() = Some(Body::wrap_stream(stream));
-            }
-        }
-        Ok(request)
-    }
-}
-
-impl Target {
-    fn resolve(&self, endpoint: &Endpoint, name: &ImageName) -> Result<Url, Failure> {
-        match self {
-            Self::Url(url) => Ok(url.clone()),
-            Self::Path(path) => {
-                let joined = endpoint.base().join(path);
-                joined.map_err(|error| Failure::answer(name, error.to_string()))
-            }
-        }
-    }
-}
-
-impl Failure {
-    /// Returns a failure that another try does not mend.
-    pub(super) fn last(error: RegistryError) -> Self {
-        Self { error, transient: false, retry_after: None }
-    }
-
-    /// Returns the failure of a registry that did not let in.
-    pub(super) fn denied(name: &ImageName, reason: String) -> Self {
-        let (registry, repository) = (name.domain().to_owned(), name.path().to_owned());
-        Self::last(RegistryError::Denied { registry, repository, reason })
-    }
-
-    /// Returns the failure of a registry that answered what it must not.
-    pub(super) fn answer(name: &ImageName, reason: String) -> Self {
-        Self::last(RegistryError::Answer { registry: name.domain().to_owned(), reason })
-    }
-
-    /// Returns the failure of a registry that may do better later.
-    pub(super) fn later(name: &ImageName, refusal: &Refusal) -> Self {
-        let transient = Self::answer(name, refusal.words.clone());
-        Self { transient: true, retry_after: refusal.retry_after, ..transient }
-    }
-
-    /// Returns the failure of a registry that can't be asked at all.
-    pub(super) fn unreachable(name: &ImageName, reason: String) -> Self {
-        Self::last(RegistryError::Unreachable { registry: name.domain().to_owned(), reason })
-    }
-
-    /// Returns the failure of a connection.
-    pub(super) fn transport(name: &ImageName, error: &reqwest::Error) -> Self {
-        let transient = !is_tls(error) && !error.is_builder();
-        Self { transient, ..Self::unreachable(name, deepest(error)) }
-    }
-}
-
 /// Returns whether the answer to a plain request may come from a server that speaks TLS: it has the
 /// status for it, and not the form of a registry's own errors.
 fn may_be_tls(answer: &Response) -> bool {
     let media_type = answer.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let is_json = media_type.is_some_and(|text| text.starts_with("application/json"));
     answer.status() == StatusCode::BAD_REQUEST && !is_json
-}
-
-/// Returns whether the other side's TLS is at fault, which does not pass.
-fn is_tls(error: &(dyn Error + 'static)) -> bool {
-    if error.is::<rustls::Error>() {
-        return true;
-    }
-    // What an I/O error carries is not its source, but the thing itself.
-    match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
-        Some(carried) => is_tls(carried),
-        None => error.source().is_some_and(is_tls),
-    }
 }
 
 /// Returns where `response`, which came from `url`, leads.

@@ -7,7 +7,7 @@ use tokio::io::AsyncReadExt as _;
 use wiremock::matchers::{basic_auth, header, method, path, query_param};
 use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 
-use super::{CANARY, Login, blob};
+use super::{CANARY, Login, blob, hurried};
 
 struct World {
     server: MockServer,
@@ -22,7 +22,7 @@ impl World {
         let server = MockServer::start().await;
         let domain = server.address().to_string();
         let home = Login::new(&domain, "ci", CANARY);
-        let remote = Remote::new(&home.environment()).unwrap();
+        let remote = Remote::with_tuning(&home.environment(), hurried()).unwrap();
         let name = ImageName::new(&domain, "shop/web").unwrap();
         Self { server, domain, name, home, remote }
     }
@@ -112,7 +112,7 @@ async fn a_plain_registry_that_complains_is_not_asked_over_tls() {
     let answer = ResponseTemplate::new(400).set_body_json(errors);
     world.answers("GET", "/v2/shop/web/manifests/v1", answer).await;
     let error = world.remote.manifest(&world.tagged()).await.unwrap_err().to_string();
-    assert!(error.ends_with("answered: 400 Bad Request: TAG_INVALID no"), "{error}");
+    assert!(error.ends_with("answered: 400 Bad Request: TAG_INVALID no (`shop/web`)"), "{error}");
 }
 
 #[tokio::test]
@@ -139,7 +139,8 @@ async fn a_broken_registry_is_asked_four_times() {
     let error = world.remote.manifest(&world.tagged()).await.unwrap_err().to_string();
     let domain = &world.domain;
     let words = "500 Internal Server Error: UNKNOWN the disk is full";
-    assert_eq!(error, format!("registry `{domain}` answered: {words}"));
+    let tried = "(`shop/web`, tried 4 times)";
+    assert_eq!(error, format!("registry `{domain}` answered: {words} {tried}"));
 }
 
 #[tokio::test]
