@@ -1,17 +1,18 @@
 //! Dockerfiles through docker: buildx, or the builder in the daemon.
 //!
-//! buildx with a builder of its own writes the image as an OCI layout, timestamps rewritten. Its
-//! `docker` driver and plain `docker build` can only put the image into the daemon's store; there
-//! it gets a temporary tag, is fetched with `docker save`, and the tag is removed. The classic
-//! builder's cache is its images, and without them a build that changes nothing has a new digest,
-//! so its last image of a Dockerfile stays under a name of its own.
+//! buildx with a builder of its own, or with a daemon that keeps images in containerd, writes the
+//! image as an OCI layout, timestamps rewritten. Its `docker` driver without that and plain
+//! `docker build` can only put the image into the daemon's store; there it gets a temporary tag, is
+//! fetched with `docker save`, and the tag is removed. The classic builder's cache is its images, and
+//! without them a build that changes nothing takes as long as the first, so its last image of a
+//! Dockerfile stays under a name of its own.
 
 use async_trait::async_trait;
 
 use super::context::Context;
-use super::engine::{Program, arguments, dockerfile, file, temporary_name};
+use super::engine::{Program, TemporaryImage, arguments, dockerfile, file, joined, platforms};
 use super::{BuildError, BuildRequest, Builder, docker_archive, layout};
-use crate::image::{BuiltImage, Digest, Dockerfile};
+use crate::image::{BuiltImage, Digest, Dockerfile, Platform};
 use crate::system::{Command, Environment};
 
 /// Builds with docker.
@@ -36,6 +37,10 @@ enum Way {
 /// The first command line that leaves BuildKit to buildx.
 const BUILDKIT_NEEDS_BUILDX: u32 = 23;
 
+/// What `docker info` says of a daemon that keeps images in containerd. Its `docker` driver can write
+/// OCI layouts, as other drivers can.
+const CONTAINERD_STORE: &str = "io.containerd.snapshotter";
+
 impl Docker {
     /// Returns docker if it is installed and its daemon answers.
     pub(super) async fn find(environment: &Environment) -> Result<Self, BuildError> {
@@ -45,7 +50,10 @@ impl Docker {
             .await?;
         let way = if program.ask(&["buildx", "version"]).await.is_ok() {
             let builder = program.ask(&["buildx", "inspect"]).await?;
-            if driver(&builder) == Some("docker") { Way::BuildxLoad } else { Way::BuildxLayout }
+            match driver(&builder) {
+                Some("docker") if !keeps_images_in_containerd(&program).await? => Way::BuildxLoad,
+                _ => Way::BuildxLayout,
+            }
         } else if major(&versions).is_some_and(|major| major < BUILDKIT_NEEDS_BUILDX) {
             Way::BuildKit
         } else {
@@ -57,10 +65,11 @@ impl Docker {
     /// Returns the command that builds; `output` says where the image goes.
     fn build_command(
         &self,
+        platforms: &[Platform],
+        output: &[&str],
         request: &BuildRequest<'_>,
         dockerfile: &Dockerfile,
-        output: &[&str],
-    ) -> Command {
+    ) -> Result<Command, BuildError> {
         let epoch = request.epoch.to_string();
         let (verb, buildkit): (&[&str], _) = match self.way {
             Way::BuildxLayout | Way::BuildxLoad => (&["buildx", "build"], "1"),
@@ -68,55 +77,98 @@ impl Docker {
             // Or it leaves the container of a step that failed.
             Way::Classic => (&["build", "--force-rm"], "0"),
         };
+        let platforms: Vec<String> = platforms.iter().map(ToString::to_string).collect();
         let mut command = self.program.command(verb).args(arguments(request, dockerfile));
         if !dockerfile.args.contains_key("SOURCE_DATE_EPOCH") {
             command = command.args(["--build-arg", &format!("SOURCE_DATE_EPOCH={epoch}")]);
         }
-        command
+        command = command
+            .args(["--pull", "--platform", &platforms.join(",")])
+            .args(self.cache(request, dockerfile))
             .args(output)
-            .arg(request.context)
             .current_dir(request.scratch)
             .env("DOCKER_BUILDKIT", buildkit)
             .env("SOURCE_DATE_EPOCH", epoch)
             // An attestation would turn the image into an index, which not every platform runs.
-            .env("BUILDX_NO_DEFAULT_ATTESTATIONS", "1")
+            .env("BUILDX_NO_DEFAULT_ATTESTATIONS", "1");
+        let secrets = self.program.secrets(request, dockerfile)?;
+        if self.way == Way::Classic && !secrets.is_empty() {
+            return Err(
+                self.useless("it passes `secrets` on only with buildx, which is not installed")
+            );
+        }
+        Ok(secrets.pass_on(command).arg(request.context))
+    }
+
+    /// Returns the arguments that name the cache; what can't be used of it is told.
+    fn cache(&self, request: &BuildRequest<'_>, dockerfile: &Dockerfile) -> Vec<String> {
+        let cache = &dockerfile.cache;
+        let mut arguments = Vec::new();
+        if self.way == Way::Classic {
+            if !cache.from.is_empty() || cache.to.is_some() {
+                (request.log)("warning: docker without buildx keeps no cache in a registry");
+            }
+            return arguments;
+        }
+        for from in &cache.from {
+            let from = from.clone().or_latest();
+            arguments.push(match self.way {
+                Way::BuildKit => format!("--cache-from={from}"),
+                _ => format!("--cache-from=type=registry,ref={from}"),
+            });
+        }
+        match cache.to.clone().map(crate::image::ImageReference::or_latest) {
+            Some(to) if self.way == Way::BuildxLayout => {
+                arguments.push(format!("--cache-to=type=registry,ref={to},mode=max"));
+            }
+            Some(_) => (request.log)(
+                "warning: docker writes `cache.to` only with a builder of its own (`docker buildx create --use`)",
+            ),
+            None => {}
+        }
+        arguments
     }
 
     async fn build_layout(
         &self,
         request: &BuildRequest<'_>,
         dockerfile: &Dockerfile,
-    ) -> Result<BuiltImage, BuildError> {
+    ) -> Result<Vec<BuiltImage>, BuildError> {
+        let platforms = platforms(request.recipe);
         // Relative to the scratch folder: a comma in its path would end the field.
         let output = ["--output", "type=oci,dest=layout,tar=false,rewrite-timestamp=true"];
-        self.program.run(self.build_command(request, dockerfile, &output), request).await?;
-        layout::read(&request.scratch.join("layout")).map_err(|reason| self.program.useless(reason))
+        let build = self.build_command(&platforms, &output, request, dockerfile)?;
+        self.program.run(build, request).await?;
+        layout::read(&request.scratch.join("layout"), &platforms)
+            .map_err(|reason| self.useless(reason))
     }
 
     async fn build_in_store(
         &self,
         request: &BuildRequest<'_>,
         dockerfile: &Dockerfile,
-    ) -> Result<BuiltImage, BuildError> {
-        let name = temporary_name(request);
-        let mut output = vec!["--tag", name.as_str()];
-        if self.way == Way::BuildxLoad {
-            output.push("--load");
+    ) -> Result<Vec<BuiltImage>, BuildError> {
+        let mut images = Vec::new();
+        for (number, platform) in platforms(request.recipe).iter().enumerate() {
+            let image = TemporaryImage::new(&self.program, request, number, &["image", "rm"]);
+            let mut output = vec!["--tag", image.name.as_str()];
+            if self.way == Way::BuildxLoad {
+                output.push("--load");
+            }
+            let platform = std::slice::from_ref(platform);
+            let build = self.build_command(platform, &output, request, dockerfile)?;
+            self.program.run(build, request).await?;
+            let archive = request.scratch.join("image.tar");
+            let save = self.program.command(["save", "--output", archive.as_str(), &image.name]);
+            self.program.run(save, request).await?;
+            if self.way == Way::Classic {
+                self.keep(request, dockerfile, &image.name, number).await?;
+            }
+            image.remove(request).await?;
+            let converted = docker_archive::convert(archive, request.scratch).await;
+            images.push(converted.map_err(|reason| self.useless(reason))?);
         }
-        self.program.run(self.build_command(request, dockerfile, &output), request).await?;
-        let archive = request.scratch.join("image.tar");
-        let save = self.program.command(["save", "--output", archive.as_str(), &name]);
-        let saved = self.program.run(save, request).await;
-        let kept = match self.way {
-            Way::Classic => self.keep(request, dockerfile, &name).await,
-            _ => Ok(()),
-        };
-        let remove = self.program.command(["image", "rm", &name]);
-        let removed = self.program.run(remove, request).await;
-        saved.and(kept).and(removed)?;
-        docker_archive::convert(archive, request.scratch)
-            .await
-            .map_err(|reason| self.program.useless(reason))
+        Ok(images)
     }
 
     /// Gives the image the name that the last one from this Dockerfile has now.
@@ -125,11 +177,16 @@ impl Docker {
         request: &BuildRequest<'_>,
         dockerfile: &Dockerfile,
         name: &str,
+        number: usize,
     ) -> Result<(), BuildError> {
         let target = dockerfile.target.as_deref().unwrap_or_default();
-        let source = format!("{} {target}", request.context.join(file(dockerfile)));
+        let source = format!("{} {target} {number}", request.context.join(file(dockerfile)));
         let kept = format!("localhost/deployctl-cache:{}", Digest::of(source.as_bytes()).short());
         self.program.run(self.program.command(["tag", name, &kept]), request).await
+    }
+
+    fn useless(&self, reason: impl std::fmt::Display) -> BuildError {
+        self.program.useless(reason)
     }
 }
 
@@ -137,14 +194,16 @@ impl Docker {
 impl Builder for Docker {
     async fn build(&self, request: &BuildRequest<'_>) -> Result<BuiltImage, BuildError> {
         let dockerfile = dockerfile(request)?;
-        match self.way {
-            Way::BuildxLayout => self.build_layout(request, dockerfile).await,
-            Way::BuildxLoad | Way::BuildKit => self.build_in_store(request, dockerfile).await,
+        let images = match self.way {
+            Way::BuildxLayout => self.build_layout(request, dockerfile).await?,
+            Way::BuildxLoad | Way::BuildKit => self.build_in_store(request, dockerfile).await?,
             Way::Classic => {
                 self.refuse_own_ignore_file(request, dockerfile)?;
-                self.build_in_store(request, dockerfile).await
+                self.build_in_store(request, dockerfile).await?
             }
-        }
+        };
+        let images = platforms(request.recipe).into_iter().zip(images).collect();
+        joined(images, request.recipe).map_err(|reason| self.useless(reason))
     }
 }
 
@@ -158,12 +217,18 @@ impl Docker {
     ) -> Result<(), BuildError> {
         let context = Context::open(request.context, Some(&file(dockerfile)))?;
         match context.ignore_file() {
-            Some(path) if path.file_name() != Some(".dockerignore") => Err(self
-                .program
-                .useless(format!("it reads `{path}` only with buildx, which is not installed"))),
+            Some(path) if path.file_name() != Some(".dockerignore") => {
+                Err(self
+                    .useless(format!("it reads `{path}` only with buildx, which is not installed")))
+            }
             _ => Ok(()),
         }
     }
+}
+
+async fn keeps_images_in_containerd(program: &Program) -> Result<bool, BuildError> {
+    let status = program.ask(&["info", "--format", "{{json .DriverStatus}}"]).await?;
+    Ok(status.contains(CONTAINERD_STORE))
 }
 
 /// Returns the driver that `docker buildx inspect` names.

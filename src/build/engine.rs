@@ -3,6 +3,9 @@
 //! An engine's own settings (`DOCKER_HOST`, `STORAGE_DRIVER`, `CONTAINERS_STORAGE_CONF`,
 //! `BUILDAH_ISOLATION` and so on) reach it by the environment, which is passed on as it is.
 
+mod platforms;
+mod secrets;
+
 use std::time::Duration;
 
 use camino::Utf8PathBuf;
@@ -11,7 +14,9 @@ use super::buildah::Buildah;
 use super::docker::Docker;
 use super::{BuildError, BuildRequest, Builder};
 use crate::image::{Digest, Dockerfile, Engine, Method};
-use crate::system::{Command, Environment, Output};
+use crate::system::{Command, CommandError, Environment, Output};
+pub(super) use platforms::{joined, platforms};
+pub(super) use secrets::Secrets;
 
 /// A build that takes longer is taken for one that hangs.
 const LONGEST_BUILD: Duration = Duration::from_secs(2 * 60 * 60);
@@ -75,12 +80,39 @@ impl Program {
             .deadline(LONGEST_BUILD)
     }
 
+    /// Returns its name, as it is called on the command line.
+    pub(super) fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Returns the secrets of the Dockerfile that is built.
+    pub(super) fn secrets(
+        &self,
+        request: &BuildRequest<'_>,
+        dockerfile: &Dockerfile,
+    ) -> Result<Secrets, BuildError> {
+        Secrets::read(request, dockerfile, &self.environment)
+    }
+
     /// Returns what the program answers to a question about itself.
     pub(super) async fn ask(&self, arguments: &[&str]) -> Result<String, BuildError> {
         let command = self.command(arguments).deadline(LONGEST_QUESTION);
-        let output = command.output().await.map_err(|error| failed(self.name, &error))?;
-        self.succeeded(&output)?;
-        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        let output = match command.output().await {
+            Err(CommandError::Deadline { deadline, .. }) => {
+                let seconds = deadline.as_secs();
+                return Err(self.useless(format!("it did not answer within {seconds} seconds")));
+            }
+            output => output.map_err(|error| self.useless(&error))?,
+        };
+        if output.status.success() {
+            return Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned());
+        }
+        let said = last_lines(&output.stderr);
+        Err(match advice(&said) {
+            Some(advice) => self.useless(format!("{said} ({advice})")),
+            None if said.is_empty() => self.useless(output.status),
+            None => self.useless(said),
+        })
     }
 
     /// Runs the command to its end; `request.log` hears what it says.
@@ -136,10 +168,71 @@ pub(super) fn arguments(request: &BuildRequest<'_>, dockerfile: &Dockerfile) -> 
     arguments
 }
 
-/// Returns a name for the image in the engine's own store while it is fetched from there. No other
-/// build has this scratch folder, so none has this name.
-pub(super) fn temporary_name(request: &BuildRequest<'_>) -> String {
-    format!("localhost/deployctl-build:{}", Digest::of(request.scratch.as_str().as_bytes()).short())
+/// Returns whether the Dockerfile can read `SOURCE_DATE_EPOCH` as a build argument.
+pub(super) fn declares_epoch(request: &BuildRequest<'_>, dockerfile: &Dockerfile) -> bool {
+    let text = std::fs::read_to_string(request.context.join(file(dockerfile)));
+    text.is_ok_and(|text| text.contains("SOURCE_DATE_EPOCH"))
+        && !dockerfile.args.contains_key("SOURCE_DATE_EPOCH")
+}
+
+/// An image in the engine's own store that is fetched from there; it loses its name when this value
+/// is dropped, whether the build failed or was interrupted.
+pub(super) struct TemporaryImage<'a> {
+    program: &'a Program,
+    /// No other build has this scratch folder, so none has this name.
+    pub(super) name: String,
+    remove: &'static [&'static str],
+    is_there: bool,
+}
+
+impl<'a> TemporaryImage<'a> {
+    /// Returns a name for the `number`th image of the build; `remove` are the program's arguments
+    /// that take it away.
+    pub(super) fn new(
+        program: &'a Program,
+        request: &BuildRequest<'_>,
+        number: usize,
+        remove: &'static [&'static str],
+    ) -> Self {
+        let scratch = Digest::of(request.scratch.as_str().as_bytes());
+        let name = format!("localhost/deployctl-build:{}-{number}", scratch.short());
+        Self { program, name, remove, is_there: true }
+    }
+
+    /// Returns the part of its name that no other build has.
+    pub(super) fn mark(&self) -> &str {
+        self.name.rsplit(':').next().unwrap_or_default()
+    }
+
+    /// Removes it.
+    pub(super) async fn remove(mut self, request: &BuildRequest<'_>) -> Result<(), BuildError> {
+        self.is_there = false;
+        self.program.run(self.removal(), request).await
+    }
+
+    fn removal(&self) -> Command {
+        self.program.command(self.remove).arg(&self.name)
+    }
+}
+
+impl Drop for TemporaryImage<'_> {
+    fn drop(&mut self) {
+        if !self.is_there {
+            return;
+        }
+        // A build that failed may have made no image, so that there is nothing to remove.
+        blocking(self.removal().deadline(LONGEST_QUESTION).output());
+    }
+}
+
+/// Runs the future to its end while a value is dropped, in a thread of its own: this one is busy with
+/// a runtime. What becomes of it is lost.
+pub(super) fn blocking<F: Future<Output: Send> + Send>(future: F) {
+    let run = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+        Some(runtime.block_on(future))
+    };
+    std::thread::scope(|scope| drop(scope.spawn(run).join()));
 }
 
 fn failed(engine: &str, reason: impl std::fmt::Display) -> BuildError {
@@ -154,9 +247,34 @@ fn last_lines(text: &str) -> String {
     last[end..].to_owned()
 }
 
+/// Returns what helps against what an engine says about itself.
+fn advice(said: &str) -> Option<&'static str> {
+    let advice = [
+        (
+            "permission denied while trying to connect",
+            "join the group `docker`, or use rootless docker",
+        ),
+        ("Cannot connect to the Docker daemon", "start it, or set DOCKER_HOST"),
+        ("failed to connect to the docker API", "start its daemon, or set DOCKER_HOST"),
+        ("newuidmap", "install `uidmap`, and give the user ranges in /etc/subuid and /etc/subgid"),
+        ("subuid", "give the user ranges in /etc/subuid and /etc/subgid"),
+        ("not supported over overlayfs", "set STORAGE_DRIVER=vfs, or install fuse-overlayfs"),
+        ("XDG_RUNTIME_DIR", "set XDG_RUNTIME_DIR to a folder of the user's own"),
+        ("no space left on device", "make room where the engine stores images"),
+    ];
+    advice.iter().find(|(text, _)| said.contains(text)).map(|(_, advice)| *advice)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_helps_is_said() {
+        let said = "Got permission denied while trying to connect to the Docker daemon socket";
+        assert!(advice(said).unwrap().contains("group"));
+        assert_eq!(advice("docker: something new"), None);
+    }
 
     #[test]
     fn an_error_shows_the_end_of_the_log() {

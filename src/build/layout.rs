@@ -6,23 +6,31 @@ use camino::Utf8Path;
 use serde_json::Value;
 
 use super::format::{Format, OCI_INDEX};
-use crate::image::{Blob, BlobContent, BuiltImage, Digest, Manifest};
+use crate::image::{Blob, BlobContent, BuiltImage, Digest, Manifest, Platform};
 
 /// The largest manifest that a registry has to take (distribution specification).
 const LARGEST_MANIFEST: u64 = 4 << 20;
 
-/// Returns the one image of the layout in the folder `dir`, or why there is none.
-pub(super) fn read(dir: &Utf8Path) -> Result<BuiltImage, String> {
-    let index = document(&dir.join("index.json"))?;
-    let mut descriptor = only_image(&parse(&index)?)?;
-    if descriptor["mediaType"] == OCI_INDEX {
-        descriptor = only_image(&parse(&stored(dir, &descriptor)?)?)?;
+/// Returns the images of the layout in the folder `dir`, one a platform, or why they are not there.
+/// Attestations are left out.
+pub(super) fn read(dir: &Utf8Path, platforms: &[Platform]) -> Result<Vec<BuiltImage>, String> {
+    let index = parse(&document(&dir.join("index.json"))?)?;
+    let index = match index["manifests"].as_array().map(Vec::as_slice) {
+        Some([only]) if only["mediaType"] == OCI_INDEX => parse(&stored(dir, only)?)?,
+        _ => index,
+    };
+    match platforms {
+        [_] => Ok(vec![image(dir, &only_image(&index)?)?]),
+        _ => platforms.iter().map(|platform| image(dir, &image_for(&index, platform)?)).collect(),
     }
+}
+
+fn image(dir: &Utf8Path, descriptor: &Value) -> Result<BuiltImage, String> {
     let media_type = descriptor["mediaType"].as_str().unwrap_or_default().to_owned();
     if Format::of(&media_type).is_none() {
         return Err(format!("it wrote a `{media_type}`, not an image"));
     }
-    let bytes = stored(dir, &descriptor)?;
+    let bytes = stored(dir, descriptor)?;
     let manifest = parse(&bytes)?;
     let mut blobs: Vec<Blob> = Vec::new();
     let layers = manifest["layers"].as_array().into_iter().flatten();
@@ -34,6 +42,24 @@ pub(super) fn read(dir: &Utf8Path) -> Result<BuiltImage, String> {
     }
     let manifest = Manifest { media_type, bytes: bytes.into() };
     Ok(BuiltImage { manifest, children: Vec::new(), blobs, inherited: Vec::new() })
+}
+
+/// Returns the descriptor of the image for a platform: where the index has several variants, the one
+/// that names the same.
+fn image_for(index: &Value, platform: &Platform) -> Result<Value, String> {
+    let manifests = index["manifests"].as_array().into_iter().flatten();
+    let stated = |descriptor: &Value| {
+        let text = |key: &str| descriptor["platform"][key].as_str().map(str::to_owned);
+        let (os, architecture) = (text("os")?, text("architecture")?);
+        Some(Platform { os, architecture, variant: text("variant") })
+    };
+    let fits = |descriptor: &&Value| stated(descriptor).is_some_and(|it| platform.accepts(&it));
+    let fitting: Vec<&Value> = manifests.filter(fits).collect();
+    let exact = fitting.iter().find(|it| stated(it).as_ref() == Some(platform));
+    match exact.or(fitting.first()) {
+        Some(descriptor) => Ok((*descriptor).clone()),
+        None => Err(format!("it wrote no image for {platform}")),
+    }
 }
 
 /// Returns the descriptor of the only manifest in an index that is not an attestation.
@@ -117,7 +143,7 @@ mod tests {
         fn read(&self, manifests: &[Value]) -> Result<BuiltImage, String> {
             let index = json!({ "manifests": manifests });
             fs::write(self.dir().join("index.json"), index.to_string()).unwrap();
-            read(self.dir())
+            Ok(read(self.dir(), &[Platform::default()])?.remove(0))
         }
     }
 
@@ -132,6 +158,24 @@ mod tests {
         let read = layout.read(&[index]).unwrap();
         assert_eq!(read.manifest.digest().as_str(), image["digest"]);
         assert_eq!(read.blobs.len(), 1);
+    }
+
+    #[test]
+    fn of_several_images_each_platform_gets_its_own() {
+        let layout = Layout::new();
+        let platform = |text: &str| text.parse::<Platform>().unwrap();
+        let mut image = layout.image();
+        image["platform"] = json!({ "os": "linux", "architecture": "arm", "variant": "v6" });
+        let mut other = layout.store(MANIFEST, b"{\"config\":{}}");
+        other["platform"] = json!({ "os": "linux", "architecture": "arm", "variant": "v7" });
+        let index = json!({ "manifests": [other, image] });
+        let index = layout.store(OCI_INDEX, index.to_string().as_bytes());
+        layout.read(std::slice::from_ref(&index)).unwrap_err();
+        let both = [platform("linux/arm/v6"), platform("linux/arm64")];
+        let error = read(layout.dir(), &both).unwrap_err();
+        assert_eq!(error, "it wrote no image for linux/arm64");
+        let found = image_for(&json!({ "manifests": [other, image] }), &both[0]).unwrap();
+        assert_eq!(found, image);
     }
 
     #[test]

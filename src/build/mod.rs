@@ -84,6 +84,14 @@ pub enum BuildError {
         /// The end of what it said.
         reason: String,
     },
+    /// A secret is not there.
+    #[error("can't use the secret `{id}`: {reason}")]
+    Secret {
+        /// The secret's id.
+        id: String,
+        /// What is wrong; never its value.
+        reason: String,
+    },
     /// The base image does not fit.
     #[error("can't build on `{image}`: {reason}")]
     Base {

@@ -235,9 +235,9 @@ fn builder(error: &build::BuildError) -> Option<&'static str> {
         build::BuildError::File { .. } => Some(
             "check `context` and `layers` in the service's `build` section; they start from deployctl.yaml's folder",
         ),
-        build::BuildError::NoEngine { .. } => {
-            Some("install docker or buildah, or say with `layers` what the image consists of")
-        }
+        build::BuildError::NoEngine { .. } => Some(
+            "install docker, buildah or podman, or say with `layers` what the image consists of",
+        ),
         _ => None,
     }
 }

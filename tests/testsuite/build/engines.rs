@@ -1,11 +1,13 @@
-//! docker and buildah, for real.
+//! docker, buildah and podman, for real.
+
+mod dockerfile;
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use deployctl::build::{self, BuildError, Native};
+use deployctl::build::{self, BuildError, Builder, Native};
 use deployctl::image::{Dockerfile, Engine, Method};
 use deployctl::system::Environment;
 use tempfile::TempDir;
@@ -57,15 +59,41 @@ fn buildah_environment(dir: &Path) -> Environment {
     variables.into_iter().collect()
 }
 
+/// Returns the engine on a storage of the test's own, and its environment.
+async fn buildah_or_podman(name: &str, dir: &Path) -> (Box<dyn Builder>, Environment) {
+    let environment = buildah_environment(dir);
+    let engine = if name == "podman" { Engine::Podman } else { Engine::Buildah };
+    let builder = build::engine(&environment, Some(engine)).await.unwrap();
+    (builder, environment)
+}
+
+/// Returns what the engine lists: `images` with or without a name, or `containers`.
+fn listed(name: &str, what: &str, environment: &Environment) -> String {
+    let arguments: &[&str] = match (name, what) {
+        ("podman", "containers") => &["ps", "-a", "-q"],
+        (_, "containers") => &["containers", "-a", "-q"],
+        _ => &["images", "-a", "--noheading", "--format", "{{.ID}} {{.Repository}}:{{.Tag}}"],
+    };
+    output(Command::new(name).args(arguments).env_clear().envs(environment.iter()))
+}
+
+async fn keeps_the_contract(name: &str) {
+    let (Some(_), Some(dir)) = (peer(name), storage()) else { return };
+    let (builder, environment) = buildah_or_podman(name, dir.path()).await;
+    contract::holds_for(builder.as_ref(), Method::Dockerfile(dockerfile()), broken()).await;
+    let images = listed(name, "images", &environment);
+    assert!(!images.contains("deployctl"), "no temporary name stays: {images}");
+    assert_eq!(listed(name, "containers", &environment), "");
+}
+
 #[tokio::test]
 async fn buildah_keeps_the_contract() {
-    let (Some(buildah), Some(dir)) = (peer("buildah"), storage()) else { return };
-    let environment = buildah_environment(dir.path());
-    let builder = build::engine(&environment, Some(Engine::Buildah)).await.unwrap();
-    contract::holds_for(builder.as_ref(), Method::Dockerfile(dockerfile()), broken()).await;
-    let mut images = Command::new(buildah);
-    let images = images.args(["images", "-a", "-q"]).env_clear().envs(environment.iter());
-    assert_eq!(output(images), "", "nothing stays in its store");
+    keeps_the_contract("buildah").await;
+}
+
+#[tokio::test]
+async fn podman_keeps_the_contract() {
+    keeps_the_contract("podman").await;
 }
 
 #[tokio::test]
