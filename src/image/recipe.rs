@@ -24,6 +24,7 @@ pub struct Recipe {
 
 /// The two ways to make an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "there is one a service")]
 pub enum Method {
     /// A Dockerfile, through docker, buildah or podman.
     Dockerfile(Dockerfile),
