@@ -1,26 +1,33 @@
 //! Registries over HTTP, as the OCI distribution specification has them.
 //!
-//! The requests are written by hand on `reqwest`, not with `oci-client` 0.18, because its way of
-//! authorizing stands before every request: it asks `/v2/` ahead of each one that needs no login,
-//! takes a refused token for no token and so loses the reason, has no identity tokens, no scope
-//! for mounting and no second try after a 401, and reads answers of any length. Media types of
-//! manifests and the status of a mount do not come out of it at all.
+//! The requests are written by hand on `reqwest`, not with `oci-client` 0.18, whose way of authorizing
+//! stands before every request: it asks `/v2/` ahead of each one that needs no login, takes a refused
+//! token for no token and so loses the reason, has no identity tokens, no scope for mounting and no
+//! second try after a 401, and reads answers of any length. Neither the media types of manifests nor
+//! the status of a mount come out of it, and so not the upload that stands in for one. It has no
+//! retries, no time limits, no `OCI-Tag`, no tag schema of referrers, no going on in the middle of a
+//! blob, no count of its requests. What it does have (streams, mounts, chunks, the referrers API) is
+//! not to be had without the rest.
 //!
-//! - **Scheme.** HTTPS; loopback (`localhost`, `127.0.0.0/8`, `[::1]`) and the registries that
-//!   `DEPLOYCTL_INSECURE_REGISTRIES` lists are asked over plain HTTP first, and over TLS from then
-//!   on if that is what they speak. No credential is sent before the registry has asked for one.
-//! - **Certificates.** The machine's, and those in `SSL_CERT_FILE`.
+//! - **Scheme.** HTTPS, with HTTP/2 where it is offered; loopback (`localhost`, `127.0.0.0/8`, `[::1]`)
+//!   and the registries that `DEPLOYCTL_INSECURE_REGISTRIES` lists are asked over plain HTTP first, and
+//!   over TLS from then on if that is what they speak. No credential is sent before the registry has
+//!   asked for one.
+//! - **Connections.** The first question to a registry is asked alone; those after it go over its
+//!   connection: all at once with HTTP/2, and one after the other to a registry that is near.
+//! - **Certificates.** The machine's, those in `SSL_CERT_FILE`, and in folders that docker and podman
+//!   have for single registries (`certs.d`), with client certificates.
 //! - **Uploads.** `POST` and one `PUT` that is streamed from the file, so that memory does not grow
-//!   with it; a small blob tries to do with the `POST`. A cut upload begins anew. What was sent,
-//!   mounted or seen in a repository once is neither sent nor asked for again.
+//!   with it; a small blob tries to do with the `POST`. Large ones go in chunks and, when they are cut,
+//!   on from where the registry is. What was sent, mounted or seen in a repository once is neither sent
+//!   nor asked for again.
 //! - **Tags.** One `PUT` each; all with one where the registry echoes them (`OCI-Tag`).
 //! - **Referrers.** By the registry's list where it says `OCI-Subject`, else by one under a tag.
 //! - **Trust.** What is read by digest is compared with it; nothing follows an answer out of TLS or
-//!   into the local network; `Authorization` goes to the registry itself only.
-//! - **Again.** Three more tries on 408, 429, 5xx and broken connections; `Retry-After` is heeded up
-//!   to 30 seconds.
-//!
-//! Left for later: upload in chunks with resumption, client certificates.
+//!   into the local network, as far as its addresses tell; `Authorization` goes to the registry itself
+//!   only.
+//! - **Again.** Up to [`Tuning::tries`] tries after 408, 425, 429, 499, most of 5xx and broken
+//!   connections, with pauses left to chance or, within limits, to `Retry-After`.
 
 mod answer;
 mod auth;

@@ -1,5 +1,7 @@
 //! The registry backends beside the programs that others read images with.
 
+mod chunks;
+mod connections;
 mod fault_proxy;
 mod faults;
 mod seeded;

@@ -162,14 +162,19 @@ impl Endpoint {
         }
     }
 
+    /// Returns whether the registry has given an answer.
+    pub(super) fn has_answered(&self) -> bool {
+        self.learned().answered
+    }
+
     /// Waits while somebody else asks the registry's first question: its answer tells scheme and
     /// version, and its connection can be used again. Returns a guard for whoever asks it.
     pub(super) async fn opening(&self) -> Option<tokio::sync::MutexGuard<'_, ()>> {
-        if self.learned().answered {
+        if self.has_answered() {
             return None;
         }
         let guard = self.opening.lock().await;
-        (!self.learned().answered).then_some(guard)
+        (!self.has_answered()).then_some(guard)
     }
 
     /// Waits for the one connection that short questions share, where they do.

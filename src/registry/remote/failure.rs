@@ -74,6 +74,14 @@ impl Failure {
         Self::unreachable(name, reason)
     }
 
+    /// Returns the failure with what may be done about it.
+    pub(super) fn with_advice(mut self, advice: &str) -> Self {
+        if let RegistryError::Unreachable { reason, .. } = &mut self.error {
+            *reason = format!("{reason}; {advice}");
+        }
+        self
+    }
+
     /// Returns the failure with what it was about, and how often it was tried.
     pub(super) fn told(mut self, name: &ImageName, tries: u32) -> RegistryError {
         let times = if tries > 1 { format!(", tried {tries} times") } else { String::new() };

@@ -141,12 +141,21 @@ fn read_authorities(environment: &Environment) -> Result<Vec<Certificate>, Regis
 /// Returns the innermost cause, which alone says what happened and has no URL in it.
 pub(super) fn deepest(error: &(dyn std::error::Error + 'static)) -> String {
     let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    match cause.downcast_ref::<reqwest::Error>() {
-        Some(error) if error.is_timeout() => "no answer in time".to_owned(),
-        Some(error) => format!("{error:#}").split(" for url").next().unwrap_or_default().to_owned(),
-        None => cause.to_string(),
+    loop {
+        let of_request = cause.downcast_ref::<reqwest::Error>();
+        if of_request.is_some_and(reqwest::Error::is_timeout) {
+            return "no answer in time".to_owned();
+        }
+        match (cause.source(), of_request) {
+            (Some(source), _) => cause = source,
+            (None, Some(error)) => {
+                return format!("{error:#}")
+                    .split(" for url")
+                    .next()
+                    .unwrap_or_default()
+                    .to_owned();
+            }
+            (None, None) => return cause.to_string(),
+        }
     }
 }

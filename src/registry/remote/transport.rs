@@ -198,7 +198,14 @@ impl Transport {
                 if call.size() > 0 {
                     endpoint.forget(&call.scope);
                 }
-                return Err(Attempt::Failed(Failure::transport(call.name, &error)));
+                let mut failure = Failure::transport(call.name, &error);
+                if at_home && !endpoint.has_answered() && hung_up(&error, url) {
+                    failure = failure.with_advice(&format!(
+                        "a registry that wants a client certificate hangs up like this: see `certs.d/{}/client.cert` in docker's documentation",
+                        url.authority()
+                    ));
+                }
+                return Err(Attempt::Failed(failure));
             }
         }
         endpoint.wants_tls();
@@ -231,6 +238,11 @@ impl Transport {
 enum Attempt {
     WantsTls,
     Failed(Failure),
+}
+
+/// Returns whether the other side ended a connection over TLS once it was made.
+fn hung_up(error: &reqwest::Error, url: &Url) -> bool {
+    url.scheme() == "https" && !error.is_connect() && !error.is_timeout() && !error.is_body()
 }
 
 /// Returns whether the answer to a plain request may come from a server that speaks TLS: it has the

@@ -13,7 +13,7 @@ const FAULTS: u64 = 22;
 
 /// What can go wrong with a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fault {
+pub(super) enum Fault {
     /// The registry, or something in front of it, is not up to it.
     Status(u16),
     /// Reset before the registry hears of it.
@@ -38,6 +38,8 @@ enum Fault {
     OtherHost,
     /// The registry says that it has got more, or less, than it has.
     WrongRange,
+    /// The registry says that it has got more than was sent.
+    TooMuch,
     /// 416 for a request that is in order.
     OutOfStep,
     /// The token has run out.
@@ -68,6 +70,7 @@ const ALL: &[Fault] = &[
     Fault::RelativeLocation,
     Fault::OtherHost,
     Fault::WrongRange,
+    Fault::TooMuch,
     Fault::OutOfStep,
     Fault::Expired,
     Fault::Forbidden,
@@ -93,9 +96,13 @@ struct Inner {
     random: u64,
     token: u64,
     journal: Vec<String>,
+    /// What goes wrong with which request, in place of what chance chooses.
+    script: Option<Script>,
     /// Uploads that were cut: old location, new one, and how many bytes are there.
     kept: Vec<(String, String, u64)>,
 }
+
+type Script = Vec<(&'static str, usize, Fault)>;
 
 struct Request {
     method: String,
@@ -112,10 +119,19 @@ struct Answer {
 impl FaultProxy {
     /// Starts a proxy in front of the registry `upstream` whose faults are chosen by `seed`.
     pub(super) async fn start(upstream: &str, seed: u64) -> Self {
+        Self::with(upstream, seed, None).await
+    }
+
+    /// Starts a proxy with no other faults than these: with the so-manieth request of a method.
+    pub(super) async fn scripted(upstream: &str, faults: &[(&'static str, usize, Fault)]) -> Self {
+        Self::with(upstream, 0, Some(faults.to_vec())).await
+    }
+
+    async fn with(upstream: &str, seed: u64, script: Option<Script>) -> Self {
         let home = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let other = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let domain = home.local_addr().unwrap().to_string();
-        let inner = Inner { random: seed, token: 1, journal: Vec::new(), kept: Vec::new() };
+        let inner = Inner { random: seed, token: 1, journal: Vec::new(), script, kept: Vec::new() };
         let state = Arc::new(State {
             upstream: upstream.to_owned(),
             domain: domain.clone(),
@@ -176,7 +192,16 @@ impl State {
         (z ^ (z >> 31)) % limit
     }
 
-    fn choose(&self) -> Option<Fault> {
+    fn choose(&self, request: &Request) -> Option<Fault> {
+        if let Inner { script: Some(script), journal, .. } = &*self.inner() {
+            let before =
+                journal.iter().filter(|line| line.split(' ').next() == Some(&request.method));
+            let number = 1 + before.count();
+            let here = |(method, at, _): &&(&str, usize, Fault)| {
+                *method == request.method && *at == number
+            };
+            return script.iter().find(here).map(|(_, _, fault)| *fault);
+        }
         let chosen = ALL[usize::try_from(self.below(ALL.len() as u64)).unwrap()];
         (self.below(100) < FAULTS).then_some(chosen)
     }
@@ -188,7 +213,7 @@ impl State {
         mut request: Request,
         at_home: bool,
     ) -> Option<()> {
-        let fault = self.choose();
+        let fault = self.choose(&request);
         let line = format!("{} {} {fault:?}", request.method, request.path);
         self.inner().journal.push(line.clone());
         if request.path.starts_with("/token") {
@@ -342,11 +367,12 @@ impl State {
             (Some(Fault::WrongRange), _) => {
                 answer.replace("range", &format!("0-{}", self.below(60_000)));
             }
+            (Some(Fault::TooMuch), _) => answer.replace("range", "0-59999"),
             (Some(Fault::Forbidden), _) if answer.status() == "404" => {
                 answer = Answer::new("403 Forbidden", &[], "");
             }
             (Some(Fault::ChunkMinLength), Some(_)) => {
-                answer.head.push(format!("OCI-Chunk-Min-Length: {}", 1 + self.below(30_000)));
+                answer.head.push("OCI-Chunk-Min-Length: 30000".to_owned());
             }
             _ => {}
         }

@@ -1,7 +1,9 @@
 //! Registries that do what the real one here does not: tokens, redirects, failures, lies.
 
+use std::time::Duration;
+
 use deployctl::image::{BlobContent, Digest, ImageName, ImageReference, Manifest};
-use deployctl::registry::{Registry, RegistryError, Remote, Resolver};
+use deployctl::registry::{Registry, RegistryError, Remote, Resolver, Tuning};
 use serde_json::json;
 use tokio::io::AsyncReadExt as _;
 use wiremock::matchers::{basic_auth, header, method, path, query_param};
@@ -141,6 +143,103 @@ async fn a_broken_registry_is_asked_four_times() {
     let words = "500 Internal Server Error: UNKNOWN the disk is full";
     let tried = "(`shop/web`, tried 4 times)";
     assert_eq!(error, format!("registry `{domain}` answered: {words} {tried}"));
+}
+
+#[tokio::test]
+async fn a_registry_that_wants_a_long_rest_is_not_asked_again() {
+    let world = World::new().await;
+    let busy = ResponseTemplate::new(429)
+        .insert_header("retry-after", "7200")
+        .insert_header("ratelimit-limit", "100;w=21600")
+        .insert_header("ratelimit-remaining", "0;w=21600")
+        .set_body_json(json!({"errors": [{"code": "TOOMANYREQUESTS", "message": "slow down"}]}));
+    let mock = Mock::given(method("GET")).respond_with(busy);
+    mock.expect(1).mount(&world.server).await;
+    let error = world.remote.manifest(&world.tagged()).await.unwrap_err().to_string();
+    let expected = "429 Too Many Requests: TOOMANYREQUESTS slow down; 0 of 100 pulls in 6 hours are \
+                    left; a login raises the limit (`shop/web`)";
+    assert!(error.ends_with(expected), "{error}");
+}
+
+#[tokio::test]
+async fn an_answer_that_does_not_come_to_an_end_is_given_up() {
+    let mut world = World::new().await;
+    let hurried = Tuning { answer: Duration::from_millis(50), ..hurried() };
+    world.remote = Remote::with_tuning(&world.home.environment(), hurried).unwrap();
+    let slow = ResponseTemplate::new(200).set_delay(Duration::from_secs(60));
+    world.answers("HEAD", "/v2/shop/web/manifests/v1", slow).await;
+    let error = world.remote.resolve(&world.tagged()).await.unwrap_err().to_string();
+    assert!(error.ends_with("no answer in time (`shop/web`, tried 4 times)"), "{error}");
+}
+
+#[tokio::test]
+async fn everything_has_a_deadline() {
+    let mut world = World::new().await;
+    let hurried = Tuning {
+        tries: 1000,
+        first_pause: Duration::from_millis(20),
+        longest_pause: Duration::from_millis(20),
+        deadline: Duration::from_millis(150),
+        ..hurried()
+    };
+    world.remote = Remote::with_tuning(&world.home.environment(), hurried).unwrap();
+    world.answers("HEAD", "/v2/shop/web/manifests/v1", ResponseTemplate::new(503)).await;
+    let error = world.remote.resolve(&world.tagged()).await.unwrap_err().to_string();
+    assert!(error.contains("503 Service Unavailable") && error.contains("tried"), "{error}");
+}
+
+#[tokio::test]
+async fn a_refused_head_is_asked_as_a_get() {
+    let world = World::new().await;
+    let at = "/v2/shop/web/manifests/v1";
+    world.answers("HEAD", at, ResponseTemplate::new(403)).await;
+    let missing = Mock::given(method("GET")).and(path(at)).respond_with(ResponseTemplate::new(404));
+    missing.up_to_n_times(1).mount(&world.server).await;
+    assert_eq!(world.remote.resolve(&world.tagged()).await.unwrap(), None);
+    let errors = json!({"errors": [{"code": "DENIED", "message": "not yours"}]});
+    world.answers("GET", at, ResponseTemplate::new(403).set_body_json(errors)).await;
+    let error = world.remote.resolve(&world.tagged()).await.unwrap_err();
+    assert!(matches!(error, RegistryError::Denied { .. }), "{error:?}");
+    assert!(error.to_string().contains("DENIED not yours"), "{error}");
+}
+
+#[tokio::test]
+async fn many_that_need_the_same_token_fetch_it_once() {
+    let world = World::new().await;
+    world.wants_token().await;
+    world.gives_token("one").await;
+    world.tag_for("one", 100).await;
+    let tagged = world.tagged();
+    let asked = (0..12).map(|_| world.remote.resolve(&tagged));
+    for found in futures_util::future::join_all(asked).await {
+        assert_eq!(found.unwrap(), Some(Digest::of(b"x")));
+    }
+}
+
+#[tokio::test]
+async fn a_token_for_a_mount_is_asked_with_the_push_first_and_serves_the_push() {
+    let world = World::new().await;
+    world.wants_token().await;
+    let mounts = |request: &Request| {
+        let pairs: Vec<_> = request.url.query_pairs().filter(|(key, _)| key == "scope").collect();
+        let scopes: Vec<_> = pairs.iter().map(|(_, scope)| scope.as_ref()).collect();
+        scopes == ["repository:shop/web:pull,push", "repository:base/os:pull"]
+    };
+    Mock::given(method("GET"))
+        .and(path("/token"))
+        .and(mounts)
+        .respond_with(ResponseTemplate::new(200).set_body_json(json!({"token": "t"})))
+        .expect(1)
+        .mount(&world.server)
+        .await;
+    let let_in = || header("authorization", "Bearer t");
+    let location = ResponseTemplate::new(202).insert_header("location", "/v2/upload/1");
+    Mock::given(method("POST")).and(let_in()).respond_with(location).mount(&world.server).await;
+    let taken = Mock::given(method("PUT")).and(let_in()).respond_with(ResponseTemplate::new(201));
+    taken.mount(&world.server).await;
+    let (from, blob) = (ImageName::new(&world.domain, "base/os").unwrap(), blob(b"x".to_vec()));
+    assert!(!world.remote.mount_blob(&world.name, &blob.digest, &from).await.unwrap());
+    world.remote.push_blob(&world.name, &blob).await.unwrap();
 }
 
 #[tokio::test]

@@ -40,6 +40,18 @@ impl RegistryServer {
         Self::start(home, &tls, "")
     }
 
+    /// As [`RegistryServer::start_tls`], for clients with a certificate of the same authority alone:
+    /// `client.cert` and `client.key`, beside the authority's.
+    pub(crate) fn start_tls_for_clients() -> Option<Self> {
+        let home = tempfile::tempdir().unwrap();
+        let (certificate, key) = make_certificates(home.path());
+        let (certificate, key) = (certificate.display(), key.display());
+        let authority = home.path().join("ca.crt");
+        let clients = format!("clientcas: [{}]", authority.display());
+        let tls = format!(", tls: {{certificate: {certificate}, key: {key}, {clients}}}");
+        Self::start(home, &tls, "")
+    }
+
     /// Returns `127.0.0.1:PORT`, as in an image's name.
     pub(crate) fn domain(&self) -> &str {
         &self.domain
@@ -61,6 +73,15 @@ impl RegistryServer {
     pub(crate) fn lose_repository(&self, path: &str) {
         let repositories = self.home.path().join("data/docker/registry/v2/repositories");
         std::fs::remove_dir_all(repositories.join(path)).unwrap();
+    }
+
+    /// Returns from how many connections its answers so far were asked.
+    pub(crate) fn connections(&self) -> usize {
+        let log = std::fs::read_to_string(self.home.path().join("log")).unwrap();
+        let parts = log.split("http.request.remoteaddr=\"").skip(1);
+        let peers: std::collections::BTreeSet<_> =
+            parts.filter_map(|part| part.split('"').next()).collect();
+        peers.len()
     }
 
     fn start(home: tempfile::TempDir, tls: &str, auth: &str) -> Option<Self> {
@@ -100,11 +121,15 @@ fn make_certificates(home: &Path) -> (PathBuf, PathBuf) {
     let names = ["127.0.0.1", "localhost"].map(str::to_owned);
     let mut params = CertificateParams::new(names).unwrap();
     params.distinguished_name.push(rcgen::DnType::CommonName, "registry");
-    let key = KeyPair::generate().unwrap();
-    let certificate = params.signed_by(&key, &authority).unwrap();
-    let paths = (home.join("server.crt"), home.join("server.key"));
     std::fs::write(home.join("ca.crt"), authority.pem()).unwrap();
-    std::fs::write(&paths.0, certificate.pem()).unwrap();
-    std::fs::write(&paths.1, key.serialize_pem()).unwrap();
-    paths
+    let paths = [("server.crt", "server.key"), ("client.cert", "client.key")];
+    let [server, _client] = paths.map(|(certificate, key)| {
+        let paths = (home.join(certificate), home.join(key));
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &authority).unwrap();
+        std::fs::write(&paths.0, certificate.pem()).unwrap();
+        std::fs::write(&paths.1, key.serialize_pem()).unwrap();
+        paths
+    });
+    server
 }
