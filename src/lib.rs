@@ -21,6 +21,7 @@
 //! | [`config`] | `deployctl.yaml` to the nouns' own types; errors with line and column; schema |
 //! | [`image`] | reference, digest, tag, tag policy, platform, manifest and config documents |
 //! | [`tags`] | docker/metadata-action's grammar: an event to tags, labels and annotations |
+//! | [`attestation`] | what is said about an image beside it: packages (CycloneDX), provenance (SLSA), signatures (Sigstore bundles), and keys |
 //! | [`kustomize`] | the kustomization file: its images, and their byte-exact edit; file trees |
 //! | [`k8s`] | dynamic object, identity, conditions |
 //! | [`health`] | Argo CD's health rules: its checks, one file a kind; Lua customizations; rows for custom resources; their aggregation |
@@ -45,6 +46,7 @@
 //!   input, never by an argument or a URL; every line a child prints passes through a redactor.
 
 pub mod argocd;
+pub mod attestation;
 pub mod build;
 pub mod cli;
 pub mod cluster;

@@ -16,6 +16,7 @@ const BACKENDS: &[&str] = &["registry", "git", "github", "build", "cluster", "re
 const NOUNS: &[&str] = &[
     "image",
     "tags",
+    "attestation",
     "kustomize",
     "k8s",
     "lint",
