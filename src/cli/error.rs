@@ -15,7 +15,9 @@ use crate::cluster::ClusterError;
 use crate::config::{ConfigError, UnknownName};
 use crate::github::actions::Level;
 use crate::kustomize::EditError;
-use crate::ops::{EditFileError, HealthTestError, ReplayError, RulesError, SetError};
+use crate::ops::{
+    AttachError, BaseSignerError, EditFileError, HealthTestError, ReplayError, RulesError, SetError,
+};
 use crate::promotion::UnknownGate;
 use crate::tags::TagsError;
 use crate::yaml::Invalid;
@@ -154,6 +156,16 @@ fn exit_of(error: &(dyn Error + 'static)) -> Option<Exit> {
             Some(EditFileError::Find(_) | EditFileError::Edit { source: EditError::Read(_), .. })
         )
         || matches!(found(error), Some(SetError::NoPullRequests { .. }))
+        || found::<BaseSignerError>(error).is_some()
+        || matches!(
+            found(error),
+            Some(
+                AttachError::NoKey { .. }
+                    | AttachError::Key { .. }
+                    | AttachError::NoIdentity
+                    | AttachError::NoCosign
+            )
+        )
         || matches!(found(error), Some(ReplayError::None(_) | ReplayError::File { .. }))
         || matches!(found(error), Some(ClusterError::Kubeconfig { .. }))
         || matches!(found(error), Some(EditError::NoArguments | EditError::Argument { .. }));

@@ -5,6 +5,7 @@ use indexmap::IndexMap;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
+use super::attestations::FileAttestations;
 use super::build::FileBuild;
 use crate::health::native::RuleSets;
 
@@ -34,6 +35,9 @@ pub(super) struct File {
     /// What GitHub is told about the commits that images are built from.
     #[serde(default)]
     pub(super) github: FileGithub,
+    /// What is attached to images that are built, and who must have signed what they are built on.
+    #[serde(default)]
+    pub(super) attestations: FileAttestations,
     /// How the health of objects is judged, beyond what Argo CD knows.
     #[serde(default)]
     pub(super) health: FileHealth,

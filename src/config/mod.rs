@@ -4,6 +4,7 @@
 //! from. Finding
 //! the repositories and clusters that it names is left to the command line.
 
+mod attestations;
 mod build;
 mod error;
 mod file;
@@ -22,6 +23,7 @@ use crate::promotion::Policy;
 use crate::system;
 use crate::target::{HelmKeys, Place, Target};
 
+pub use attestations::{Attestations, SignBy};
 pub use error::{ConfigError, UnknownName};
 pub use file::schema;
 
@@ -37,6 +39,8 @@ pub struct Config {
     pub manifests: Manifests,
     /// What GitHub is told about source commits.
     pub github: GithubReports,
+    /// What is attached to images, and who must vouch for what they are built on.
+    pub attestations: Attestations,
     /// Rules of the user's own for the health of custom resources.
     pub health_rules: Vec<RuleSet>,
     /// The version of Argo CD whose verdicts are given, if one is named.

@@ -7,7 +7,7 @@ use super::file::{
 };
 use super::{
     Author, Config, ConfigError, Environment, GithubReports, Manifests, Service, Via, WriteBy,
-    build, write,
+    attestations, build, write,
 };
 use crate::health::{ArgoCdVersion, UnknownVersion};
 use crate::image::{DigestPolicy, ImageReference, TagPolicy, TagPolicyError};
@@ -64,6 +64,7 @@ fn config(path: &Utf8Path, file: File) -> Result<Config, Flaw> {
             deployments: file.github.deployments,
             statuses: file.github.statuses,
         },
+        attestations: attestations::attestations(file.attestations)?,
         health_rules: file.health.rules.0,
         argocd_version: file.argocd_version.as_deref().map(argocd_version).transpose()?,
         environments: environments.collect::<Result<_, _>>()?,

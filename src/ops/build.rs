@@ -5,6 +5,7 @@
 //! storing in `push.rs`.
 
 mod ask;
+mod attestations;
 mod base;
 mod documents;
 mod error;
@@ -16,10 +17,11 @@ use camino::Utf8Path;
 use tempfile::TempDir;
 
 use self::ask::{Answer, Asked};
+use self::attestations::Pushed;
 use self::base::Bases;
 use self::documents::Documents;
 use self::push::Push;
-use super::{Emit, Event};
+use super::{Attacher, BaseSigner, Emit, Event};
 use crate::build::{self, BuildRequest, Builder, Native};
 use crate::config::Service;
 use crate::git::GitError;
@@ -53,6 +55,10 @@ pub struct BuildOptions<'a> {
     pub extent: Extent,
     /// The folder for caches, if there is one.
     pub cache: Option<&'a Utf8Path>,
+    /// What is attached to images that are pushed, if anything is.
+    pub attacher: Option<&'a Attacher>,
+    /// Who must have signed base images, one of them each; if there is nobody, nobody must.
+    pub base_signers: &'a [BaseSigner],
     /// Environment variables, for the engine that builds Dockerfiles.
     pub environment: &'a Environment,
 }
@@ -84,6 +90,16 @@ pub trait Sources: Send + Sync {
     ///
     /// Fails if the repository that they are in can't be read.
     async fn facts(&self, service: &Service) -> Result<SourceFacts, GitError>;
+
+    /// Returns the address of the repository that the service's files come from, without credentials,
+    /// or `None` if it has none.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sources::facts`].
+    async fn repository(&self, _service: &Service) -> Result<Option<String>, GitError> {
+        Ok(None)
+    }
 }
 
 /// Builds the services that the registry has no image of, one after the other, and pushes each as soon
@@ -96,7 +112,7 @@ pub async fn build(
     options: &BuildOptions<'_>,
     emit: Emit<'_>,
 ) -> Result<BuildReport, Box<BuildFailed>> {
-    let asked = ask::ask(options).await;
+    let asked = attestations::verified(ask::ask(options).await, options, emit).await;
     let documents = Documents::in_cache(options.cache);
     let mut report = BuildReport::default();
     let mut first = None;
@@ -177,8 +193,8 @@ async fn reuse(
         None => found,
     };
     let service = service.name.clone();
-    let layers = Vec::new();
-    Ok(Built { service, image, size: 0, pushed: false, reused, inputs, layers })
+    let (layers, attached) = (Vec::new(), Vec::new());
+    Ok(Built { service, image, size: 0, pushed: false, reused, inputs, layers, attached })
 }
 
 /// Returns why the image is not tagged as its policy says.
@@ -226,18 +242,24 @@ async fn build_service(
     let source = SourceFacts { input: input_tag.clone(), ..source };
     let image = pin(service, &source, &built.manifest, options)?;
     let mut layers = Vec::new();
+    let mut attached = Vec::new();
     if options.extent.push {
         emit(Event::Storing { image: image.to_string() });
-        let mut tags: Vec<Tag> = image.tag.iter().cloned().chain(input_tag).collect();
-        tags.dedup();
+        let mut all_tags: Vec<Tag> = image.tag.iter().cloned().chain(input_tag).collect();
+        all_tags.dedup();
         let (registry, bases_in, image) = (options.registry, options.bases, &image);
-        let (tags, built, built_on) = (tags.as_slice(), &built, bases.as_slice());
+        // With something to attach the tags come after it: what is found by a tag has all of it.
+        let first = if options.attacher.is_some() { &[] } else { all_tags.as_slice() };
+        let (tags, built, built_on) = (first, &built, bases.as_slice());
         let push = Push { registry, bases: bases_in, documents, image, tags, built, built_on };
         layers = push.run().await?;
+        let pushed =
+            Pushed { service, recipe, asked, source: &source, image, tags: &all_tags, built };
+        attached = attestations::attach(&pushed, options, emit).await?;
     }
     let size = built.blobs.iter().map(|blob| blob.size).sum();
     let (service, inputs, pushed) = (service.name.clone(), asked.digest(), options.extent.push);
-    Ok(Built { service, image, size, pushed, reused: None, inputs, layers })
+    Ok(Built { service, image, size, pushed, reused: None, inputs, layers, attached })
 }
 
 fn recipe(service: &Service) -> Result<&Recipe, BuildError> {

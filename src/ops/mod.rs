@@ -3,6 +3,8 @@
 //! An op gets its backends from the command line, returns plain data, and tells what it is doing
 //! as [`Event`]s; it knows neither the command line nor how a report looks.
 
+mod attach;
+mod blob;
 mod build;
 mod demo;
 mod deployments;
@@ -26,7 +28,9 @@ mod status;
 mod store;
 mod verified;
 mod verify;
+mod verify_base;
 
+pub use attach::{AttachError, Attached, Attacher, Subject, attach, attacher};
 pub use build::{
     BuildError, BuildFailed, BuildOptions, BuildReport, Built, Extent, FailedBuild, Planned,
     Sources, StoredLayer, Transfer, build,
@@ -63,6 +67,7 @@ pub use verify::{
     Ancestry, Moment, ObjectReport, PodReport, ReplayError, RolloutReport, RolloutVerdict,
     RulesWith, VerifyError, VerifyEvent, VerifyOptions, check_record, record, replay, verify,
 };
+pub use verify_base::{BaseSigner, BaseSignerError, VerifyBaseError, verify_base};
 
 use crate::promotion::Hold;
 
@@ -86,6 +91,11 @@ pub enum Event {
     Line(String),
     /// A registry, or a layout, is being given what it lacks of an image.
     Storing {
+        /// The image, pinned.
+        image: String,
+    },
+    /// A list of packages, provenance or a signature is being attached to an image.
+    Attaching {
         /// The image, pinned.
         image: String,
     },

@@ -11,6 +11,7 @@ pub fn line(event: &Event, verbose: u8) -> Option<String> {
         }
         Event::Line(line) => format!("  {line}"),
         Event::Storing { image } => format!("storing {image}"),
+        Event::Attaching { image } => format!("attaching to {image}"),
         Event::Promoting { service, image } => format!("promoting {service}: {image}"),
         Event::Fetching { remote } if verbose > 0 => format!("fetching {remote}"),
         Event::Fetching { .. } => return None,

@@ -10,6 +10,7 @@ mod ancestry;
 mod applications;
 mod architecture;
 mod argocd;
+mod attestation;
 mod build;
 mod cli;
 mod cluster;

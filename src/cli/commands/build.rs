@@ -8,10 +8,10 @@ use crate::cli::error::CommandError;
 use crate::cli::exit::Exit;
 use crate::cli::source_facts::source_facts;
 use crate::cli::ui::Ui;
-use crate::config::{Config, Service};
-use crate::git::GitError;
+use crate::config::{Config, Service, SignBy};
+use crate::git::{GitError, Source};
 use crate::image::{SourceFacts, Tag};
-use crate::ops::{self, BuildOptions, BuildReport, Extent, Sources};
+use crate::ops::{self, Attacher, BaseSigner, BuildOptions, BuildReport, Extent, Sources};
 use crate::registry::{Layout, Registry};
 use crate::system::Environment;
 
@@ -42,6 +42,11 @@ pub(crate) struct BuildArgs {
     /// Whether to push what is built; without, its digest is told
     #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     push: bool,
+    /// Build only on images that SIGNER has signed: the file of a public key, or
+    /// `identity=IDENTITY,issuer=ISSUER` of a keyless signature, which `cosign` verifies; given more
+    /// than once, one is enough [default: `attestations.verifyBase`]
+    #[arg(long, value_name = "SIGNER")]
+    verify_base: Vec<String>,
 }
 
 pub(crate) async fn run(
@@ -69,6 +74,8 @@ pub(super) async fn build(
     // The folder stands for a registry, of which nothing is remembered: it may be another one tomorrow.
     let cache = context.environment.cache_dir().filter(|_| layout.is_none());
     let sources = Checkout { config, environment: &context.environment };
+    let attacher = attacher(args, config, context)?;
+    let base_signers = base_signers(args, config, context)?;
     let options = BuildOptions {
         services: services(config, &args.services)?,
         sources: &sources,
@@ -79,6 +86,8 @@ pub(super) async fn build(
         bases: &remote,
         extent: Extent { rebuild: args.rebuild, dry_run: args.dry_run, push: args.push },
         cache: cache.as_deref(),
+        attacher: attacher.as_ref(),
+        base_signers: &base_signers,
         environment: &context.environment,
     };
     match ops::build(&options, &|event| ui.event(&event)).await {
@@ -95,7 +104,15 @@ pub(super) async fn build(
 impl BuildArgs {
     /// Returns the arguments of a pipeline's step.
     pub(super) fn of_services(services: Vec<String>) -> Self {
-        Self { services, tag: None, layout: None, dry_run: false, rebuild: false, push: true }
+        Self {
+            services,
+            tag: None,
+            layout: None,
+            dry_run: false,
+            rebuild: false,
+            push: true,
+            verify_base: Vec::new(),
+        }
     }
 }
 
@@ -110,11 +127,55 @@ impl Sources for Checkout<'_> {
     /// Returns what git knows about the files that the service is built from: what lies beside them
     /// does not decide about its image.
     async fn facts(&self, service: &Service) -> Result<SourceFacts, GitError> {
+        source_facts(&self.files(service), self.environment).await
+    }
+
+    async fn repository(&self, service: &Service) -> Result<Option<String>, GitError> {
+        let source = Source::discover(&self.files(service), self.environment).await?;
+        Ok(source.and_then(|source| source.remote))
+    }
+}
+
+impl Checkout<'_> {
+    /// Returns the folder with the service's files.
+    fn files(&self, service: &Service) -> Utf8PathBuf {
         let root = self.config.folder();
         let own = service.recipe.as_ref().map(|recipe| root.join(&recipe.context));
-        let folder = own.filter(|folder| folder.is_dir()).unwrap_or_else(|| root.to_owned());
-        source_facts(&folder, self.environment).await
+        own.filter(|folder| folder.is_dir()).unwrap_or_else(|| root.to_owned())
     }
+}
+
+/// Returns what attaches what the configuration says to images that are pushed.
+fn attacher(
+    args: &BuildArgs,
+    config: &Config,
+    context: &Context,
+) -> Result<Option<Attacher>, CommandError> {
+    if args.dry_run || !args.push {
+        return Ok(None);
+    }
+    let sign = config.attestations.sign.as_ref();
+    if args.layout.is_some() && matches!(sign, Some(SignBy::Keyless)) {
+        return Err(CommandError::usage(
+            "a keyless signature is put into a registry by `cosign`, and not into a layout",
+            "leave out --layout, or sign with a key (`attestations.sign.key`)",
+        ));
+    }
+    Ok(ops::attacher(&config.attestations, config.folder(), &context.environment)?)
+}
+
+/// Returns who must have signed base images: what the arguments say, else the configuration.
+fn base_signers(
+    args: &BuildArgs,
+    config: &Config,
+    context: &Context,
+) -> Result<Vec<BaseSigner>, CommandError> {
+    let (texts, folder) = match args.verify_base.as_slice() {
+        [] => (config.attestations.verify_base.as_slice(), config.folder().to_owned()),
+        given => (given, context.current_dir()?),
+    };
+    let signers = texts.iter().map(|text| BaseSigner::parse(text, &folder));
+    Ok(signers.collect::<Result<_, _>>()?)
 }
 
 /// Returns the named services, or all that have a `build` section.

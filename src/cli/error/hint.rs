@@ -3,6 +3,7 @@
 use std::error::Error;
 
 use super::found;
+use crate::attestation::KeyError;
 use crate::build;
 use crate::cluster::ClusterError;
 use crate::config::{ConfigError, UnknownName};
@@ -11,7 +12,7 @@ use crate::github::GithubError;
 use crate::image::TagPolicyError;
 use crate::kustomize::{EditError, FindError};
 use crate::ops::{
-    BuildError, EffectError, RenderedError, RollbackError, SetError, StatedImageError,
+    AttachError, BuildError, EffectError, RenderedError, RollbackError, SetError, StatedImageError,
 };
 use crate::promotion::UnknownGate;
 use crate::registry::RegistryError;
@@ -58,6 +59,8 @@ pub(super) fn hint_for(error: &(dyn Error + 'static)) -> Option<String> {
         .or_else(|| found::<SetError>(error).and_then(set))
         .or_else(|| found::<RollbackError>(error).and_then(rollback))
         .or_else(|| found::<BuildError>(error).and_then(service_build))
+        .or_else(|| found::<AttachError>(error).and_then(attach))
+        .or_else(|| found::<KeyError>(error).and_then(key))
         .or_else(|| found::<build::BuildError>(error).and_then(builder));
     hint.map(str::to_owned)
 }
@@ -93,6 +96,31 @@ fn registry(error: &RegistryError) -> Option<&'static str> {
             "`deployctl registry doctor` with the image's name tells what is in the way; often `docker login` is",
         ),
         RegistryError::File { .. } => Some("name another folder with --layout"),
+        _ => None,
+    }
+}
+
+fn attach(error: &AttachError) -> Option<&'static str> {
+    match error {
+        AttachError::NoKey { .. } => Some(
+            "`attestations.sign.key` in deployctl.yaml names a file, or `env:NAME` for a variable",
+        ),
+        AttachError::NoIdentity => Some(
+            "on GitHub Actions give the job `permissions: id-token: write`, on GitLab CI an `id_tokens` \
+             entry SIGSTORE_ID_TOKEN; or sign with a key (`attestations.sign.key`)",
+        ),
+        AttachError::NoCosign => {
+            Some("install cosign 3, or use a key, which deployctl reads by itself")
+        }
+        _ => None,
+    }
+}
+
+fn key(error: &KeyError) -> Option<&'static str> {
+    match error {
+        KeyError::NoPassword | KeyError::WrongPassword => {
+            Some("the key's password is read from the environment variable COSIGN_PASSWORD")
+        }
         _ => None,
     }
 }

@@ -175,6 +175,19 @@ async fn look(
 }
 
 impl Asked {
+    /// Returns whether the image is not there.
+    pub(super) fn is_to_be_built(&self) -> bool {
+        !matches!(self.answer, Answer::Present { .. })
+    }
+
+    /// Returns why it is not known what the image is built on.
+    pub(super) fn unknown_bases(&self) -> Option<&str> {
+        match &self.answer {
+            Answer::Unknown(reason) if self.inputs.is_none() => Some(reason),
+            _ => None,
+        }
+    }
+
     /// Returns the input digest, where it could be told.
     pub(super) fn digest(&self) -> Option<Digest> {
         self.inputs.as_ref().map(Inputs::digest)

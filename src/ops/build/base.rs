@@ -11,6 +11,7 @@ use crate::config::Service;
 use crate::image::{
     BaseImage, Digest, ImageName, ImageReference, Manifest, Method, PinnedImage, Platform, Recipe,
 };
+use crate::ops::blob::read_blob;
 use crate::registry::{Registry, RegistryError};
 
 /// Where base images are read: what was read once is there.
@@ -136,22 +137,10 @@ impl Bases<'_> {
         digest: &Digest,
         limit: u64,
     ) -> Result<Bytes, RegistryError> {
-        use tokio::io::AsyncReadExt as _;
         if let Some((_, bytes)) = self.documents.get(digest) {
             return Ok(bytes);
         }
-        let mut bytes = Vec::new();
-        let mut reader = self.registry.blob(name, digest).await?.take(limit);
-        let read = reader.read_to_end(&mut bytes).await;
-        read.map_err(|error| RegistryError::Unreachable {
-            registry: name.domain().to_owned(),
-            reason: error.to_string(),
-        })?;
-        let bytes = Bytes::from(bytes);
-        let found = Digest::of(&bytes);
-        if found != *digest {
-            return Err(RegistryError::Corrupt { expected: digest.clone(), found });
-        }
+        let bytes = Bytes::from(read_blob(self.registry, name, digest, limit).await?);
         self.documents.put(digest, "application/octet-stream", &bytes);
         Ok(bytes)
     }

@@ -3,6 +3,7 @@
 use crate::build;
 use crate::git::GitError;
 use crate::image::TagPolicyError;
+use crate::ops::{AttachError, VerifyBaseError};
 use crate::registry::RegistryError;
 
 /// Why a service has no image.
@@ -49,6 +50,32 @@ pub enum BuildError {
         base: String,
         /// What is wrong with it.
         reason: String,
+    },
+    /// It is not known what the image is built on, so nobody can have signed that.
+    #[error("can't build `{service}`: what it is built on can't be verified: {reason}")]
+    UnknownBases {
+        /// The service.
+        service: String,
+        /// Why it is not known.
+        reason: String,
+    },
+    /// Something that the image is built on is not signed by whom it has to be.
+    #[error("can't build `{service}`")]
+    VerifyBase {
+        /// The service.
+        service: String,
+        /// The cause.
+        #[source]
+        source: Box<VerifyBaseError>,
+    },
+    /// The image lacks what was to be attached to it.
+    #[error("the image of `{service}` has no tags yet")]
+    Attach {
+        /// The service.
+        service: String,
+        /// The cause.
+        #[source]
+        source: Box<AttachError>,
     },
     /// A registry did not do what it was asked.
     #[error("can't {what} `{image}`")]

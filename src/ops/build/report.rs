@@ -2,6 +2,7 @@
 
 use super::BuildError;
 use crate::image::{Digest, PinnedImage, Tag};
+use crate::ops::Attached;
 use crate::registry::RequestCount;
 
 /// What was built, and what was there already.
@@ -34,6 +35,8 @@ pub struct Built {
     pub inputs: Option<Digest>,
     /// What became of its layers; none where nothing was pushed.
     pub layers: Vec<StoredLayer>,
+    /// What was attached to it.
+    pub attached: Vec<Attached>,
 }
 
 /// A layer of an image that was pushed.

@@ -208,6 +208,8 @@ impl<'a> Stage<'a> {
             bases: &self.layout,
             extent: Extent::default(),
             cache: None,
+            attacher: None,
+            base_signers: &[],
             environment: self.options.environment,
         };
         Ok(build(&options, emit).await.map_err(|failed| failed.error)?)

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::document;
-use crate::ops::{self, Built, StoredLayer};
+use crate::ops::{self, Attached, Built, StoredLayer};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -57,6 +57,9 @@ struct BuiltImage {
     /// What became of its layers, where it was pushed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     layers: Vec<Layer>,
+    /// What refers to it now: `sbom`, `provenance`, `signature`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    attached: Vec<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -107,6 +110,15 @@ fn image(built: &Built) -> BuiltImage {
         reused_by: built.reused.as_ref().map(ToString::to_string),
         input_digest: built.inputs.as_ref().map(ToString::to_string),
         layers: built.layers.iter().map(layer).collect(),
+        attached: built.attached.iter().map(|what| attached(*what)).collect(),
+    }
+}
+
+fn attached(what: Attached) -> &'static str {
+    match what {
+        Attached::Sbom => "sbom",
+        Attached::Provenance => "provenance",
+        Attached::Signature => "signature",
     }
 }
 
