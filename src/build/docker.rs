@@ -3,15 +3,16 @@
 //! buildx with a builder of its own, or with a daemon that keeps images in containerd, writes the
 //! image as an OCI layout, timestamps rewritten. Its `docker` driver without that and plain
 //! `docker build` can only put the image into the daemon's store; there it gets a temporary tag, is
-//! fetched with `docker save`, and the tag is removed. The classic builder's cache is its images, and
+//! fetched with `docker save`, and the tag is removed; its timestamps are rewritten here. The classic builder's cache is its images, and
 //! without them a build that changes nothing takes as long as the first, so its last image of a
 //! Dockerfile stays under a name of its own.
 
 use async_trait::async_trait;
 
 use super::context::Context;
+use super::docker_archive::{self, Base, Stamp};
 use super::engine::{Program, TemporaryImage, arguments, dockerfile, file, joined, platforms};
-use super::{BuildError, BuildRequest, Builder, docker_archive, layout};
+use super::{BuildError, BuildRequest, Builder, inputs, layout};
 use crate::image::{BuiltImage, Digest, Dockerfile, Platform};
 use crate::system::{Command, Environment};
 
@@ -155,9 +156,11 @@ impl Docker {
             if self.way == Way::BuildxLoad {
                 output.push("--load");
             }
+            let bases = self.bases(platform, request, dockerfile).await;
             let platform = std::slice::from_ref(platform);
             let build = self.build_command(platform, &output, request, dockerfile)?;
             self.program.run(build, request).await?;
+            let stamp = self.stamp(&bases, request).await;
             let archive = request.scratch.join("image.tar");
             let save = self.program.command(["save", "--output", archive.as_str(), &image.name]);
             self.program.run(save, request).await?;
@@ -165,7 +168,7 @@ impl Docker {
                 self.keep(request, dockerfile, &image.name, number).await?;
             }
             image.remove(request).await?;
-            let converted = docker_archive::convert(archive, request.scratch).await;
+            let converted = docker_archive::convert(archive, request.scratch, stamp).await;
             images.push(converted.map_err(|reason| self.useless(reason))?);
         }
         Ok(images)
@@ -183,6 +186,59 @@ impl Docker {
         let source = format!("{} {target} {number}", request.context.join(file(dockerfile)));
         let kept = format!("localhost/deployctl-cache:{}", Digest::of(source.as_bytes()).short());
         self.program.run(self.program.command(["tag", name, &kept]), request).await
+    }
+
+    /// Returns the images that the Dockerfile names. BuildKit reads them by itself, and the daemon's
+    /// store then does not have them, so that nothing would tell the base from what was added to it.
+    async fn bases(
+        &self,
+        platform: &Platform,
+        request: &BuildRequest<'_>,
+        dockerfile: &Dockerfile,
+    ) -> Result<Vec<String>, String> {
+        let bases = inputs::bases_of(request.context, dockerfile)?;
+        let bases: Vec<String> = bases.iter().map(ToString::to_string).collect();
+        for base in bases.iter().filter(|_| self.way != Way::Classic) {
+            let platform = platform.to_string();
+            let pull = self.program.command(["pull", "--quiet", "--platform", &platform, base]);
+            // What this means for the build, the build says.
+            let _ = self.program.run(pull, request).await;
+        }
+        Ok(bases)
+    }
+
+    /// Returns the time of what the build added, and the images that it may have been added to; `None`
+    /// and a warning if these can't be told.
+    async fn stamp(
+        &self,
+        bases: &Result<Vec<String>, String>,
+        request: &BuildRequest<'_>,
+    ) -> Option<Stamp> {
+        let unknown = |reason: &str| {
+            let effect =
+                "time stamps stay as docker made them, so each machine makes another digest";
+            (request.log)(&format!("warning: {effect}: {reason}"));
+        };
+        let bases = bases.as_ref().map_err(|reason| unknown(reason)).ok()?;
+        let mut known = Vec::new();
+        for name in bases {
+            match self.base(name).await {
+                Ok(base) => known.push(base),
+                Err(error) => {
+                    unknown(&error.to_string());
+                    return None;
+                }
+            }
+        }
+        Some(Stamp { epoch: request.epoch, bases: known })
+    }
+
+    async fn base(&self, name: &str) -> Result<Base, BuildError> {
+        let inspect = ["image", "inspect", "--format", "{{json .RootFS.Layers}}", name];
+        let diff_ids = serde_json::from_str(&self.program.ask(&inspect).await?)
+            .map_err(|error| self.useless(error))?;
+        let steps = self.program.ask(&["history", "--quiet", name]).await?.lines().count();
+        Ok(Base { diff_ids, steps })
     }
 
     fn useless(&self, reason: impl std::fmt::Display) -> BuildError {

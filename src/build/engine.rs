@@ -126,6 +126,12 @@ impl Program {
         self.succeeded(&output)
     }
 
+    /// As [`Program::run`], and nobody hears what it says.
+    pub(super) async fn run_quietly(&self, command: Command) -> Result<(), BuildError> {
+        let output = command.output().await.map_err(|error| failed(self.name, &error))?;
+        self.succeeded(&output)
+    }
+
     /// Returns why the engine's work is of no use.
     pub(super) fn useless(&self, reason: impl std::fmt::Display) -> BuildError {
         failed(self.name, reason)

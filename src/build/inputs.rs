@@ -267,6 +267,16 @@ impl Inputs {
     }
 }
 
+/// Returns the base images that the Dockerfile in the folder `context` names, or why that can't be
+/// told.
+pub(super) fn bases_of(
+    context: &Utf8Path,
+    recipe: &Dockerfile,
+) -> Result<Vec<ImageReference>, String> {
+    let text = read_text(&context.join(engine::file(recipe))).map_err(|error| error.to_string())?;
+    dockerfile::bases(&text, &recipe.args)
+}
+
 /// Returns whether `tag` states an input digest.
 pub fn is_input_tag(tag: &str) -> bool {
     tag.strip_prefix(TAG_PREFIX).is_some_and(|digits| {

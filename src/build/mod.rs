@@ -12,6 +12,7 @@ mod format;
 pub mod inputs;
 mod layer_blob;
 mod layout;
+mod load;
 mod native;
 
 use std::fmt::Display;
@@ -21,6 +22,7 @@ use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::image::{BaseImage, BuiltImage, Recipe};
 pub use engine::engine;
+pub use load::DockerDaemon;
 pub use native::{NATIVE_FORMAT, Native};
 
 /// Something that makes an image.

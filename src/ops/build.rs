@@ -9,6 +9,7 @@ mod attestations;
 mod base;
 mod documents;
 mod error;
+mod load;
 mod push;
 mod report;
 
@@ -22,7 +23,7 @@ use self::base::Bases;
 use self::documents::Documents;
 use self::push::Push;
 use super::{Attacher, BaseSigner, Emit, Event};
-use crate::build::{self, BuildRequest, Builder, Native};
+use crate::build::{self, BuildRequest, Builder, DockerDaemon, Native};
 use crate::config::Service;
 use crate::git::GitError;
 use crate::image::{
@@ -72,12 +73,14 @@ pub struct Extent {
     pub dry_run: bool,
     /// Whether images are pushed.
     pub push: bool,
+    /// Whether images are loaded into the local docker daemon.
+    pub load: bool,
 }
 
 impl Default for Extent {
     /// Builds and pushes what is not there.
     fn default() -> Self {
-        Self { rebuild: false, dry_run: false, push: true }
+        Self { rebuild: false, dry_run: false, push: true, load: false }
     }
 }
 
@@ -158,13 +161,18 @@ async fn one(
     options: &BuildOptions<'_>,
     emit: Emit<'_>,
 ) -> Result<Done, BuildError> {
+    let docker = load::daemon(&service.name, options).await?;
     if let Answer::Present { tag, digest } = &asked.answer {
         let image = PinnedImage {
             name: service.image.clone(),
             tag: Some(tag.clone()),
             digest: digest.clone(),
         };
-        return reuse(service, image, asked.digest(), options, emit).await.map(Done::Image);
+        let built = reuse(service, image, asked.digest(), options, emit).await?;
+        if let Some(docker) = &docker {
+            load::found(docker, &built.image, options, emit).await?;
+        }
+        return Ok(Done::Image(built));
     }
     if options.extent.dry_run {
         let (service, inputs) = (service.name.clone(), asked.digest());
@@ -174,7 +182,8 @@ async fn one(
         let name = &service.name;
         emit(Event::Warning(format!("{name} is built, whatever the registry has: {reason}")));
     }
-    build_service(service, &mut asked, documents, options, emit).await.map(Done::Image)
+    let docker = docker.as_ref();
+    build_service(service, &mut asked, docker, documents, options, emit).await.map(Done::Image)
 }
 
 /// Returns the image that the registry has.
@@ -210,6 +219,7 @@ fn tag_warning(
 async fn build_service(
     service: &Service,
     asked: &mut Asked,
+    docker: Option<&DockerDaemon>,
     documents: &Documents,
     options: &BuildOptions<'_>,
     emit: Emit<'_>,
@@ -256,6 +266,9 @@ async fn build_service(
         let pushed =
             Pushed { service, recipe, asked, source: &source, image, tags: &all_tags, built };
         attached = attestations::attach(&pushed, options, emit).await?;
+    }
+    if let Some(docker) = docker {
+        load::built(docker, &image, &built, &bases, options, emit).await?;
     }
     let size = built.blobs.iter().map(|blob| blob.size).sum();
     let (service, inputs, pushed) = (service.name.clone(), asked.digest(), options.extent.push);

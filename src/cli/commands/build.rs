@@ -47,6 +47,9 @@ pub(crate) struct BuildArgs {
     /// than once, one is enough [default: `attestations.verifyBase`]
     #[arg(long, value_name = "SIGNER")]
     verify_base: Vec<String>,
+    /// Load images into the local docker daemon as well, so that `docker run` finds them
+    #[arg(long)]
+    load: bool,
 }
 
 pub(crate) async fn run(
@@ -84,7 +87,12 @@ pub(super) async fn build(
         epoch: epoch(context)?,
         registry,
         bases: &remote,
-        extent: Extent { rebuild: args.rebuild, dry_run: args.dry_run, push: args.push },
+        extent: Extent {
+            rebuild: args.rebuild,
+            dry_run: args.dry_run,
+            push: args.push,
+            load: args.load,
+        },
         cache: cache.as_deref(),
         attacher: attacher.as_ref(),
         base_signers: &base_signers,
@@ -112,6 +120,7 @@ impl BuildArgs {
             rebuild: false,
             push: true,
             verify_base: Vec::new(),
+            load: false,
         }
     }
 }

@@ -77,6 +77,15 @@ pub enum BuildError {
         #[source]
         source: Box<AttachError>,
     },
+    /// The local docker daemon did not take the image.
+    #[error("can't load `{image}` into docker")]
+    Load {
+        /// The image.
+        image: String,
+        /// The cause.
+        #[source]
+        source: build::BuildError,
+    },
     /// A registry did not do what it was asked.
     #[error("can't {what} `{image}`")]
     Registry {

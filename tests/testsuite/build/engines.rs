@@ -1,5 +1,6 @@
 //! docker, buildah and podman, for real.
 
+mod docker;
 mod dockerfile;
 
 use std::fs;
