@@ -3,6 +3,8 @@
 //! An image has the media types of one of them and never of both, since some registries refuse a
 //! mix. It keeps the format of the base image.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use crate::image::{Blob, Compression, Manifest};
@@ -22,6 +24,7 @@ const OCI_CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const OCI_LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 const OCI_ZSTD_LAYER: &str = "application/vnd.oci.image.layer.v1.tar+zstd";
 const DOCKER_MANIFEST: &str = "application/vnd.docker.distribution.manifest.v2+json";
+const DOCKER_LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
 const DOCKER_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
 
@@ -84,6 +87,16 @@ impl Format {
     ///
     /// Its bytes depend on nothing else: the order of the keys is fixed.
     pub(super) fn manifest(self, config: &Blob, layers: &[Value]) -> Manifest {
+        self.annotated_manifest(config, layers, &BTreeMap::new())
+    }
+
+    /// Returns a manifest with annotations, which only OCI's format has.
+    pub(super) fn annotated_manifest(
+        self,
+        config: &Blob,
+        layers: &[Value],
+        annotations: &BTreeMap<String, String>,
+    ) -> Manifest {
         let (media_type, config_type) = match self {
             Self::Oci => (OCI_MANIFEST, OCI_CONFIG),
             Self::Docker => (DOCKER_MANIFEST, DOCKER_CONFIG),
@@ -94,8 +107,42 @@ impl Format {
             "config": descriptor(config_type, config),
             "layers": layers,
         });
-        Manifest { media_type: media_type.to_owned(), bytes: document.to_string().into() }
+        document_of(media_type, document, annotations)
     }
+
+    /// Returns the index of these manifests, each beside the platform that it is for.
+    pub(super) fn index<'a>(
+        self,
+        manifests: impl Iterator<Item = (&'a Manifest, &'a Value)>,
+        annotations: &BTreeMap<String, String>,
+    ) -> Manifest {
+        let media_type = match self {
+            Self::Oci => OCI_INDEX,
+            Self::Docker => DOCKER_LIST,
+        };
+        let listed = manifests.map(|(manifest, platform)| {
+            json!({
+                "mediaType": manifest.media_type,
+                "digest": manifest.digest().as_str(),
+                "size": manifest.bytes.len(),
+                "platform": platform,
+            })
+        });
+        let listed: Vec<Value> = listed.collect();
+        let document = json!({ "schemaVersion": 2, "mediaType": media_type, "manifests": listed });
+        document_of(media_type, document, annotations)
+    }
+}
+
+fn document_of(
+    media_type: &str,
+    mut document: Value,
+    annotations: &BTreeMap<String, String>,
+) -> Manifest {
+    if !annotations.is_empty() {
+        document["annotations"] = json!(annotations);
+    }
+    Manifest { media_type: media_type.to_owned(), bytes: document.to_string().into() }
 }
 
 /// Returns what a manifest says about a blob.

@@ -56,6 +56,8 @@ pub enum InputKind {
     Base,
     /// The builder, and the version of what it makes.
     Builder,
+    /// Linux capabilities of a file of the context.
+    Capabilities,
     /// The Dockerfile, or its ignore file.
     Dockerfile,
     /// Seconds since 1970 that every time in the image is set to.
@@ -64,6 +66,8 @@ pub enum InputKind {
     File,
     /// A folder of the context.
     Folder,
+    /// A file of the context that is another one of it under a second name.
+    HardLink,
     /// A symbolic link of the context: its target.
     Link,
     /// The platforms that the image is for.
@@ -85,10 +89,12 @@ impl InputKind {
             Self::Argument => "argument",
             Self::Base => "base",
             Self::Builder => "builder",
+            Self::Capabilities => "capabilities",
             Self::Dockerfile => "dockerfile",
             Self::Epoch => "epoch",
             Self::File => "file",
             Self::Folder => "folder",
+            Self::HardLink => "hard-link",
             Self::Link => "link",
             Self::Platforms => "platforms",
             Self::Recipe => "recipe",
@@ -190,7 +196,16 @@ impl Inputs {
             .map_err(|error| BuildError::Recipe(format!("its text: {error}")))?;
         self.add_recipe("", &recipe);
         let context = Context::open(request.context, None)?;
-        let entries = native::sources(&context, native)?;
+        let entries = native::sources(&context, native, &request.recipe.platforms)?;
+        for file in native::files(&context, &entries)? {
+            if let Some(first) = file.same_as {
+                self.add(InputKind::HardLink, file.path.as_str(), first.into_string());
+            }
+            if let Some(capabilities) = file.capabilities {
+                let value = format!("{capabilities:?}");
+                self.add(InputKind::Capabilities, file.path.as_str(), value);
+            }
+        }
         self.add_files(&context, entries, memo)?;
         self.bases = Ok(native.base.iter().cloned().collect());
         Ok(())

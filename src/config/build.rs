@@ -1,5 +1,6 @@
 //! A service's `build` section: what the file may say, and the recipe that it stands for.
 
+mod capabilities;
 mod dockerfile;
 mod native;
 
@@ -40,7 +41,8 @@ pub(in crate::config) struct FileBuild {
     /// The program that builds the Dockerfile; the first that is installed by default.
     pub(super) engine: Option<FileEngine>,
 
-    /// Image that the layers are laid onto; `scratch`, the default, is an empty one.
+    /// Image that the layers are laid onto: a reference, `oci:FOLDER[:TAG]` for one in an OCI layout
+    /// directory, or `scratch`, the default, for an empty one.
     pub(super) base: Option<String>,
     /// Layers, lowest first.
     pub(super) layers: Option<Vec<FileLayer>>,
@@ -58,9 +60,18 @@ pub(in crate::config) struct FileBuild {
     /// Ports that a container listens on, for example `8080` or `53/udp`.
     #[serde(default)]
     pub(super) ports: Vec<String>,
+    /// Folders whose content is kept outside the container, by absolute path.
+    #[serde(default)]
+    pub(super) volumes: Vec<String>,
+    /// The signal that asks a container to stop, for example `SIGQUIT`.
+    pub(super) stop_signal: Option<String>,
     /// Labels.
     #[serde(default)]
     pub(super) labels: BTreeMap<String, String>,
+    /// Annotations of the manifest, and of the index of several platforms; only for a base in OCI's
+    /// format.
+    #[serde(default)]
+    pub(super) annotations: BTreeMap<String, String>,
     /// How the layers are compressed; gzip by default.
     pub(super) compression: Option<FileCompression>,
 }

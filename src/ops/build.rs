@@ -9,6 +9,7 @@ mod attestations;
 mod base;
 mod documents;
 mod error;
+mod layouts;
 mod load;
 mod push;
 mod report;
@@ -33,6 +34,7 @@ use crate::registry::{Registry, RequestCount};
 use crate::system::Environment;
 
 pub use error::BuildError;
+pub use layouts::BaseRegistry;
 pub use report::{BuildFailed, BuildReport, Built, FailedBuild, Planned, StoredLayer, Transfer};
 
 /// What to build, and where it goes.

@@ -32,8 +32,8 @@ mod verify_base;
 
 pub use attach::{AttachError, Attached, Attacher, Subject, attach, attacher};
 pub use build::{
-    BuildError, BuildFailed, BuildOptions, BuildReport, Built, Extent, FailedBuild, Planned,
-    Sources, StoredLayer, Transfer, build,
+    BaseRegistry, BuildError, BuildFailed, BuildOptions, BuildReport, Built, Extent, FailedBuild,
+    Planned, Sources, StoredLayer, Transfer, build,
 };
 pub use demo::{DemoError, DemoOptions, DemoReport, Scene, demo};
 pub use deployments::{Progress, SourceReports, report_sources};

@@ -4,6 +4,7 @@
 //! have the first.
 
 mod in_cluster;
+mod native;
 mod road;
 mod verify;
 mod why;

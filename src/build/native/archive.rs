@@ -12,6 +12,8 @@ use tar::{EntryType, Header};
 pub(super) struct Archive<W> {
     out: W,
     epoch: i64,
+    /// Where a file's bytes are on their way; one for all files.
+    buffer: Vec<u8>,
 }
 
 /// What all kinds of entries have.
@@ -29,7 +31,7 @@ const LARGEST_NUMBER: u64 = 0o77_777_777_777;
 
 impl<W: Write> Archive<W> {
     pub(super) fn new(out: W, epoch: i64) -> Self {
-        Self { out, epoch }
+        Self { out, epoch, buffer: vec![0; 1 << 16] }
     }
 
     /// Writes a folder; `path` has no slash at its end.
@@ -47,20 +49,34 @@ impl<W: Write> Archive<W> {
         self.header(EntryType::Symlink, path, attributes, 0, Some(target))
     }
 
+    /// Writes another name of the file that is in the archive as `first`.
+    pub(super) fn hard_link(
+        &mut self,
+        path: &str,
+        first: &str,
+        attributes: Attributes,
+    ) -> io::Result<()> {
+        self.header(EntryType::Link, path, attributes, 0, Some(first))
+    }
+
     /// Writes a file of `size` bytes, and fails with [`io::ErrorKind::InvalidData`] if `content` has
-    /// more or fewer.
+    /// more or fewer. `capabilities` is the file's extended attribute of that name, if it has one.
     pub(super) fn file(
         &mut self,
         path: &str,
         attributes: Attributes,
+        capabilities: Option<&[u8]>,
         size: u64,
         content: &mut dyn Read,
     ) -> io::Result<()> {
-        self.header(EntryType::Regular, path, attributes, size, None)?;
-        let mut buffer = vec![0; 1 << 16];
+        let mut extended = Extended::default();
+        if let Some(capabilities) = capabilities {
+            extended.add("SCHILY.xattr.security.capability", capabilities);
+        }
+        self.extended_header(EntryType::Regular, path, attributes, size, None, extended)?;
         let mut left = size;
         loop {
-            let read = match content.read(&mut buffer) {
+            let read = match content.read(&mut self.buffer) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 read => read?,
             };
@@ -70,7 +86,7 @@ impl<W: Write> Archive<W> {
             if read == 0 {
                 return self.pad(size);
             }
-            self.out.write_all(&buffer[..read])?;
+            self.out.write_all(&self.buffer[..read])?;
             left -= read as u64;
         }
     }
@@ -89,17 +105,28 @@ impl<W: Write> Archive<W> {
         size: u64,
         target: Option<&str>,
     ) -> io::Result<()> {
+        self.extended_header(kind, path, attributes, size, target, Extended::default())
+    }
+
+    fn extended_header(
+        &mut self,
+        kind: EntryType,
+        path: &str,
+        attributes: Attributes,
+        size: u64,
+        target: Option<&str>,
+        mut extended: Extended,
+    ) -> io::Result<()> {
         let mut header = Header::new_ustar();
-        let mut extended = Extended::default();
         header.set_entry_type(kind);
         if !path.is_ascii() || header.set_path(path).is_err() {
-            extended.add("path", path);
+            extended.add("path", path.as_bytes());
             set_name(&mut header, path);
         }
         if let Some(target) = target {
             // Written as it is: `set_link_name` would tidy the path up.
             if !target.is_ascii() || header.set_link_name_literal(target).is_err() {
-                extended.add("linkpath", target);
+                extended.add("linkpath", target.as_bytes());
             }
         }
         let (user, group) = attributes.owner;
@@ -109,7 +136,7 @@ impl<W: Write> Archive<W> {
         header.set_mtime(match u64::try_from(self.epoch) {
             Ok(time) => extended.number("mtime", time, LARGEST_NUMBER),
             Err(_) => {
-                extended.add("mtime", &self.epoch.to_string());
+                extended.add("mtime", self.epoch.to_string().as_bytes());
                 0
             }
         });
@@ -132,7 +159,7 @@ impl<W: Write> Archive<W> {
         header.set_size(extended.0.len() as u64);
         header.set_cksum();
         self.out.write_all(header.as_bytes())?;
-        self.out.write_all(extended.0.as_bytes())?;
+        self.out.write_all(&extended.0)?;
         self.pad(extended.0.len() as u64)
     }
 
@@ -147,17 +174,19 @@ impl<W: Write> Archive<W> {
 
 /// The records of a PAX header.
 #[derive(Default)]
-struct Extended(String);
+struct Extended(Vec<u8>);
 
 impl Extended {
     /// Adds a record. It begins with its own length, digits included.
-    fn add(&mut self, key: &str, value: &str) {
+    fn add(&mut self, key: &str, value: &[u8]) {
         let rest = key.len() + value.len() + 3;
         let mut length = rest + 1;
         while length != rest + length.to_string().len() {
             length = rest + length.to_string().len();
         }
-        self.0.push_str(&format!("{length} {key}={value}\n"));
+        self.0.extend_from_slice(format!("{length} {key}=").as_bytes());
+        self.0.extend_from_slice(value);
+        self.0.push(b'\n');
     }
 
     /// Returns what goes into the plain header: `value` if it fits, else 0 beside a record.
@@ -165,7 +194,7 @@ impl Extended {
         if value <= largest {
             return value;
         }
-        self.add(key, &value.to_string());
+        self.add(key, value.to_string().as_bytes());
         0
     }
 }
@@ -223,7 +252,7 @@ mod tests {
         let attributes = Attributes { mode: 0o644, owner: (owner, 0) };
         match target {
             Some(target) => archive.link(path, target, attributes).unwrap(),
-            None => archive.file(path, attributes, 3, &mut "abc".as_bytes()).unwrap(),
+            None => archive.file(path, attributes, None, 3, &mut "abc".as_bytes()).unwrap(),
         }
         let bytes = archive.finish().unwrap();
         assert_eq!(bytes.len() % 512, 0);
@@ -256,8 +285,9 @@ mod tests {
     fn a_record_counts_its_own_length() {
         for length in 80..120 {
             let mut extended = Extended::default();
-            extended.add("path", &"x".repeat(length));
-            let stated: usize = extended.0.split(' ').next().unwrap().parse().unwrap();
+            extended.add("path", "x".repeat(length).as_bytes());
+            let text = String::from_utf8(extended.0.clone()).unwrap();
+            let stated: usize = text.split(' ').next().unwrap().parse().unwrap();
             assert_eq!(stated, extended.0.len());
         }
     }
@@ -266,9 +296,32 @@ mod tests {
     fn a_file_that_grows_or_shrinks_is_an_error() {
         for content in ["ab", "abcd"] {
             let mut archive = Archive::new(Vec::new(), 0);
-            let error = archive.file("a", PLAIN, 3, &mut content.as_bytes()).unwrap_err();
+            let error = archive.file("a", PLAIN, None, 3, &mut content.as_bytes()).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::InvalidData);
         }
+    }
+
+    #[test]
+    fn a_second_name_refers_to_the_first() {
+        let mut archive = Archive::new(Vec::new(), 0);
+        archive.hard_link("b", "a", PLAIN).unwrap();
+        let bytes = archive.finish().unwrap();
+        let entry = read_back(&bytes).remove(0);
+        assert_eq!((entry.0.as_str(), entry.1.as_str(), entry.4), ("b", "a", 0));
+        assert_eq!(bytes[156], b'1');
+    }
+
+    #[test]
+    fn capabilities_are_bytes_of_the_pax_header() {
+        let mut archive = Archive::new(Vec::new(), 0);
+        let attribute = [1, 0, 0, 2, 0, 4, 0, 0, b'=', 255];
+        archive.file("a", PLAIN, Some(&attribute), 0, &mut [].as_slice()).unwrap();
+        let bytes = archive.finish().unwrap();
+        let mut archive = tar::Archive::new(bytes.as_slice());
+        let mut entry = archive.entries().unwrap().next().unwrap().unwrap();
+        let record = entry.pax_extensions().unwrap().unwrap().next().unwrap().unwrap();
+        assert_eq!(record.key().unwrap(), "SCHILY.xattr.security.capability");
+        assert_eq!(record.value_bytes(), attribute);
     }
 
     #[test]

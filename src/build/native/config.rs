@@ -22,7 +22,10 @@ impl ConfigDocument {
         document.insert("created".to_owned(), Value::Null);
         document.insert("architecture".to_owned(), json!(platform.architecture));
         document.insert("os".to_owned(), json!(platform.os));
-        if let Some(variant) = &platform.variant {
+        // v8 is what arm64 is; runtimes leave it out (containerd's platform defaults).
+        let is_usual =
+            platform.architecture == "arm64" && platform.variant.as_deref() == Some("v8");
+        if let Some(variant) = platform.variant.as_ref().filter(|_| !is_usual) {
             document.insert("variant".to_owned(), json!(variant));
         }
         document.insert("config".to_owned(), json!({}));
@@ -49,6 +52,14 @@ impl ConfigDocument {
             |key: &str| Some(self.0.get(key)?.as_str()?.to_owned()).filter(|t| !t.is_empty());
         let (os, architecture) = (text("os")?, text("architecture")?);
         Some(Platform { os, architecture, variant: text("variant") })
+    }
+
+    /// Returns the platform as an index states it (OCI image specification, "Image Index").
+    pub(super) fn platform_object(&self) -> Value {
+        let keys = ["architecture", "os", "os.version", "os.features", "variant"];
+        let stated = keys.into_iter().filter_map(|key| Some((key, self.0.get(key)?)));
+        let stated = stated.filter(|(_, value)| !value.is_null());
+        Value::Object(stated.map(|(key, value)| (key.to_owned(), value.clone())).collect())
     }
 
     /// Adds layers, lowest first: what made them, and the digests of their tar bytes.
@@ -86,7 +97,14 @@ impl ConfigDocument {
             config.insert("User".to_owned(), json!(user));
         }
         for port in &run.ports {
-            object(config, "ExposedPorts").insert(exposed_port(port)?, json!({}));
+            let port = RunConfig::exposed_port(port).ok_or_else(|| wrong_port(port))?;
+            object(config, "ExposedPorts").insert(port, json!({}));
+        }
+        for path in &run.volumes {
+            object(config, "Volumes").insert(path.to_string(), json!({}));
+        }
+        if let Some(signal) = &run.stop_signal {
+            config.insert("StopSignal".to_owned(), json!(signal));
         }
         if !run.env.is_empty() {
             let base = config.get("Env").and_then(Value::as_array).cloned().unwrap_or_default();
@@ -148,14 +166,8 @@ fn environment(mut base: Vec<Value>, run: &RunConfig) -> Value {
     Value::Array(base)
 }
 
-/// Returns `8080` as `8080/tcp`.
-fn exposed_port(text: &str) -> Result<String, BuildError> {
-    let (number, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
-    let is_port = number.parse::<u16>().is_ok_and(|number| number > 0);
-    if is_port && matches!(protocol, "tcp" | "udp" | "sctp") {
-        return Ok(format!("{number}/{protocol}"));
-    }
-    Err(BuildError::Recipe(format!("port `{text}`: expected for example `8080` or `53/udp`")))
+fn wrong_port(text: &str) -> BuildError {
+    BuildError::Recipe(format!("port `{text}`: expected for example `8080` or `53/udp`"))
 }
 
 #[cfg(test)]
@@ -229,11 +241,16 @@ mod tests {
     }
 
     #[test]
-    fn ports_have_a_protocol() {
-        assert_eq!(exposed_port("8080").unwrap(), "8080/tcp");
-        assert_eq!(exposed_port("53/udp").unwrap(), "53/udp");
-        for bad in ["", "0", "65536", "x", "80/", "80/http", "80-90"] {
-            assert!(exposed_port(bad).is_err(), "{bad}");
-        }
+    fn an_index_states_what_the_config_does() {
+        let base = r#"{"os":"windows","architecture":"amd64","os.version":"10.0.20348.1",
+            "os.features":["win32k"],"variant":null,"rootfs":{"diff_ids":[]}}"#;
+        let document = ConfigDocument::of_base(base.as_bytes(), 0).unwrap();
+        assert_eq!(
+            document.platform_object().to_string(),
+            r#"{"architecture":"amd64","os":"windows","os.version":"10.0.20348.1","os.features":["win32k"]}"#
+        );
+        let of = |text: &str| ConfigDocument::empty(&text.parse().unwrap()).platform_object();
+        assert_eq!(of("linux/arm64/v8"), json!({"architecture": "arm64", "os": "linux"}));
+        assert_eq!(of("linux/arm/v7")["variant"], "v7");
     }
 }

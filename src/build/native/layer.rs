@@ -5,24 +5,32 @@
 //! left out: an entry would replace the attributes that the folder has in the base, the sticky bit
 //! of `/tmp` for example (OCI image-layer specification, "Applying Changesets").
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{File, Metadata};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 
-use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
+use camino::{Utf8Path, Utf8PathBuf};
+use rustix::fs::OFlags;
+use rustix::io::Errno;
 
 use super::Cancelled;
 use super::archive::{Archive, Attributes};
+use super::capabilities;
+use super::sources::{inside_image, of_layer};
 use crate::build::BuildError;
-use crate::build::context::{Context, EntryKind};
+use crate::build::context::{Context, Entry, EntryKind};
 use crate::build::layer_blob::{LayerBlob, LayerWriter};
-use crate::image::Layer;
+use crate::image::{Layer, Platform};
 
 /// The entries of a layer by path in the image, without the slash in front. Byte order of the path
 /// puts a folder before what is in it.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Plan(BTreeMap<String, Planned>);
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Plan {
+    entries: BTreeMap<String, Planned>,
+    /// Capabilities of the files, where they do not have what the file system says.
+    capabilities: u64,
+}
 
 #[derive(Debug, PartialEq, Eq)]
 struct Planned {
@@ -38,45 +46,79 @@ enum Content {
 }
 
 impl Plan {
-    /// Returns the entries that `layer` copies out of `context`.
-    pub(super) fn of(context: &Context, layer: &Layer) -> Result<Self, BuildError> {
-        let entries = context.entries(&layer.from)?;
-        let root = entries.first();
-        let is_folder = layer.from.components().all(|part| part == Utf8Component::CurDir)
-            || root.is_none_or(|entry| entry.kind == EntryKind::Folder);
-        let to = destination(layer, is_folder)?;
-        let from: Utf8PathBuf =
-            layer.from.components().filter(|part| *part != Utf8Component::CurDir).collect();
-        let mut planned = BTreeMap::new();
-        if is_folder && !to.is_empty() {
-            planned.insert(to.clone(), folder(layer.owner));
+    /// Returns the entries of `layer` in an image for `platform`.
+    pub(super) fn of(
+        context: &Context,
+        layer: &Layer,
+        platform: &Platform,
+    ) -> Result<Self, BuildError> {
+        let sources = of_layer(context, layer, platform)?;
+        let mut plan = Self { capabilities: layer.capabilities, ..Self::default() };
+        if let Some(to) = sources.folder {
+            plan.add(layer, to, folder_of(layer))?;
         }
-        for entry in entries {
-            let below = entry.path.strip_prefix(&from).unwrap_or(&entry.path);
-            let path = join(&to, below);
-            if path.is_empty() {
-                continue;
-            }
+        for (path, entry) in sources.entries {
             refuse_whiteout(&entry.path, &path)?;
-            let source = context.root().join(&entry.path);
-            planned.insert(path, plan(source, entry.kind, layer)?);
+            plan.add(layer, path, plan_entry(context.root(), entry, layer)?)?;
         }
-        Ok(Self(planned))
+        for path in &layer.folders {
+            refuse_whiteout(path, path.as_str())?;
+            plan.add(layer, inside_image(path)?, folder_of(layer))?;
+        }
+        for (path, target) in &layer.links {
+            refuse_whiteout(path, path.as_str())?;
+            let attributes = Attributes { mode: 0o777, owner: layer.owner };
+            let content = Content::Link(target.into());
+            plan.add(layer, inside_image(path)?, Planned { attributes, content })?;
+        }
+        plan.check_parents(layer)?;
+        Ok(plan)
+    }
+
+    /// Adds an entry; each path is in a layer once (OCI image-layer specification).
+    fn add(&mut self, layer: &Layer, path: String, planned: Planned) -> Result<(), BuildError> {
+        match self.entries.get(&path) {
+            Some(there) if *there != planned => {
+                let to = &layer.to;
+                let reason = format!("layer to `{to}`: two different things would be `/{path}`");
+                Err(BuildError::Recipe(reason))
+            }
+            _ => {
+                self.entries.insert(path, planned);
+                Ok(())
+            }
+        }
+    }
+
+    fn check_parents(&self, layer: &Layer) -> Result<(), BuildError> {
+        for path in self.entries.keys() {
+            for (at, _) in path.match_indices('/') {
+                let parent = self.entries.get(&path[..at]);
+                if parent.is_some_and(|parent| parent.content != Content::Folder) {
+                    let (to, parent) = (&layer.to, &path[..at]);
+                    let reason = format!(
+                        "layer to `{to}`: `/{path}` is below `/{parent}`, which is no folder"
+                    );
+                    return Err(BuildError::Recipe(reason));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Adds the folders above the entries that no lower layer has, and notes the layer's own in
     /// `present`.
     pub(super) fn add_parents(&mut self, present: &mut BTreeSet<String>) {
-        let paths: Vec<String> = self.0.keys().cloned().collect();
+        let paths: Vec<String> = self.entries.keys().cloned().collect();
         for path in paths {
             for (at, _) in path.match_indices('/') {
                 let parent = &path[..at];
                 if !present.contains(parent) {
-                    self.0.entry(parent.to_owned()).or_insert_with(|| folder((0, 0)));
+                    self.entries.entry(parent.to_owned()).or_insert_with(|| folder(0o755, (0, 0)));
                 }
             }
         }
-        let folders = self.0.iter().filter(|(_, planned)| planned.content == Content::Folder);
+        let folders = self.entries.iter().filter(|(_, planned)| planned.content == Content::Folder);
         present.extend(folders.map(|(path, _)| path.clone()));
     }
 
@@ -90,7 +132,9 @@ impl Plan {
     ) -> Result<LayerBlob, BuildError> {
         let scratch_failed = |error: io::Error| BuildError::file(scratch, &error);
         let mut archive = Archive::new(out, epoch);
-        for (path, planned) in &self.0 {
+        // Files that have several names, by what they are on this machine; the first name is the file.
+        let mut named = HashMap::new();
+        for (path, planned) in &self.entries {
             let attributes = planned.attributes;
             match &planned.content {
                 Content::Folder => archive.folder(path, attributes).map_err(scratch_failed)?,
@@ -99,42 +143,22 @@ impl Plan {
                 }
                 Content::File(source) => {
                     let mut source = Source::open(source, cancelled)?;
+                    if let Some(first) = source.first_name(path, &mut named) {
+                        archive.hard_link(path, first, attributes).map_err(scratch_failed)?;
+                        continue;
+                    }
                     let size = source.before.len();
-                    let written = archive.file(path, attributes, size, &mut source);
+                    let capabilities = match self.capabilities {
+                        0 => capabilities::of_file(source.path, &source.file)?,
+                        stated => Some(capabilities::attribute(stated)),
+                    };
+                    let written =
+                        archive.file(path, attributes, capabilities.as_deref(), size, &mut source);
                     source.finish(written, scratch)?;
                 }
             }
         }
         archive.finish().and_then(LayerWriter::finish).map_err(scratch_failed)
-    }
-}
-
-/// Returns the path in the image, without slashes at its ends; a file whose destination ends with a
-/// slash keeps its name.
-fn destination(layer: &Layer, is_folder: bool) -> Result<String, BuildError> {
-    let wrong = |reason: &str| BuildError::Recipe(format!("layer to `{}`: {reason}", layer.to));
-    if !layer.to.is_absolute() {
-        return Err(wrong("expected an absolute path"));
-    }
-    let mut path = Utf8PathBuf::new();
-    for component in layer.to.components() {
-        match component {
-            Utf8Component::Normal(name) => path.push(name),
-            Utf8Component::ParentDir => return Err(wrong("expected a path without `..`")),
-            _ => {}
-        }
-    }
-    if !is_folder && layer.to.as_str().ends_with('/') {
-        path.push(layer.from.file_name().unwrap_or_default());
-    }
-    Ok(path.into_string())
-}
-
-fn join(to: &str, below: &Utf8Path) -> String {
-    match (to, below.as_str()) {
-        (to, "" | ".") => to.to_owned(),
-        ("", below) => below.to_owned(),
-        (to, below) => format!("{to}/{below}"),
     }
 }
 
@@ -146,13 +170,19 @@ fn refuse_whiteout(source: &Utf8Path, path: &str) -> Result<(), BuildError> {
     Ok(())
 }
 
-fn folder(owner: (u32, u32)) -> Planned {
-    Planned { attributes: Attributes { mode: 0o755, owner }, content: Content::Folder }
+fn folder(mode: u32, owner: (u32, u32)) -> Planned {
+    Planned { attributes: Attributes { mode, owner }, content: Content::Folder }
 }
 
-fn plan(source: Utf8PathBuf, kind: EntryKind, layer: &Layer) -> Result<Planned, BuildError> {
-    let (mode, content) = match kind {
-        EntryKind::Folder => return Ok(folder(layer.owner)),
+/// Returns a folder that the layer states.
+fn folder_of(layer: &Layer) -> Planned {
+    folder(layer.folder_mode.unwrap_or(0o755) & 0o7777, layer.owner)
+}
+
+fn plan_entry(root: &Utf8Path, entry: Entry, layer: &Layer) -> Result<Planned, BuildError> {
+    let source = root.join(&entry.path);
+    let (mode, content) = match entry.kind {
+        EntryKind::Folder => return Ok(folder_of(layer)),
         EntryKind::Link(target) => (0o777, Content::Link(target)),
         EntryKind::File { executable } => {
             let usual = if executable { 0o755 } else { 0o644 };
@@ -176,14 +206,36 @@ struct Source<'a> {
 
 impl<'a> Source<'a> {
     fn open(path: &'a Utf8Path, cancelled: &'a Cancelled) -> Result<Self, BuildError> {
-        let failed = |error: io::Error| BuildError::file(path, &error);
-        // A pipe would make `open` wait for a writer, so look first.
-        if !path.symlink_metadata().map_err(failed)?.is_file() {
+        let failed = |error: io::Error| match Errno::from_io_error(&error) {
+            Some(Errno::LOOP | Errno::NOENT) => BuildError::Changed(path.to_owned()),
+            _ => BuildError::file(path, &error),
+        };
+        // It was a file when the context was walked. A link would lead anywhere by now, and a pipe
+        // would make `open` wait for a writer.
+        let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed();
+        let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(failed)?;
+        let before = file.metadata().map_err(failed)?;
+        if !before.is_file() {
             return Err(BuildError::Changed(path.to_owned()));
         }
-        let file = File::open(path).map_err(failed)?;
-        let before = file.metadata().map_err(failed)?;
         Ok(Self { path, file, before, cancelled, failed: None })
+    }
+
+    /// Returns the path in the layer that the file has already, or notes that it is `path`.
+    fn first_name<'n>(
+        &self,
+        path: &'n str,
+        named: &mut HashMap<(u64, u64), &'n str>,
+    ) -> Option<&'n str> {
+        if self.before.nlink() < 2 {
+            return None;
+        }
+        let file = (self.before.dev(), self.before.ino());
+        let first = named.get(&file).copied();
+        if first.is_none() {
+            named.insert(file, path);
+        }
+        first
     }
 
     /// Returns what became of the copy into the archive in the folder `scratch`.
@@ -219,5 +271,44 @@ impl Read for Source<'_> {
             }
             kind.into()
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(files: &[(&str, &str)]) -> Result<LayerBlob, BuildError> {
+        let temp = tempfile::tempdir().unwrap();
+        let scratch = Utf8Path::from_path(temp.path()).unwrap();
+        let planned = |source: &str| Planned {
+            attributes: Attributes { mode: 0o644, owner: (0, 0) },
+            content: Content::File(source.into()),
+        };
+        let entries = files.iter().map(|(path, source)| ((*path).to_owned(), planned(source)));
+        let plan = Plan { entries: entries.collect(), ..Plan::default() };
+        plan.write(0, scratch, LayerWriter::create(scratch).unwrap(), &Cancelled::default())
+    }
+
+    #[track_caller]
+    fn refuses(source: &str, expected: &str) {
+        assert_eq!(written(&[("a", source)]).unwrap_err().to_string(), expected);
+    }
+
+    /// Permissions keep nobody out who is root, so this is a file whose bytes nobody gets.
+    #[test]
+    fn a_file_that_can_not_be_read_is_told() {
+        refuses("/proc/self/mem", "can't use `/proc/self/mem`: Input/output error (os error 5)");
+    }
+
+    #[test]
+    fn what_is_no_file_any_more_has_changed() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = Utf8Path::from_path(temp.path()).unwrap();
+        let link = dir.join("link");
+        std::os::unix::fs::symlink("/etc/passwd", &link).unwrap();
+        for source in [link, dir.to_owned(), dir.join("gone")] {
+            refuses(source.as_str(), &format!("`{source}` changed while it was read"));
+        }
     }
 }

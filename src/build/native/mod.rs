@@ -1,12 +1,19 @@
 //! The native builder: files of the context laid onto nothing or a base image, without an engine.
 //!
-//! The image depends on the recipe, the files' paths, contents and executable bits, the base and the
-//! epoch, and on nothing else of this machine: not on modification times, umask, owner, the order
-//! of folders or where the context lies. The base's layers are only referred to, never read.
+//! The image depends on the recipe, the files' paths, contents, executable bits, capabilities and hard
+//! links, the base and the epoch, and on nothing else of this machine: not on modification times,
+//! umask, owner, the order of folders, the number of cores or where the context lies. The base's
+//! layers are only referred to, never read.
+//!
+//! One platform makes a manifest, several make an index of one each; a layer that is the same for
+//! several platforms is made once.
 
 mod archive;
+mod base;
+mod capabilities;
 mod config;
 mod layer;
+mod sources;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZero;
@@ -14,7 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -23,10 +30,11 @@ use super::format::{Format, descriptor};
 use super::layer_blob::{LayerBlob, LayerWriter};
 use super::{BuildError, BuildRequest, Builder};
 use crate::image::{
-    self, BaseImage, Blob, BlobContent, BuiltImage, Digest, Method, Platform, Recipe,
+    self, BaseImage, Blob, BlobContent, BuiltImage, Digest, Layer, Manifest, Method, Platform,
 };
-use config::ConfigDocument;
+use base::Base;
 use layer::Plan;
+pub(super) use sources::{files, sources};
 
 /// What the native builder makes of the same recipe, files and base: it changes whenever an image
 /// would get other bytes, with compressor, level or block size for example. An input digest has it
@@ -53,153 +61,213 @@ impl Builder for Native {
         let Method::Native(recipe) = &request.recipe.method else {
             return Err(BuildError::Recipe("a Dockerfile needs an engine".to_owned()));
         };
+        // When this future is dropped, the thread that works for it stops at the next file block.
+        let cancelled = Cancelled::default();
         let work = Work {
-            context: request.context.to_owned(),
             recipe: recipe.as_ref().clone(),
-            platform: one_platform(request.recipe)?,
-            base: request.bases.first().cloned(),
+            platforms: request.recipe.platforms.clone(),
+            bases: request.bases.to_vec(),
+            context: request.context.to_owned(),
             epoch: request.epoch,
             scratch: request.scratch.to_owned(),
             threads: self.threads,
+            cancelled: cancelled.clone(),
         };
-        // When this future is dropped, the thread that works for it stops at the next file block.
-        let cancelled = Cancelled::default();
-        let _cancel = CancelOnDrop(cancelled.clone());
-        let built = tokio::task::spawn_blocking(move || work.run(&cancelled)).await;
+        let _cancel = CancelOnDrop(cancelled);
+        let built = tokio::task::spawn_blocking(move || work.run()).await;
         built.map_err(|error| BuildError::Recipe(format!("the build stopped: {error}")))?
     }
 }
 
-/// Returns what the layers copy out of the context, each entry once: only this decides the image.
-pub(super) fn sources(
-    context: &Context,
-    native: &image::Native,
-) -> Result<Vec<super::context::Entry>, BuildError> {
-    let mut sources = BTreeMap::new();
-    for layer in &native.layers {
-        let entries = context.entries(&layer.from)?;
-        sources.extend(entries.into_iter().map(|entry| (entry.path.clone(), entry)));
-    }
-    Ok(sources.into_values().collect())
-}
-
 /// A build that shares nothing with the request, so that it can move to a thread of its own.
 struct Work {
-    context: Utf8PathBuf,
     recipe: image::Native,
-    platform: Option<Platform>,
-    base: Option<BaseImage>,
+    platforms: Vec<Platform>,
+    bases: Vec<BaseImage>,
+    context: Utf8PathBuf,
     epoch: i64,
     scratch: Utf8PathBuf,
     threads: Option<NonZero<usize>>,
+    cancelled: Cancelled,
 }
 
-/// What the new image takes over from its base.
-struct Base {
+/// The image for one platform.
+struct Child {
     format: Format,
-    config: ConfigDocument,
-    layers: Vec<Value>,
+    manifest: Manifest,
+    platform: Value,
+    layers: Vec<Blob>,
+    config: Blob,
     inherited: Vec<Digest>,
+    annotations: BTreeMap<String, String>,
 }
 
 impl Work {
-    fn run(&self, cancelled: &Cancelled) -> Result<BuiltImage, BuildError> {
+    fn run(&self) -> Result<BuiltImage, BuildError> {
         let created = Timestamp::from_second(self.epoch)
             .map_err(|error| BuildError::Recipe(format!("time {}: {error}", self.epoch)))?;
-        let base = self.base()?;
-        let layer_type = base.format.compressed(self.recipe.compression).ok_or_else(|| {
-            let reason = "a layer with zstd needs a base in OCI's format; this is in Docker's";
-            let base = self.base.as_ref().map(|base| base.reference.to_string());
-            BuildError::Base { image: base.unwrap_or_default(), reason: reason.to_owned() }
-        })?;
-        let layers = self.layers(cancelled)?;
-        let sources = self.recipe.layers.iter();
-        let history = sources.map(|layer| format!("deployctl: {} to {}", layer.from, layer.to));
-        let diff_ids = layers.iter().map(|layer| layer.diff_id.clone());
-        let mut config = base.config;
-        config.add_layers(&history.zip(diff_ids).collect::<Vec<_>>(), created);
-        config.configure(&self.recipe.config)?;
-        let config = in_memory(config.into_bytes());
-        let own = layers.iter().map(|layer| descriptor(layer_type, &layer.blob));
-        let descriptors: Vec<Value> = base.layers.into_iter().chain(own).collect();
-        let manifest = base.format.manifest(&config, &descriptors);
-        let mut blobs: Vec<Blob> = layers.into_iter().map(|layer| layer.blob).collect();
-        blobs.push(config);
-        Ok(BuiltImage { manifest, children: Vec::new(), blobs, inherited: base.inherited })
+        if self.recipe.base.is_none() && self.recipe.layers.is_empty() {
+            return Err(BuildError::Recipe("neither a base image nor a layer".to_owned()));
+        }
+        let bases = self.bases()?;
+        let mut layers = Layers::of(self)?;
+        let mut children = Vec::new();
+        for base in bases {
+            children.push(self.child(base, created, &mut layers)?);
+        }
+        let mut image = blobs(&children);
+        if let [child] = children.as_slice() {
+            image.manifest = child.manifest.clone();
+            return Ok(image);
+        }
+        image.manifest = self.index(&children)?;
+        image.children = children.into_iter().map(|child| child.manifest).collect();
+        Ok(image)
     }
 
-    /// Returns the layers as blobs, one for each entry of the recipe.
-    fn layers(&self, cancelled: &Cancelled) -> Result<Vec<LayerBlob>, BuildError> {
-        let context = Context::open(&self.context, None)?;
+    /// Returns what each platform's image begins with.
+    fn bases(&self) -> Result<Vec<Base>, BuildError> {
+        let wanted: Vec<Option<&Platform>> = match self.platforms.as_slice() {
+            [] => vec![None],
+            platforms => platforms.iter().map(Some).collect(),
+        };
+        if self.recipe.base.is_none() && self.bases.is_empty() {
+            let empty =
+                |wanted: &Option<&Platform>| Base::empty(&wanted.cloned().unwrap_or_default());
+            return Ok(wanted.iter().map(empty).collect());
+        }
+        if self.bases.len() != wanted.len() {
+            return Err(BuildError::Recipe("the base image was not handed over".to_owned()));
+        }
+        let is_local = self.recipe.base_layout.is_some();
+        let of = |(base, wanted): (&BaseImage, Option<&Platform>)| {
+            let name = || base.reference.to_string();
+            Base::of(base, wanted, is_local)
+                .and_then(|own| self.check_format(&own).map(|()| own))
+                .map_err(|reason| BuildError::Base { image: name(), reason })
+        };
+        self.bases.iter().zip(wanted).map(of).collect()
+    }
+
+    /// Checks that the base's format has what the recipe asks for.
+    fn check_format(&self, base: &Base) -> Result<(), String> {
+        let needs = |what: &str| {
+            Err(format!("{what} need a base in OCI's format, and this one is in Docker's"))
+        };
+        if base.format.compressed(self.recipe.compression).is_none() {
+            return needs("layers with zstd");
+        }
+        match base.format {
+            Format::Docker if !self.recipe.annotations.is_empty() => needs("annotations"),
+            _ => Ok(()),
+        }
+    }
+
+    fn child(
+        &self,
+        base: Base,
+        created: Timestamp,
+        layers: &mut Layers<'_>,
+    ) -> Result<Child, BuildError> {
+        let layers = layers.of_platform(&base.platform)?;
+        let mut config = base.config;
+        let made = self.recipe.layers.iter().map(made_by);
+        let diff_ids = layers.iter().map(|layer| layer.diff_id.clone());
+        config.add_layers(&made.zip(diff_ids).collect::<Vec<_>>(), created);
+        config.configure(&self.recipe.config)?;
+        let platform = config.platform_object();
+        let config = in_memory(config.into_bytes());
+        let layer_type = base.format.compressed(self.recipe.compression).unwrap_or_default();
+        let own = layers.iter().map(|layer| descriptor(layer_type, &layer.blob));
+        let descriptors: Vec<Value> = base.layers.into_iter().chain(own).collect();
+        let mut annotations = base.annotations;
+        annotations.extend(self.recipe.annotations.clone());
+        Ok(Child {
+            format: base.format,
+            manifest: base.format.annotated_manifest(&config, &descriptors, &annotations),
+            platform,
+            layers: layers.into_iter().map(|layer| layer.blob).collect(),
+            config,
+            inherited: base.inherited,
+            annotations,
+        })
+    }
+
+    fn index(&self, children: &[Child]) -> Result<Manifest, BuildError> {
+        let first = &children[0];
+        if children.iter().any(|child| child.format != first.format) {
+            let image = self.recipe.base.as_ref().map(ToString::to_string).unwrap_or_default();
+            let reason = "some of its platforms are in OCI's format and others in Docker's";
+            return Err(BuildError::Base { image, reason: reason.to_owned() });
+        }
+        let listed = children.iter().map(|child| (&child.manifest, &child.platform));
+        Ok(first.format.index(listed, &first.annotations))
+    }
+}
+
+/// The layers of the recipe; what is the same for several platforms is made once.
+struct Layers<'a> {
+    work: &'a Work,
+    context: Context,
+    made: Vec<(Plan, LayerBlob)>,
+}
+
+impl<'a> Layers<'a> {
+    fn of(work: &'a Work) -> Result<Self, BuildError> {
+        Ok(Self { work, context: Context::open(&work.context, None)?, made: Vec::new() })
+    }
+
+    /// Returns the layers for a platform, one for each entry of the recipe.
+    fn of_platform(&mut self, platform: &Platform) -> Result<Vec<LayerBlob>, BuildError> {
         let mut present = BTreeSet::new();
         let mut layers = Vec::new();
-        for layer in &self.recipe.layers {
-            let mut plan = Plan::of(&context, layer)?;
-            if self.base.is_none() {
+        for layer in &self.work.recipe.layers {
+            let mut plan = Plan::of(&self.context, layer, platform)?;
+            if self.work.bases.is_empty() {
                 plan.add_parents(&mut present);
             }
-            let out = LayerWriter::with(&self.scratch, self.recipe.compression, self.threads)
-                .map_err(|error| BuildError::file(&self.scratch, error))?;
-            layers.push(plan.write(self.epoch, &self.scratch, out, cancelled)?);
+            layers.push(self.layer(plan)?);
         }
         Ok(layers)
     }
 
-    fn base(&self) -> Result<Base, BuildError> {
-        let wanted = self.platform.as_ref();
-        match &self.base {
-            Some(base) => Base::of(base, wanted)
-                .map_err(|reason| BuildError::Base { image: base.reference.to_string(), reason }),
-            None if self.recipe.base.is_some() => {
-                Err(BuildError::Recipe("the base image was not handed over".to_owned()))
-            }
-            None if self.recipe.layers.is_empty() => {
-                Err(BuildError::Recipe("neither a base image nor a layer".to_owned()))
-            }
-            None => Ok(Base::empty(&wanted.cloned().unwrap_or_default())),
+    fn layer(&mut self, plan: Plan) -> Result<LayerBlob, BuildError> {
+        if let Some((_, made)) = self.made.iter().find(|(known, _)| *known == plan) {
+            return Ok(made.clone());
         }
+        let Work { recipe, scratch, epoch, threads, cancelled, .. } = self.work;
+        let out = LayerWriter::with(scratch, recipe.compression, *threads)
+            .map_err(|error| BuildError::file(scratch, error))?;
+        let made = plan.write(*epoch, scratch, out, cancelled)?;
+        self.made.push((plan, made.clone()));
+        Ok(made)
     }
 }
 
-impl Base {
-    fn empty(platform: &Platform) -> Self {
-        let config = ConfigDocument::empty(platform);
-        Self { format: Format::Oci, config, layers: Vec::new(), inherited: Vec::new() }
-    }
-
-    fn of(base: &BaseImage, wanted: Option<&Platform>) -> Result<Self, String> {
-        let media_type = &base.manifest.media_type;
-        let format = Format::of(media_type)
-            .ok_or_else(|| format!("`{media_type}` is not the manifest of one image"))?;
-        let manifest: Value = serde_json::from_slice(&base.manifest.bytes)
-            .map_err(|error| format!("its manifest: {error}"))?;
-        let mut layers =
-            manifest["layers"].as_array().cloned().ok_or("its manifest has no layers")?;
-        let mut inherited = Vec::new();
-        for layer in &mut layers {
-            let media_type = layer["mediaType"].as_str().unwrap_or_default();
-            let own = format.layer_type(media_type).ok_or_else(|| {
-                format!("its manifest does not allow layers of type `{media_type}`")
-            })?;
-            let digest = layer["digest"].as_str().unwrap_or_default();
-            inherited.push(digest.parse().map_err(|error| format!("its manifest: {error}"))?);
-            layer["mediaType"] = own.into();
+/// Returns what the history says about a layer.
+fn made_by(layer: &Layer) -> String {
+    let stated = layer.folders.iter().chain(layer.links.keys());
+    match layer.from.as_slice() {
+        [] => {
+            let stated: Vec<&str> = stated.map(|path| Utf8Path::as_str(path)).collect();
+            format!("deployctl: {}", stated.join(" "))
         }
-        let config = ConfigDocument::of_base(&base.config, layers.len())?;
-        let stated = config.platform().ok_or("its config states no platform")?;
-        if let Some(wanted) = wanted.filter(|wanted| !wanted.accepts(&stated)) {
-            return Err(format!("it is for `{stated}`, not `{wanted}`"));
-        }
-        Ok(Self { format, config, layers, inherited })
+        from => format!("deployctl: {} to {}", from.join(" "), layer.to),
     }
 }
 
-fn one_platform(recipe: &Recipe) -> Result<Option<Platform>, BuildError> {
-    match recipe.platforms.as_slice() {
-        [] => Ok(None),
-        [platform] => Ok(Some(platform.clone())),
-        _ => Err(BuildError::Recipe("several platforms at once are not built yet".to_owned())),
-    }
+/// Returns an image with the children's blobs, each once, and without a manifest.
+fn blobs(children: &[Child]) -> BuiltImage {
+    let layers = children.iter().flat_map(|child| &child.layers);
+    let configs = children.iter().map(|child| &child.config);
+    let mut seen = BTreeSet::new();
+    let mut once = |digest: &Digest| seen.insert(digest.clone());
+    let blobs = layers.chain(configs).filter(|blob| once(&blob.digest)).cloned().collect();
+    let mut seen = BTreeSet::new();
+    let inherited = children.iter().flat_map(|child| &child.inherited);
+    let inherited = inherited.filter(|digest| seen.insert((*digest).clone())).cloned().collect();
+    let manifest = Manifest { media_type: String::new(), bytes: Vec::new().into() };
+    BuiltImage { manifest, children: Vec::new(), blobs, inherited }
 }
 
 fn in_memory(bytes: Vec<u8>) -> Blob {

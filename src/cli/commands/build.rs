@@ -11,7 +11,9 @@ use crate::cli::ui::Ui;
 use crate::config::{Config, Service, SignBy};
 use crate::git::{GitError, Source};
 use crate::image::{SourceFacts, Tag};
-use crate::ops::{self, Attacher, BaseSigner, BuildOptions, BuildReport, Extent, Sources};
+use crate::ops::{
+    self, Attacher, BaseRegistry, BaseSigner, BuildOptions, BuildReport, Extent, Sources,
+};
 use crate::registry::{Layout, Registry};
 use crate::system::Environment;
 
@@ -79,14 +81,16 @@ pub(super) async fn build(
     let sources = Checkout { config, environment: &context.environment };
     let attacher = attacher(args, config, context)?;
     let base_signers = base_signers(args, config, context)?;
+    let services = services(config, &args.services)?;
+    let bases = BaseRegistry::new(&remote, config.folder(), &services);
     let options = BuildOptions {
-        services: services(config, &args.services)?,
+        services,
         sources: &sources,
         folder: config.folder(),
         tag: args.tag.clone(),
         epoch: epoch(context)?,
         registry,
-        bases: &remote,
+        bases: &bases,
         extent: Extent {
             rebuild: args.rebuild,
             dry_run: args.dry_run,

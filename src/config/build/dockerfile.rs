@@ -55,6 +55,9 @@ pub(super) fn dockerfile(service: &str, file: FileBuild) -> Result<Dockerfile, F
         ("ports", !file.ports.is_empty()),
         // Not every engine can set annotations; labels are what a Dockerfile has `LABEL` for.
         ("labels", !file.labels.is_empty()),
+        ("volumes", !file.volumes.is_empty()),
+        ("stopSignal", file.stop_signal.is_some()),
+        ("annotations", !file.annotations.is_empty()),
         ("compression", file.compression.is_some()),
     ];
     refuse(service, &native_only, "is for an image with `layers`; a Dockerfile says it itself")?;

@@ -1,5 +1,9 @@
 //! The native builder's images, and what other programs make of them.
 
+mod files;
+mod places;
+mod platforms;
+
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::process::Command;

@@ -4,7 +4,7 @@
 use std::error::Error;
 
 use deployctl::build::Native;
-use deployctl::image::{Method, Recipe};
+use deployctl::image::{BuiltImage, Compression, Method, Recipe};
 use jsonschema::{Draft, Retrieve, Uri, Validator};
 use serde_json::Value;
 
@@ -73,9 +73,7 @@ fn the_schemas_decide_as_the_specification_s_tests_do() {
     tally.finish("oci-schema");
 }
 
-#[tokio::test]
-async fn native_images_are_valid_by_the_schemas() {
-    let Some((schemas, _)) = Schemas::read() else { return };
+fn recipe(platforms: &[&str], compression: Compression) -> Recipe {
     let mut recipe = copies(&[("app", "/bin/app"), (".", "/all")]);
     recipe.config.cmd = Some(vec!["serve".to_owned()]);
     recipe.config.env = [("A".to_owned(), "b".to_owned())].into();
@@ -83,17 +81,46 @@ async fn native_images_are_valid_by_the_schemas() {
     recipe.config.ports = vec!["8080".to_owned(), "53/udp".to_owned()];
     recipe.config.user = Some("65532:65532".to_owned());
     recipe.config.workdir = Some("/all".into());
-    let (platforms, method) =
-        (vec!["linux/arm/v7".parse().unwrap()], Method::Native(Box::new(recipe)));
-    let recipe = Recipe { context: ".".into(), platforms, method };
-    let workshop = Workshop::with(&[("app*", "x")]);
-    let image = workshop.build_recipe(&Native::default(), &recipe, &[]).await.unwrap();
-    for (file, document) in
-        [("config-schema.json", config(&image)), ("image-manifest-schema.json", manifest(&image))]
-    {
-        let validator = schemas.validator(file);
+    recipe.config.volumes = vec!["/data".into()];
+    recipe.config.stop_signal = Some("SIGQUIT".to_owned());
+    recipe.annotations = [("com.example.key".to_owned(), "v".to_owned())].into();
+    recipe.compression = compression;
+    let platforms = platforms.iter().map(|platform| platform.parse().unwrap()).collect();
+    Recipe { context: ".".into(), platforms, method: Method::Native(Box::new(recipe)) }
+}
+
+impl Schemas {
+    #[track_caller]
+    fn check(&self, file: &str, document: &Value) {
+        let validator = self.validator(file);
         let errors: Vec<String> =
-            validator.iter_errors(&document).map(|error| error.to_string()).collect();
+            validator.iter_errors(document).map(|error| error.to_string()).collect();
         assert!(errors.is_empty(), "{file}: {errors:?}\n{document:#}");
+    }
+
+    fn check_image(&self, image: &BuiltImage) {
+        self.check("config-schema.json", &config(image));
+        self.check("image-manifest-schema.json", &manifest(image));
+    }
+}
+
+#[tokio::test]
+async fn native_images_are_valid_by_the_schemas() {
+    let Some((schemas, _)) = Schemas::read() else { return };
+    let workshop = Workshop::with(&[("app*", "x")]);
+    for compression in [Compression::Gzip, Compression::Zstd] {
+        for platforms in [&["linux/arm/v7"][..], &["linux/amd64", "linux/arm/v7"]] {
+            workshop.tidy();
+            let recipe = recipe(platforms, compression);
+            let image = workshop.build_recipe(&Native::default(), &recipe, &[]).await.unwrap();
+            if image.children.is_empty() {
+                schemas.check_image(&image);
+                continue;
+            }
+            schemas.check("image-index-schema.json", &manifest(&image));
+            for child in &image.children {
+                schemas.check_image(&BuiltImage { manifest: child.clone(), ..image.clone() });
+            }
+        }
     }
 }

@@ -114,7 +114,7 @@ pub(crate) fn copies(layers: &[(&str, &str)]) -> deployctl::image::Native {
 
 /// Returns a copy instruction.
 pub(crate) fn layer(from: &str, to: &str) -> Layer {
-    Layer { from: from.into(), to: to.into(), mode: None, owner: (0, 0) }
+    Layer { from: vec![from.to_owned()], to: to.into(), ..Layer::default() }
 }
 
 /// Returns a blob's bytes.
@@ -175,6 +175,9 @@ pub(crate) async fn write_layout(image: &BuiltImage, dir: &Utf8Path) {
     let reference: ImageReference = "registry.example.com/shop/web:latest".parse().unwrap();
     for blob in &image.blobs {
         layout.push_blob(&reference.name, blob).await.unwrap();
+    }
+    for child in &image.children {
+        layout.push_manifest(&reference.name, child, &[]).await.unwrap();
     }
     let tags = reference.tag.as_slice();
     layout.push_manifest(&reference.name, &image.manifest, tags).await.unwrap();
