@@ -14,9 +14,11 @@
 //! runs, and which engine builds it where the configuration names none. Nor is who may read and write
 //! a file: git does not keep that, and the umask of a checkout decides it.
 
+mod change;
 mod dockerfile;
 mod files;
 mod memo;
+mod record;
 
 use std::collections::BTreeMap;
 
@@ -29,7 +31,9 @@ use super::context::Context;
 use super::engine;
 use super::native::{self, NATIVE_FORMAT};
 use crate::image::{self, Digest, Dockerfile, ImageReference, Method, Recipe, Tag};
+pub use change::{Change, Difference};
 pub use memo::Memo;
+pub use record::{RECORD_TYPE, Record};
 
 /// What the digest begins with.
 const FORMAT: &str = "deployctl.dev/inputs/v1\n";

@@ -16,6 +16,10 @@ pub fn schema() -> serde_json::Value {
     schema
 }
 
+fn yes() -> bool {
+    true
+}
+
 /// Returns the schema of a version of Argo CD; YAML takes one without quotes for a number.
 fn argocd_version(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": ["string", "number"]})
@@ -46,6 +50,11 @@ pub(super) struct File {
     #[serde(default)]
     #[schemars(schema_with = "argocd_version")]
     pub(super) argocd_version: Option<String>,
+    /// Whether `build` keeps a record beside each image that it pushes, as a referrer, of what the image
+    /// was made of: digests of files, never values. `build --explain` reads it. It costs one request, or
+    /// four where the registry has no referrers API; `true` by default.
+    #[serde(default = "yes")]
+    pub(super) record_inputs: bool,
     /// Environments by name.
     pub(super) environments: IndexMap<String, FileEnvironment>,
     /// Services by name.

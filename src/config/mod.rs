@@ -45,6 +45,8 @@ pub struct Config {
     pub health_rules: Vec<RuleSet>,
     /// The version of Argo CD whose verdicts are given, if one is named.
     pub argocd_version: Option<ArgoCdVersion>,
+    /// Whether a record of its inputs is kept beside each image that is pushed.
+    pub record_inputs: bool,
     /// The environments in the order of the file.
     pub environments: IndexMap<String, Environment>,
     /// The services in the order of the file.

@@ -66,6 +66,7 @@ fn config(path: &Utf8Path, file: File) -> Result<Config, Flaw> {
         },
         attestations: attestations::attestations(file.attestations)?,
         health_rules: file.health.rules.0,
+        record_inputs: file.record_inputs,
         argocd_version: file.argocd_version.as_deref().map(argocd_version).transpose()?,
         environments: environments.collect::<Result<_, _>>()?,
         services: services.collect::<Result<_, _>>()?,

@@ -12,7 +12,9 @@ mod error;
 mod layouts;
 mod load;
 mod push;
+mod records;
 mod report;
+mod since;
 
 use async_trait::async_trait;
 use camino::Utf8Path;
@@ -35,7 +37,11 @@ use crate::system::Environment;
 
 pub use error::BuildError;
 pub use layouts::BaseRegistry;
-pub use report::{BuildFailed, BuildReport, Built, FailedBuild, Planned, StoredLayer, Transfer};
+pub use records::Explanation;
+pub use report::{
+    Affected, BuildFailed, BuildReport, Built, FailedBuild, Planned, StoredLayer, Transfer,
+};
+pub use since::Since;
 
 /// What to build, and where it goes.
 pub struct BuildOptions<'a> {
@@ -56,6 +62,12 @@ pub struct BuildOptions<'a> {
     pub bases: &'a dyn Registry,
     /// What is done beyond asking.
     pub extent: Extent,
+    /// The environment whose images tell which services have changed: only those are built.
+    pub since: Option<&'a Since>,
+    /// Whether to find out which inputs differ from those of the last image.
+    pub explain: bool,
+    /// Whether a record of its inputs is kept beside each image that is pushed.
+    pub record: bool,
     /// The folder for caches, if there is one.
     pub cache: Option<&'a Utf8Path>,
     /// What is attached to images that are pushed, if anything is.
@@ -119,9 +131,17 @@ pub async fn build(
 ) -> Result<BuildReport, Box<BuildFailed>> {
     let asked = attestations::verified(ask::ask(options).await, options, emit).await;
     let documents = Documents::in_cache(options.cache);
-    let mut report = BuildReport::default();
+    let since = options.since.map(|since| affected(since, &options.services, &asked));
+    for (service, reason) in since.iter().flat_map(|since| &since.changed) {
+        emit(Event::Affected { service: service.clone(), reason: reason.clone() });
+    }
+    let mut report = BuildReport { since, ..BuildReport::default() };
     let mut first = None;
     for (service, asked) in options.services.iter().zip(asked) {
+        if let (Ok(asked), true) = (&asked, options.explain) {
+            let inputs = asked.inputs.as_ref();
+            report.explained.push(records::explain(service, inputs, &documents, options).await);
+        }
         let done = match asked {
             Ok(asked) => one(service, asked, &documents, options, emit).await,
             Err(error) => Err(error),
@@ -129,6 +149,7 @@ pub async fn build(
         match done {
             Ok(Done::Image(built)) => report.images.push(built),
             Ok(Done::Planned(planned)) => report.planned.push(planned),
+            Ok(Done::Unchanged) => {}
             Err(error) => {
                 report.failed.push(FailedBuild::of(&service.name, &error));
                 first = first.or(Some(error));
@@ -150,8 +171,24 @@ fn requests(options: &BuildOptions<'_>) -> Vec<RequestCount> {
     }
 }
 
+/// Returns which services have changed since the environment was given its images.
+fn affected(since: &Since, services: &[&Service], asked: &[Result<Asked, BuildError>]) -> Affected {
+    let environment = since.environment.clone();
+    let mut affected = Affected { environment, ..Affected::default() };
+    for (service, asked) in services.iter().zip(asked) {
+        let Ok(asked) = asked else { continue };
+        match since.change(service, asked) {
+            Some(reason) => affected.changed.push((service.name.clone(), reason)),
+            None => affected.unchanged.push(service.name.clone()),
+        }
+    }
+    affected
+}
+
 /// What became of a service.
 enum Done {
+    /// The environment that it is compared with states it as it is.
+    Unchanged,
     Image(Built),
     Planned(Planned),
 }
@@ -163,6 +200,9 @@ async fn one(
     options: &BuildOptions<'_>,
     emit: Emit<'_>,
 ) -> Result<Done, BuildError> {
+    if options.since.is_some_and(|since| since.change(service, &asked).is_none()) {
+        return Ok(Done::Unchanged);
+    }
     let docker = load::daemon(&service.name, options).await?;
     if let Answer::Present { tag, digest } = &asked.answer {
         let image = PinnedImage {
@@ -268,6 +308,7 @@ async fn build_service(
         let pushed =
             Pushed { service, recipe, asked, source: &source, image, tags: &all_tags, built };
         attached = attestations::attach(&pushed, options, emit).await?;
+        keep_record(image, &built.manifest, asked, documents, options, emit).await;
     }
     if let Some(docker) = docker {
         load::built(docker, &image, &built, &bases, options, emit).await?;
@@ -275,6 +316,22 @@ async fn build_service(
     let size = built.blobs.iter().map(|blob| blob.size).sum();
     let (service, inputs, pushed) = (service.name.clone(), asked.digest(), options.extent.push);
     Ok(Built { service, image, size, pushed, reused: None, inputs, layers, attached })
+}
+
+/// Keeps the record of what the image was made of. The image is there, with or without it.
+async fn keep_record(
+    image: &PinnedImage,
+    manifest: &Manifest,
+    asked: &Asked,
+    documents: &Documents,
+    options: &BuildOptions<'_>,
+    emit: Emit<'_>,
+) {
+    let Some(inputs) = &asked.inputs else { return };
+    if let Err(error) = records::keep(options, documents, image, manifest, inputs).await {
+        let text = format!("the record of what {image} was made of is not kept: {error}");
+        emit(Event::Warning(text));
+    }
 }
 
 fn recipe(service: &Service) -> Result<&Recipe, BuildError> {

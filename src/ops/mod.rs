@@ -32,8 +32,8 @@ mod verify_base;
 
 pub use attach::{AttachError, Attached, Attacher, Subject, attach, attacher};
 pub use build::{
-    BaseRegistry, BuildError, BuildFailed, BuildOptions, BuildReport, Built, Extent, FailedBuild,
-    Planned, Sources, StoredLayer, Transfer, build,
+    Affected, BaseRegistry, BuildError, BuildFailed, BuildOptions, BuildReport, Built, Explanation,
+    Extent, FailedBuild, Planned, Since, Sources, StoredLayer, Transfer, build,
 };
 pub use demo::{DemoError, DemoOptions, DemoReport, Scene, demo};
 pub use deployments::{Progress, SourceReports, report_sources};
@@ -69,6 +69,7 @@ pub use verify::{
 };
 pub use verify_base::{BaseSigner, BaseSignerError, VerifyBaseError, verify_base};
 
+pub use crate::build::inputs::{Change as InputChange, Difference as InputDifference};
 use crate::promotion::Hold;
 
 /// What an op is doing, as it does it.
@@ -79,6 +80,13 @@ pub enum Event {
     Building {
         /// The service.
         service: String,
+    },
+    /// A service has changed since an environment was given its image.
+    Affected {
+        /// The service.
+        service: String,
+        /// What says so.
+        reason: String,
     },
     /// The registry has a service's image, so it is not built.
     Reusing {

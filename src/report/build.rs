@@ -5,7 +5,7 @@ use std::io;
 use serde_json::Value;
 
 use super::{Report, json};
-use crate::ops::BuildReport;
+use crate::ops::{BuildReport, Explanation};
 
 impl Report for BuildReport {
     /// One line a service: the pinned image alone if there is one service, else with its name, as
@@ -17,8 +17,10 @@ impl Report for BuildReport {
                 .iter()
                 .try_for_each(|built| writeln!(out, "{}={}", built.service, built.image))?,
         }
-        let mut planned = self.planned.iter();
-        planned.try_for_each(|planned| writeln!(out, "{}: would be built", planned.service))
+        for planned in &self.planned {
+            writeln!(out, "{}: would be built", planned.service)?;
+        }
+        self.explained.iter().try_for_each(|explanation| explain(explanation, out))
     }
 
     fn json(&self) -> Value {
@@ -31,6 +33,11 @@ impl Report for BuildReport {
         if let ([built], []) = (self.images.as_slice(), self.planned.as_slice()) {
             outputs.push(("image", built.image.to_string()));
             outputs.push(("digest", built.image.digest.to_string()));
+        }
+        if let Some(since) = &self.since {
+            // As a matrix takes it, with `fromJSON`.
+            let names: Vec<&String> = since.changed.iter().map(|(service, _)| service).collect();
+            outputs.push(("changed", serde_json::json!(names).to_string()));
         }
         outputs
     }
@@ -51,6 +58,26 @@ impl Report for BuildReport {
             let reason = failed.reason.replace('|', "\\|").replace('\n', " ");
             rows.push_str(&format!("| {} | | failed: {reason} |\n", failed.service));
         }
-        format!("### Built\n\n| service | image | |\n|---|---|---|\n{rows}\n")
+        let mut text = format!("### Built\n\n| service | image | |\n|---|---|---|\n{rows}\n");
+        for explanation in &self.explained {
+            for change in &explanation.changes {
+                let change = change.to_string().replace('\n', " ");
+                text.push_str(&format!("- {}: {change}\n", explanation.service));
+            }
+        }
+        text
+    }
+}
+
+/// Writes which inputs of a service differ.
+fn explain(explanation: &Explanation, out: &mut dyn io::Write) -> io::Result<()> {
+    let Explanation { service, last, changes } = explanation;
+    match (last, changes.as_slice()) {
+        (Err(reason), _) => writeln!(out, "{service}: nothing to compare with: {reason}"),
+        (Ok(image), []) => writeln!(out, "{service}: made of the same as {image}"),
+        (Ok(image), changes) => {
+            writeln!(out, "{service}: differs from {image}")?;
+            changes.iter().try_for_each(|change| writeln!(out, "  {change}"))
+        }
     }
 }

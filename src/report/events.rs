@@ -6,6 +6,7 @@ use crate::ops::Event;
 pub fn line(event: &Event, verbose: u8) -> Option<String> {
     Some(match event {
         Event::Building { service } => format!("building {service}"),
+        Event::Affected { service, reason } => format!("{service} has changed: {reason}"),
         Event::Reusing { service, image } => {
             format!("{service}: nothing has changed since {image} was built")
         }

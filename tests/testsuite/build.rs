@@ -7,3 +7,4 @@ mod inputs;
 mod native;
 mod push;
 mod reuse;
+mod since;

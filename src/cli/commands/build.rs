@@ -6,15 +6,17 @@ use camino::Utf8PathBuf;
 use crate::cli::context::Context;
 use crate::cli::error::CommandError;
 use crate::cli::exit::Exit;
+use crate::cli::reports;
 use crate::cli::source_facts::source_facts;
 use crate::cli::ui::Ui;
 use crate::config::{Config, Service, SignBy};
 use crate::git::{GitError, Source};
 use crate::image::{SourceFacts, Tag};
 use crate::ops::{
-    self, Attacher, BaseRegistry, BaseSigner, BuildOptions, BuildReport, Extent, Sources,
+    self, Attacher, BaseRegistry, BaseSigner, BuildOptions, BuildReport, Extent, Since, Sources,
 };
 use crate::registry::{Layout, Registry};
+use crate::report::Report as _;
 use crate::system::Environment;
 
 /// Build and push images, and print each pinned by digest
@@ -41,6 +43,22 @@ pub(crate) struct BuildArgs {
     /// Build what the registry has all the same
     #[arg(long, visible_alias = "force")]
     rebuild: bool,
+    /// Build only the services that have changed since ENV was given its images
+    ///
+    /// Those are the ones whose files, recipe, base and so on are not those that the image was made of
+    /// which the overlay of ENV states. The history of git does not matter. With `--dry-run --output
+    /// json` they are listed, in `changedSince.services`.
+    #[arg(long, value_name = "ENV")]
+    changed_since_env: Option<String>,
+    /// Say what differs from what the last image was made of
+    ///
+    /// That is the image that ENV of `--changed-since-env` states, else the last one that was built on
+    /// this machine.
+    #[arg(long)]
+    explain: bool,
+    /// Write what `--output json` prints into FILE as well
+    #[arg(long, value_name = "FILE")]
+    metadata_file: Option<Utf8PathBuf>,
     /// Whether to push what is built; without, its digest is told
     #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
     push: bool,
@@ -60,7 +78,12 @@ pub(crate) async fn run(
     ui: &Ui,
 ) -> Result<Exit, CommandError> {
     let config = context.config()?;
+    // That it can be written is known before anything is built.
+    let metadata = args.metadata_file.as_deref().map(reports::pending).transpose()?;
     let report = build(args, &config, context, ui).await?;
+    if let Some(file) = metadata {
+        file.finish(format!("{}\n", report.json()).as_bytes())?;
+    }
     ui.report(&report)?;
     Ok(Exit::Done)
 }
@@ -83,6 +106,15 @@ pub(super) async fn build(
     let base_signers = base_signers(args, config, context)?;
     let services = services(config, &args.services)?;
     let bases = BaseRegistry::new(&remote, config.folder(), &services);
+    let since = match &args.changed_since_env {
+        None => None,
+        Some(name) => {
+            let environment = config.environment(name)?;
+            let manifests = context.manifests(config).await?;
+            let emit = |event| ui.event(&event);
+            Some(Since::read(&manifests, environment, &services, &emit).await?)
+        }
+    };
     let options = BuildOptions {
         services,
         sources: &sources,
@@ -97,6 +129,9 @@ pub(super) async fn build(
             push: args.push,
             load: args.load,
         },
+        since: since.as_ref(),
+        explain: args.explain,
+        record: config.record_inputs && layout.is_none(),
         cache: cache.as_deref(),
         attacher: attacher.as_ref(),
         base_signers: &base_signers,
@@ -105,7 +140,8 @@ pub(super) async fn build(
     match ops::build(&options, &|event| ui.event(&event)).await {
         Ok(report) => Ok(report),
         Err(failed) => {
-            if !failed.report.images.is_empty() || !failed.report.planned.is_empty() {
+            let report = &failed.report;
+            if !report.images.is_empty() || !report.planned.is_empty() {
                 ui.report(&failed.report)?;
             }
             Err(failed.error.into())
@@ -122,6 +158,9 @@ impl BuildArgs {
             layout: None,
             dry_run: false,
             rebuild: false,
+            changed_since_env: None,
+            explain: false,
+            metadata_file: None,
             push: true,
             verify_base: Vec::new(),
             load: false,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use camino::{Utf8Path, Utf8PathBuf};
 use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use futures_util::stream;
@@ -21,7 +22,7 @@ pub(super) struct Asked {
     /// The base images that were asked for, with the digests that they have now.
     pub(super) bases: BTreeMap<ImageReference, Digest>,
     pub(super) answer: Answer,
-    inputs: Option<Inputs>,
+    pub(super) inputs: Option<Inputs>,
     memo: Memo,
 }
 
@@ -33,6 +34,8 @@ pub(super) enum Answer {
         tag: Tag,
         digest: Digest,
     },
+    /// It was not asked: the environment that is compared with states the image by its input tag.
+    Stated,
     /// It has none, or was not to be asked.
     Absent,
     /// It could not be asked.
@@ -56,7 +59,11 @@ pub(super) async fn ask(options: &BuildOptions<'_>) -> Vec<Result<Asked, BuildEr
         let question = ask_about(service, read, &bases, options);
         questions.push(Box::pin(question) as BoxFuture<'_, _>);
     }
-    all(questions, AT_ONCE).await
+    // One question first: what it opens, a connection and perhaps a token, all the others use.
+    let rest = questions.split_off(questions.len().min(1));
+    let mut answers = all(questions, 1).await;
+    answers.extend(all(rest, AT_ONCE).await);
+    answers
 }
 
 /// Returns what the futures return, in their order; so many run at once.
@@ -68,10 +75,14 @@ async fn read(service: &Service, options: &BuildOptions<'_>) -> Result<(Inputs, 
     let recipe = recipe(service)?.clone();
     let context = options.folder.join(&recipe.context);
     let epoch = options.epoch;
+    let (cache, name) = (options.cache.map(Utf8Path::to_owned), service.name.clone());
     let work = move || {
-        let mut memo = Memo::default();
+        let load = |cache: &Utf8PathBuf| Memo::load(cache, &context, &name);
+        let mut memo = cache.as_ref().map(load).unwrap_or_default();
         let request = InputRequest { context: &context, recipe: &recipe, epoch };
-        Inputs::read(&request, &mut memo).map(|inputs| (inputs, memo))
+        let inputs = Inputs::read(&request, &mut memo)?;
+        memo.save();
+        Ok((inputs, memo))
     };
     let read = tokio::task::spawn_blocking(work).await;
     let read = read.unwrap_or_else(|failed| std::panic::resume_unwind(failed.into_panic()));
@@ -112,7 +123,9 @@ async fn ask_about(
     };
     bases.iter().for_each(|(reference, digest)| inputs.add_base(reference, digest));
     let tag = inputs.tag();
+    let is_stated = options.since.is_some_and(|since| since.states(service, &tag));
     let answer = match options.extent.rebuild {
+        _ if is_stated => Answer::Stated,
         true => Answer::Absent,
         false => look(service, tag, options).await?,
     };

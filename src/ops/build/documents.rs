@@ -13,7 +13,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use camino::{Utf8Path, Utf8PathBuf};
 
-use crate::image::{Digest, ImageName};
+use crate::image::{Digest, ImageName, PinnedImage};
 
 /// How many documents are kept.
 const MOST_DOCUMENTS: usize = 256;
@@ -94,6 +94,26 @@ impl Documents {
         let all = blobs.iter().chain(old).take(MOST_BLOBS);
         let lines: String = all.map(|digest| format!("{digest}\n")).collect();
         write(&path, format!("{name}\n{lines}").as_bytes(), MOST_REPOSITORIES);
+    }
+
+    /// Remembers what the image was made of, as the last one of its repository.
+    pub(super) fn remember_record(&self, image: &PinnedImage, record: &str) {
+        if let Some(path) = self.record(&image.name) {
+            write(&path, format!("{image}\n{record}").as_bytes(), MOST_REPOSITORIES);
+        }
+    }
+
+    /// Returns the last image of the repository that was built here, and the record of its inputs.
+    pub(super) fn last_record(&self, name: &ImageName) -> Option<(String, String)> {
+        let text = fs::read_to_string(self.record(name)?).ok()?;
+        let (image, record) = text.split_once('\n')?;
+        let is_own = image.parse::<PinnedImage>().is_ok_and(|image| image.name == *name);
+        is_own.then(|| (image.to_owned(), record.to_owned()))
+    }
+
+    fn record(&self, name: &ImageName) -> Option<Utf8PathBuf> {
+        let file = Digest::of(name.to_string().as_bytes());
+        Some(self.folder.as_ref()?.join("records").join(file.hex()))
     }
 
     fn repository(&self, name: &ImageName) -> Option<Utf8PathBuf> {

@@ -1,6 +1,6 @@
 //! What came of a build.
 
-use super::BuildError;
+use super::{BuildError, Explanation};
 use crate::image::{Digest, PinnedImage, Tag};
 use crate::ops::Attached;
 use crate::registry::RequestCount;
@@ -14,8 +14,23 @@ pub struct BuildReport {
     pub planned: Vec<Planned>,
     /// The services that have none.
     pub failed: Vec<FailedBuild>,
+    /// What has changed since an environment was given its images, where that was asked.
+    pub since: Option<Affected>,
+    /// Which inputs differ from those of the last image, where that was asked; one a service.
+    pub explained: Vec<Explanation>,
     /// What registries were asked, tries that failed included.
     pub requests: Vec<RequestCount>,
+}
+
+/// The services that have changed, and those that have not.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Affected {
+    /// The environment that they are compared with.
+    pub environment: String,
+    /// Those that have changed, and why that is so.
+    pub changed: Vec<(String, String)>,
+    /// Those that have not.
+    pub unchanged: Vec<String>,
 }
 
 /// A service's image.

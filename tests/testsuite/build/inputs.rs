@@ -196,6 +196,37 @@ fn the_digest_is_the_same_wherever_the_files_are() {
 }
 
 #[test]
+fn a_file_that_is_as_it_was_is_not_read_again_and_any_other_is() {
+    let workshop = Workshop::with(&FILES);
+    let (root, cache) = (workshop.context(), workshop.scratch());
+    // What was written just now is not remembered, and nothing sets a `ctime`.
+    std::thread::sleep(std::time::Duration::from_millis(4100));
+    let recipe = recipe(Method::Native(Box::new(native())));
+    let request = InputRequest { context: &root, recipe: &recipe, epoch: 0 };
+    let remembered = || {
+        let mut memo = Memo::load(&cache, &root, "web");
+        let inputs = Inputs::read(&request, &mut memo).unwrap();
+        memo.save();
+        inputs.digest()
+    };
+    let before = remembered();
+    let kept = cache.join("inputs").read_dir_utf8().unwrap().next().unwrap().unwrap().into_path();
+    // What the memo says is believed, so a wrong one shows whether a file was read.
+    let text = fs::read_to_string(&kept).unwrap();
+    let page = Digest::of(b"<h1>hello</h1>\n");
+    let (body, _) = text.trim_end().rsplit_once('\n').unwrap();
+    let body = format!("{}\n", body.replace(page.hex(), Digest::of(b"lie").hex()));
+    fs::write(&kept, format!("{body}{}\n", Digest::of(body.as_bytes()).hex())).unwrap();
+    assert_ne!(remembered(), before, "the file is not read");
+    // The same length and time, which only the inode's own time tells apart.
+    let page = root.join("site/index.html");
+    let time = fs::metadata(&page).unwrap().modified().unwrap();
+    fs::write(&page, "<h1>hello</h1>\n").unwrap();
+    fs::File::options().write(true).open(&page).unwrap().set_modified(time).unwrap();
+    assert_eq!(remembered(), before, "the file is read");
+}
+
+#[test]
 fn a_tag_states_the_first_half_of_the_digest() {
     let workshop = Workshop::with(&FILES);
     let inputs = read(&workshop.context(), &recipe(Method::Native(Box::new(native()))), 0, "base");

@@ -4,7 +4,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::document;
-use crate::ops::{self, Attached, Built, StoredLayer};
+use crate::ops::{self, Affected, Attached, Built, Explanation, InputChange, StoredLayer};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -15,8 +15,53 @@ struct Build {
     planned: Vec<PlannedImage>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     failed: Vec<Failed>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    changed_since: Option<ChangedSince>,
+    /// Which inputs differ from those of the last image.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    explained: Vec<Explained>,
     /// What registries were asked, tries that failed included.
     requests: Requests,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ChangedSince {
+    environment: String,
+    /// The services that have changed, for a matrix.
+    services: Vec<String>,
+    /// Why each of them is one.
+    reasons: Map<String, Value>,
+    unchanged: Vec<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Explained {
+    service: String,
+    /// The image that it is compared with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image: Option<String>,
+    /// Why there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    changes: Vec<Change>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Change {
+    /// `file`, `argument`, `base` and so on.
+    kind: String,
+    name: String,
+    /// `new`, `gone` or `changed`.
+    change: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    to: Option<String>,
+    /// The same in words.
+    text: String,
 }
 
 #[derive(Serialize)]
@@ -94,7 +139,39 @@ pub fn build(report: &ops::BuildReport) -> Value {
         total: kinds.iter().map(|(_, count)| count).sum(),
         by_kind: kinds.into_iter().map(|(kind, count)| (kind.to_owned(), count.into())).collect(),
     };
-    document("build", &Build { images, planned, failed, requests })
+    let changed_since = report.since.as_ref().map(changed_since);
+    let explained = report.explained.iter().map(explained).collect();
+    document("build", &Build { images, planned, failed, changed_since, explained, requests })
+}
+
+fn changed_since(since: &Affected) -> ChangedSince {
+    let reasons = since.changed.iter();
+    ChangedSince {
+        environment: since.environment.clone(),
+        services: since.changed.iter().map(|(service, _)| service.clone()).collect(),
+        reasons: reasons.map(|(service, why)| (service.clone(), why.as_str().into())).collect(),
+        unchanged: since.unchanged.clone(),
+    }
+}
+
+fn explained(explanation: &Explanation) -> Explained {
+    let change = |change: &InputChange| {
+        let values = change.values();
+        Change {
+            kind: change.kind.clone(),
+            name: change.name.clone(),
+            change: change.difference.as_str(),
+            from: values.map(|(from, _)| from.to_owned()),
+            to: values.map(|(_, to)| to.to_owned()),
+            text: change.to_string(),
+        }
+    };
+    Explained {
+        service: explanation.service.clone(),
+        image: explanation.last.as_ref().ok().cloned(),
+        reason: explanation.last.as_ref().err().cloned(),
+        changes: explanation.changes.iter().map(change).collect(),
+    }
 }
 
 fn image(built: &Built) -> BuiltImage {

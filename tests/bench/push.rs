@@ -1,0 +1,300 @@
+//! How long a build and its push take, and how many requests: cold, with nothing changed, and with one
+//! file of 4 KB changed; beside `skopeo copy` of the finished image and `buildah` where they are
+//! installed. The registry is a real one on loopback; the base has 60 MB in 3 layers, the app's layer
+//! 22 MB in 201 files.
+//!
+//! `cargo bench --bench push` prints medians of one run, the requests out of the registry's own log,
+//! and ratios.
+
+#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
+
+use std::fs::{self, File};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use camino::{Utf8Path, Utf8PathBuf};
+use tempfile::TempDir;
+
+const DEPLOYCTL: &str = env!("CARGO_BIN_EXE_deployctl");
+
+fn main() {
+    // `cargo test --benches` only wants to know that it runs.
+    let is_bench = std::env::args().any(|argument| argument == "--bench");
+    let (samples, share) = if is_bench { (7, 1) } else { (1, 100) };
+    let Some(bench) = Bench::start(share) else {
+        return println!("docker-registry is not installed, so there is nothing to push to");
+    };
+    let cold = bench.measure("deployctl, cold", samples.min(3), |number| bench.cold(number));
+    let nothing =
+        bench.measure("deployctl, nothing changed", samples, |_| bench.deployctl("cold0"));
+    let changed = bench.measure("deployctl, one file of 4 KB changed", samples, |number| {
+        bench.change(number);
+        bench.timed(|| bench.deployctl("cold0"))
+    });
+    let fleet = bench.measure("deployctl, 50 services, nothing changed", samples, |number| {
+        if number == 0 {
+            bench.deployctl("fleet");
+        }
+        bench.timed(|| bench.deployctl("fleet"))
+    });
+    println!("50 services take {:.1} times as long as one", ratio(fleet, nothing));
+    bench.beside_skopeo(samples, [cold, nothing, changed]);
+    bench.beside_buildah([cold, nothing, changed]);
+}
+
+/// A registry, the base in it, and the folders that images are built from.
+struct Bench {
+    temp: TempDir,
+    domain: String,
+    registry: Child,
+}
+
+impl Drop for Bench {
+    fn drop(&mut self) {
+        let _ = self.registry.kill();
+        let _ = self.registry.wait();
+    }
+}
+
+/// What a measured step took: the time of the part that counts, if it is not all of it.
+trait Timed {
+    fn time(self, whole: Duration) -> Duration;
+}
+
+impl Timed for () {
+    fn time(self, whole: Duration) -> Duration {
+        whole
+    }
+}
+
+impl Timed for Duration {
+    fn time(self, _: Duration) -> Duration {
+        self
+    }
+}
+
+impl Bench {
+    fn start(share: usize) -> Option<Self> {
+        let temp = TempDir::new().unwrap();
+        let dir = Utf8Path::from_path(temp.path()).unwrap();
+        let config = format!(
+            "version: 0.1\nstorage: {{filesystem: {{rootdirectory: {dir}/data}}}}\nhttp: {{addr: '127.0.0.1:0'}}\n"
+        );
+        fs::write(dir.join("registry.yml"), config).unwrap();
+        let log = File::create(dir.join("log")).unwrap();
+        let mut registry = Command::new("docker-registry");
+        registry.arg("serve").arg(dir.join("registry.yml"));
+        let registry = registry.stdout(log.try_clone().unwrap()).stderr(log).spawn().ok()?;
+        let mut bench = Self { temp, domain: String::new(), registry };
+        bench.domain = bench.listening_on();
+        bench.write_files(share);
+        let base = format!(
+            "layers: [{{from: a, to: /a}}, {{from: b, to: /b}}, {{from: c, to: /c}}]}}, image: {}/base, tag: input",
+            bench.domain
+        );
+        bench.configure("base", &format!("  base: {{build: {{context: base, {base}}}\n"));
+        let image = bench.run("base", &["--tag", "1"]);
+        let app = |name: &str, context: &str| {
+            let (domain, base) = (&bench.domain, image.trim());
+            format!(
+                "  {name}: {{image: '{domain}/{name}', tag: input, build: {{context: {context}, base: '{base}', layers: [{{from: ., to: /app}}]}}}}\n"
+            )
+        };
+        for number in 0..3 {
+            bench.configure(&format!("cold{number}"), &app(&format!("app{number}"), "app"));
+        }
+        let fleet: String =
+            (0..50).map(|n| app(&format!("fleet{n}"), &format!("fleet/{n}"))).collect();
+        bench.configure("fleet", &fleet);
+        Some(bench)
+    }
+
+    fn dir(&self) -> &Utf8Path {
+        Utf8Path::from_path(self.temp.path()).unwrap()
+    }
+
+    fn listening_on(&self) -> String {
+        loop {
+            let log = fs::read_to_string(self.dir().join("log")).unwrap();
+            if let Some((_, rest)) = log.split_once("listening on ") {
+                let end = rest.find(['"', ',', '\n', ' ']).unwrap_or(rest.len());
+                return rest[..end].to_owned();
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn write_files(&self, share: usize) {
+        let mut state = 1;
+        let mut write = |path: String, size: usize| {
+            let path = self.dir().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, content(&mut state, size / share)).unwrap();
+        };
+        for layer in ["a", "b", "c"] {
+            write(format!("base/{layer}/data"), 20_000_000);
+        }
+        for number in 0..200 {
+            write(format!("app/d{}/f{number}", number % 10), 110_000);
+        }
+        write("app/config".to_owned(), 4096 * share);
+        for number in 0..50 {
+            write(format!("fleet/{number}/app"), 4096 * share);
+        }
+    }
+
+    fn configure(&self, name: &str, services: &str) {
+        let text =
+            format!("version: 1\nrecordInputs: false\nenvironments: {{}}\nservices:\n{services}");
+        fs::write(self.dir().join(format!("{name}.yaml")), text).unwrap();
+    }
+
+    /// Runs `deployctl build` with a configuration, and returns what it prints.
+    fn run(&self, config: &str, arguments: &[&str]) -> String {
+        let mut command = Command::new(DEPLOYCTL);
+        command.args(["build", "-q", "--config", &format!("{config}.yaml")]).args(arguments);
+        command.current_dir(self.dir()).env("DEPLOYCTL_CACHE_DIR", self.dir().join("cache"));
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    fn deployctl(&self, config: &str) {
+        self.run(config, &[]);
+    }
+
+    /// Builds into a repository that is not there, with nothing remembered.
+    fn cold(&self, number: usize) -> Duration {
+        let _ = fs::remove_dir_all(self.dir().join("cache"));
+        self.timed(|| self.deployctl(&format!("cold{number}")))
+    }
+
+    fn change(&self, number: usize) {
+        let mut state = 1_000_000 + number as u64;
+        fs::write(self.dir().join("app/config"), content(&mut state, 4096)).unwrap();
+    }
+
+    fn timed(&self, work: impl FnOnce()) -> Duration {
+        let start = Instant::now();
+        work();
+        start.elapsed()
+    }
+
+    fn requests(&self) -> usize {
+        let log = fs::read_to_string(self.dir().join("log")).unwrap();
+        log.lines().filter(|line| line.contains(" HTTP/")).count()
+    }
+
+    /// Prints the median time and the requests of the last sample.
+    fn measure<T: Timed>(&self, what: &str, samples: usize, work: impl Fn(usize) -> T) -> Duration {
+        let mut requests = 0;
+        let mut times: Vec<Duration> = (0..samples)
+            .map(|number| {
+                let (before, start) = (self.requests(), Instant::now());
+                let timed = work(number);
+                let time = timed.time(start.elapsed());
+                requests = self.requests() - before;
+                time
+            })
+            .collect();
+        times.sort();
+        let median = times[times.len() / 2];
+        println!("{what}: {median:.1?}, {requests} requests");
+        median
+    }
+
+    /// Copies the finished image out of an OCI layout: nothing is built, so this is a push alone.
+    fn beside_skopeo(&self, samples: usize, ours: [Duration; 3]) {
+        if !is_installed("skopeo") {
+            return;
+        }
+        let layout = self.dir().join("layout");
+        let copy = |from: &str, to: &str| {
+            let mut skopeo = Command::new("skopeo");
+            skopeo.args([
+                "copy",
+                "-q",
+                "--src-tls-verify=false",
+                "--dest-tls-verify=false",
+                from,
+                to,
+            ]);
+            assert!(skopeo.stdout(Stdio::null()).status().unwrap().success());
+        };
+        let image = self.run("cold0", &[]);
+        let image = image.trim();
+        let name = image.split('@').next().unwrap();
+        copy(&format!("docker://{name}"), &format!("oci:{layout}:app"));
+        let from = format!("oci:{layout}:app");
+        let to = |number: usize| format!("docker://{}/skopeo{number}:1", self.domain);
+        let cold =
+            self.measure("skopeo copy, cold", samples.min(3), |number| copy(&from, &to(number)));
+        let nothing =
+            self.measure("skopeo copy, nothing changed", samples, |_| copy(&from, &to(0)));
+        println!(
+            "cold: deployctl's build and push take {:.2} of skopeo's push",
+            ratio(ours[0], cold)
+        );
+        println!("nothing changed: deployctl takes {:.2} of skopeo", ratio(ours[1], nothing));
+        println!(
+            "one file changed: {:.2} of skopeo's push with nothing changed",
+            ratio(ours[2], nothing)
+        );
+    }
+
+    fn beside_buildah(&self, ours: [Duration; 3]) {
+        if !is_installed("buildah") {
+            return;
+        }
+        let (root, run) = (self.dir().join("root"), self.dir().join("run"));
+        let dockerfile = self.dir().join("Dockerfile");
+        fs::write(&dockerfile, format!("FROM {}/base:1\nCOPY . /app\n", self.domain)).unwrap();
+        let buildah = |arguments: &[&str]| {
+            let mut command = Command::new("buildah");
+            command.args(["--root", root.as_str(), "--runroot", run.as_str()]).args(arguments);
+            command.env("STORAGE_DRIVER", "vfs").stdout(Stdio::null()).stderr(Stdio::null());
+            assert!(command.status().unwrap().success(), "buildah {arguments:?}");
+        };
+        let app: Utf8PathBuf = self.dir().join("app");
+        let to = format!("docker://{}/buildah:1", self.domain);
+        let all = |_: usize| {
+            let build =
+                ["bud", "--isolation", "chroot", "--layers", "--tls-verify=false", "-t", "x"];
+            buildah(&[&build[..], &["-f", dockerfile.as_str(), app.as_str()]].concat());
+            buildah(&["push", "--tls-verify=false", "x", &to]);
+        };
+        let cold = self.measure("buildah (vfs) build and push, cold", 1, all);
+        let nothing = self.measure("buildah (vfs), nothing changed", 1, all);
+        let changed = self.measure("buildah (vfs), one file of 4 KB changed", 1, |number| {
+            self.change(100 + number);
+            self.timed(|| all(number))
+        });
+        let theirs = [cold, nothing, changed];
+        for ((what, ours), theirs) in ["cold", "nothing", "one file"].iter().zip(ours).zip(theirs) {
+            println!("{what}: deployctl takes {:.3} of buildah", ratio(ours, theirs));
+        }
+    }
+}
+
+/// Returns bytes that compress as sources and binaries do, to about a third.
+fn content(state: &mut u64, size: usize) -> Vec<u8> {
+    const WORDS: [&[u8]; 8] =
+        [b"image ", b"layer", b"digest\n", b"config", b"manifest ", b"\0\0\0\0", b"overlay", b"x"];
+    let mut bytes = Vec::with_capacity(size + 16);
+    while bytes.len() < size {
+        *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963);
+        let random = state.to_be_bytes();
+        bytes.extend_from_slice(WORDS[usize::from(random[0] >> 5)]);
+        bytes.extend_from_slice(&random[..2]);
+    }
+    bytes.truncate(size);
+    bytes
+}
+
+fn ratio(one: Duration, other: Duration) -> f64 {
+    one.as_secs_f64() / other.as_secs_f64()
+}
+
+fn is_installed(program: &str) -> bool {
+    Command::new(program).arg("--version").stdout(Stdio::null()).status().is_ok()
+}
