@@ -99,7 +99,8 @@ fn the_recipe_of_a_native_image_is_in_the_digest_and_the_rest_of_the_context_is_
         digest(&workshop, &recipe(Method::Native(Box::new(native))))
     };
     let before = of(&|_| {});
-    let changes: [(&str, &dyn Fn(&mut Native)); 8] = [
+    type Change<'a> = (&'a str, &'a dyn Fn(&mut Native));
+    let changes: [Change<'_>; 8] = [
         ("base", &|native| native.base = None),
         ("destination", &|native| native.layers[0].to = "/usr/bin".into()),
         ("mode", &|native| native.layers[0].mode = Some(0o755)),
