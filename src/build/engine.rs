@@ -162,7 +162,7 @@ pub(super) fn file(dockerfile: &Dockerfile) -> Utf8PathBuf {
     dockerfile.file.clone().unwrap_or_else(|| "Dockerfile".into())
 }
 
-/// Returns the arguments that docker and buildah share.
+/// Returns the arguments that all engines share.
 pub(super) fn arguments(request: &BuildRequest<'_>, dockerfile: &Dockerfile) -> Vec<String> {
     let mut arguments = vec!["--file".into(), request.context.join(file(dockerfile)).into_string()];
     if let Some(target) = &dockerfile.target {

@@ -3,10 +3,12 @@
 //! The index is made here whichever engine was asked, so that its bytes depend on the images alone:
 //! buildah lists platforms in the order in which they were finished.
 
+use std::collections::BTreeMap;
+
 use camino::Utf8Path;
 use serde_json::{Value, json};
 
-use crate::build::format::OCI_INDEX;
+use crate::build::format::Format;
 use crate::image::{Blob, BlobContent, BuiltImage, Manifest, Platform, Recipe};
 
 /// The largest config that is read, in bytes.
@@ -56,21 +58,17 @@ pub(in crate::build) fn joined(
 }
 
 fn index(images: &[(Platform, BuiltImage)]) -> Manifest {
-    let manifests = images.iter().map(|(platform, image)| {
-        let mut stated = json!({ "architecture": platform.architecture, "os": platform.os });
-        if let Some(variant) = &platform.variant {
-            stated["variant"] = variant.as_str().into();
-        }
-        json!({
-            "mediaType": image.manifest.media_type,
-            "digest": image.manifest.digest().as_str(),
-            "size": image.manifest.bytes.len(),
-            "platform": stated,
-        })
-    });
-    let manifests: Vec<Value> = manifests.collect();
-    let document = json!({ "schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests });
-    Manifest { media_type: OCI_INDEX.to_owned(), bytes: document.to_string().into() }
+    let stated: Vec<Value> = images.iter().map(|(platform, _)| stated(platform)).collect();
+    let manifests = images.iter().map(|(_, image)| &image.manifest);
+    Format::Oci.index(manifests.zip(&stated), &BTreeMap::new())
+}
+
+fn stated(platform: &Platform) -> Value {
+    let mut stated = json!({ "architecture": platform.architecture, "os": platform.os });
+    if let Some(variant) = &platform.variant {
+        stated["variant"] = variant.as_str().into();
+    }
+    stated
 }
 
 /// Fails if the image's config names another platform.

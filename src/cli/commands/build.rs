@@ -22,7 +22,7 @@ use crate::system::Environment;
 /// Build and push images, and print each pinned by digest
 ///
 /// Files are laid onto an empty or a registry base image by deployctl itself where the service's
-/// `build` section has `layers`; else its Dockerfile is built by docker or buildah.
+/// `build` section has `layers`; else its Dockerfile is built by docker, buildah or podman.
 ///
 /// Before anything is built the registry is asked, with one request a service, for an image that was
 /// made of the same: the files that the build sees, the recipe, build arguments, base images by their
