@@ -14,7 +14,7 @@
 //!   over TLS from then on if that is what they speak. No credential is sent before the registry has
 //!   asked for one.
 //! - **Connections.** The first question to a registry is asked alone; those after it go over its
-//!   connection: all at once with HTTP/2, and one after the other to a registry that is near.
+//!   connection: all at once with HTTP/2, and one after the other to a registry without TLS.
 //! - **Certificates.** The machine's, those in `SSL_CERT_FILE`, and in folders that docker and podman
 //!   have for single registries (`certs.d`), with client certificates.
 //! - **Uploads.** `POST` and one `PUT` that is streamed from the file, so that memory does not grow
@@ -52,7 +52,7 @@ use bytes::Bytes;
 use futures_util::Stream;
 use reqwest::header::{CONTENT_TYPE, ETAG, HeaderValue};
 use reqwest::{Method, Response, StatusCode};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tokio_util::io::StreamReader;
 
 use self::answer::{Refusal, read_body};
@@ -345,12 +345,13 @@ fn paced(response: Response, tuning: Tuning) -> impl Stream<Item = std::io::Resu
         let tuning = tuning.clone();
         async move {
             let asked = Instant::now();
-            let piece = response.chunk().await;
+            let late = || std::io::Error::other("its bytes come too slowly");
+            let piece = timeout(tuning.answer, response.chunk()).await.map_err(|_| late())?;
             let piece = piece.map_err(|error| std::io::Error::other(http::deepest(&error)))?;
             let Some(piece) = piece else { return Ok(None) };
             let (waited, so_far) = (waited + asked.elapsed(), so_far + piece.len() as u64);
             if waited > tuning.answer_within(so_far) {
-                return Err(std::io::Error::other("its bytes come too slowly"));
+                return Err(late());
             }
             Ok(Some((piece, (response, waited, so_far))))
         }

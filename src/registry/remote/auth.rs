@@ -56,7 +56,8 @@ impl Transport {
         if endpoint.authorization(scope).is_some() {
             return Ok(());
         }
-        let _alone = endpoint.authorizing.lock().await;
+        let lock = endpoint.authorizing(scope);
+        let _alone = lock.lock().await;
         if endpoint.authorization(scope).is_some() {
             return Ok(());
         }
@@ -74,7 +75,8 @@ impl Transport {
         headers: &HeaderMap,
         used: Option<&SecretString>,
     ) -> Result<(), Failure> {
-        let _alone = endpoint.authorizing.lock().await;
+        let lock = endpoint.authorizing(scope);
+        let _alone = lock.lock().await;
         let is_new = |known: &SecretString| {
             used.is_none_or(|used| used.expose_secret() != known.expose_secret())
         };

@@ -23,9 +23,12 @@ const DOCKER_HUB_KEY: &str = "https://index.docker.io/v1/";
 pub(super) struct Credentials {
     environment: Environment,
     files: Vec<Utf8PathBuf>,
+    /// What helpers have said, by helper and server: some ask a cloud and take their time.
+    asked: tokio::sync::Mutex<BTreeMap<(String, String), Option<Credential>>>,
 }
 
 /// What proves who is asking.
+#[derive(Clone)]
 pub(super) enum Credential {
     /// User name and password.
     Password {
@@ -109,7 +112,7 @@ impl Credentials {
         let lasting = below("XDG_CONFIG_HOME", "containers/auth.json")
             .or_else(|| below("HOME", ".config/containers/auth.json"));
         let files = [docker, podman, lasting].into_iter().flatten().collect();
-        Self { environment: environment.clone(), files }
+        Self { environment: environment.clone(), files, asked: tokio::sync::Mutex::default() }
     }
 
     /// Returns the files that are looked at, for people to read.
@@ -147,6 +150,17 @@ impl Credentials {
     }
 
     async fn ask(&self, helper: &str, name: &ImageName) -> Result<Option<Credential>, String> {
+        let key = (helper.to_owned(), server_key(name).to_owned());
+        let mut asked = self.asked.lock().await;
+        if let Some(credential) = asked.get(&key) {
+            return Ok(credential.clone());
+        }
+        let credential = self.run(helper, name).await?;
+        asked.insert(key, credential.clone());
+        Ok(credential)
+    }
+
+    async fn run(&self, helper: &str, name: &ImageName) -> Result<Option<Credential>, String> {
         let program = format!("docker-credential-{helper}");
         let path = self.environment.find_program(&program).filter(|_| !helper.contains('/'));
         let path = path.ok_or_else(|| format!("credential helper `{program}` is not on PATH"))?;
@@ -251,6 +265,7 @@ fn normal_key(key: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use camino::Utf8Path;
     use secrecy::ExposeSecret as _;
 
     fn look(document: &str, name: &str) -> Option<String> {
@@ -306,9 +321,81 @@ mod tests {
         assert_eq!(look(r#"{"auths": {"r.io": {}}, "credsStore": "x"}"#, "r.io/web"), None);
     }
 
+    #[test]
+    fn the_longest_key_names_the_helper_and_an_empty_one_names_none() {
+        let document = r#"{"credsStore": "all", "credHelpers": {"registry.example.com": "host",
+            "registry.example.com/shop": "shop", "https://index.docker.io/v1/": "hub",
+            "public.example.com": ""}}"#;
+        let document: Document = serde_json::from_str(document).unwrap();
+        let helper = |name: &str| document.helper(&name.parse().unwrap()).map(str::to_owned);
+        for (name, expected) in [
+            ("registry.example.com/shop/web", Some("shop")),
+            ("registry.example.com/other/web", Some("host")),
+            ("shop/web", Some("hub")),
+            ("other.example.com/web", Some("all")),
+            ("public.example.com/web", None),
+        ] {
+            assert_eq!(helper(name).as_deref(), expected, "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_helper_comes_before_the_store_and_both_before_what_is_written_down() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Utf8PathBuf::try_from(dir.path().to_owned()).unwrap();
+        for helper in ["own", "all"] {
+            let script = format!(
+                "#!/bin/sh\nread -r server\necho x >> '{home}/asked'\n\
+                 [ $server = gone.io ] && {{ echo credentials not found; exit 1; }}\n\
+                 echo '{{\"Username\":\"{helper}\",\"Secret\":\"s\"}}'\n"
+            );
+            executable(&home.join(format!("docker-credential-{helper}")), &script);
+        }
+        let text = r#"{"credsStore": "all", "credHelpers": {"own.io": "own"}, "auths": {
+            "own.io": {"auth": "dTpw"}, "gone.io": {"auth": "dTpw"}}}"#;
+        std::fs::write(home.join("config.json"), text).unwrap();
+        let path = format!("{home}:/usr/bin:/bin");
+        let environment = [("DOCKER_CONFIG", home.as_str()), ("PATH", path.as_str())];
+        let credentials = Credentials::new(&Environment::from_iter(environment));
+        for (name, expected) in
+            [("own.io/a", "own"), ("own.io/b", "own"), ("r.io/a", "all"), ("gone.io/a", "u")]
+        {
+            let found = credentials.find(&name.parse().unwrap()).await.unwrap().unwrap();
+            let Credential::Password { user, .. } = found.credential else { panic!("{name}") };
+            assert_eq!(user, expected, "{name}");
+        }
+        // Each server once.
+        assert_eq!(std::fs::read_to_string(home.join("asked")).unwrap(), "x\nx\nx\n");
+    }
+
+    fn executable(path: &Utf8Path, text: &str) {
+        use std::os::unix::fs::PermissionsExt as _;
+        std::fs::write(path, text).unwrap();
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    #[tokio::test]
+    async fn podmans_file_is_where_its_variables_say() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path().to_str().unwrap();
+        std::fs::create_dir(dir.path().join("containers")).unwrap();
+        let text = r#"{"auths": {"r.io/shop": {"auth": "dTpw"}}}"#;
+        std::fs::write(dir.path().join("containers/auth.json"), text).unwrap();
+        let file = format!("{home}/containers/auth.json");
+        for (variable, value) in [
+            ("REGISTRY_AUTH_FILE", file.as_str()),
+            ("XDG_RUNTIME_DIR", home),
+            ("XDG_CONFIG_HOME", home),
+        ] {
+            let credentials = Credentials::new(&Environment::from_iter([(variable, value)]));
+            let found = credentials.find(&"r.io/shop/web".parse().unwrap()).await.unwrap();
+            assert_eq!(found.unwrap().place, format!("`{file}`"), "{variable}");
+            assert!(credentials.find(&"r.io/web".parse().unwrap()).await.unwrap().is_none());
+        }
+    }
+
     #[tokio::test]
     async fn a_helper_is_asked_on_its_standard_input() {
-        use std::os::unix::fs::PermissionsExt as _;
         let dir = tempfile::tempdir().unwrap();
         let home = Utf8PathBuf::try_from(dir.path().to_owned()).unwrap();
         let program = home.join("docker-credential-test");
@@ -316,8 +403,7 @@ mod tests {
             r.io) echo \"{\\\"Username\\\":\\\"$1\\\",\\\"Secret\\\":\\\"s\\\"}\" ;;\n\
             none.io) echo credentials not found in native keychain; exit 1 ;;\n\
             *) echo canary; exit 2 ;;\nesac\n";
-        std::fs::write(&program, script).unwrap();
-        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        executable(&program, script);
         std::fs::write(home.join("config.json"), r#"{"credsStore": "test"}"#).unwrap();
         let path = format!("{home}:/usr/bin:/bin");
         let environment = [("DOCKER_CONFIG", home.as_str()), ("PATH", path.as_str())];

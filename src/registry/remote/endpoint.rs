@@ -1,7 +1,8 @@
 //! Where a registry is: its host, and whether it may be asked without TLS.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use reqwest::Version;
@@ -16,8 +17,6 @@ use crate::system::Environment;
 /// Lists registries, by comma, that may be asked over plain HTTP though they are not on loopback.
 const INSECURE: &str = "DEPLOYCTL_INSECURE_REGISTRIES";
 
-/// A registry that answers sooner than this is asked one thing after the other.
-const NEAR: Duration = Duration::from_millis(10);
 /// A token is no longer used when it is this close to its end.
 const TOKEN_MARGIN: Duration = Duration::from_secs(5);
 
@@ -32,8 +31,7 @@ pub(super) struct Endpoint {
     https: Url,
     learned: Mutex<Learned>,
     opening: tokio::sync::Mutex<()>,
-    /// Held by whoever asks for a token, so that others wait for it and do not ask as well.
-    pub(super) authorizing: tokio::sync::Mutex<()>,
+    authorizing: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
     lane: Semaphore,
 }
 
@@ -41,8 +39,10 @@ struct Learned {
     scheme: Scheme,
     /// Whether there was an answer, and so a connection to go on with.
     answered: bool,
-    /// Whether questions are best asked one after the other: each is answered at once, and a second
-    /// connection would have to be made first.
+    /// Whether somebody has tried to get one.
+    tried: bool,
+    /// Whether questions are asked one after the other: HTTP/1.1 has no room for two on a connection,
+    /// and a registry without TLS is so near that a second one is not worth it.
     one_by_one: bool,
     /// `Authorization` headers by the scope that they are for.
     authorizations: Vec<Authorization>,
@@ -100,6 +100,7 @@ impl Endpoint {
         let learned = Learned {
             scheme,
             answered: false,
+            tried: false,
             one_by_one: false,
             authorizations: Vec::new(),
             token_service: None,
@@ -109,7 +110,7 @@ impl Endpoint {
             https,
             learned: Mutex::new(learned),
             opening: tokio::sync::Mutex::default(),
-            authorizing: tokio::sync::Mutex::default(),
+            authorizing: Mutex::default(),
             lane: Semaphore::new(1),
         })
     }
@@ -150,15 +151,16 @@ impl Endpoint {
         self.learned().scheme = Scheme::Https;
     }
 
-    /// Notes that the registry gave a sensible answer in a version of HTTP, and how soon.
-    pub(super) fn answered(&self, version: Version, took: Duration) {
+    /// Notes that the registry gave a sensible answer in a version of HTTP.
+    pub(super) fn answered(&self, version: Version) {
         let mut learned = self.learned();
         if learned.scheme == Scheme::PerhapsHttp {
             learned.scheme = Scheme::Http;
         }
         if !learned.answered {
             learned.answered = true;
-            learned.one_by_one = version != Version::HTTP_2 && took < NEAR;
+            learned.tried = true;
+            learned.one_by_one = version != Version::HTTP_2 && learned.scheme == Scheme::Http;
         }
     }
 
@@ -167,14 +169,27 @@ impl Endpoint {
         self.learned().answered
     }
 
+    /// Notes that the registry was asked, whether or not it answers.
+    pub(super) fn was_tried(&self) {
+        self.learned().tried = true;
+    }
+
+    /// Returns what is held by whoever asks for a token for `scope`, so that others wait for it and do
+    /// not ask as well.
+    pub(super) fn authorizing(&self, scope: &str) -> Arc<tokio::sync::Mutex<()>> {
+        let mut all = self.authorizing.lock().expect("nothing panics while it holds the lock");
+        all.entry(scope.to_owned()).or_default().clone()
+    }
+
     /// Waits while somebody else asks the registry's first question: its answer tells scheme and
     /// version, and its connection can be used again. Returns a guard for whoever asks it.
     pub(super) async fn opening(&self) -> Option<tokio::sync::MutexGuard<'_, ()>> {
-        if self.has_answered() {
+        if self.learned().tried {
             return None;
         }
         let guard = self.opening.lock().await;
-        (!self.has_answered()).then_some(guard)
+        // Where there was none, nobody waits for another one.
+        (!self.learned().tried).then_some(guard)
     }
 
     /// Waits for the one connection that short questions share, where they do.

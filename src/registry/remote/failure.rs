@@ -60,6 +60,11 @@ impl Failure {
         Self { transient, ..Self::unreachable(name, reason) }
     }
 
+    /// Returns the failure of a registry that does not answer in time.
+    pub(super) fn silent(name: &ImageName) -> Self {
+        Self { transient: true, ..Self::unreachable(name, "no answer in time".to_owned()) }
+    }
+
     /// Returns the failure of something that took too long; `before` is what went wrong before.
     pub(super) fn late(name: &ImageName, within: Duration, before: Option<Self>) -> Self {
         let seconds = within.as_secs_f64();

@@ -25,7 +25,6 @@ pub(super) struct Http {
     folders: CertificateFolders,
     proxies: Proxies,
     authorities: Vec<Certificate>,
-    silence: Duration,
 }
 
 /// The proxies that the environment names.
@@ -38,13 +37,13 @@ struct Proxies {
 
 impl Http {
     /// Returns clients as the environment wants them: `SSL_CERT_FILE`, `HTTPS_PROXY`, `HTTP_PROXY`,
-    /// `NO_PROXY`, the latter three in lower case too. A connection that is silent for longer than
-    /// `silence` is given up.
-    pub(super) fn new(environment: &Environment, silence: Duration) -> Result<Self, RegistryError> {
+    /// `NO_PROXY`, the latter three in lower case too. How long an answer may take is each request's own
+    /// affair: a limit for reading would hold for the time in which a body is sent, too.
+    pub(super) fn new(environment: &Environment) -> Result<Self, RegistryError> {
         // Fails if one is installed already, which is just as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let proxies = Proxies::of(environment);
-        let no_authorities = builder(&proxies, silence).and_then(|b| b.tls_certs_only([]).build());
+        let no_authorities = builder(&proxies).and_then(|b| b.tls_certs_only([]).build());
         let plain = no_authorities.map_err(|error| RegistryError::Invalid {
             document: "HTTP_PROXY or HTTPS_PROXY".to_owned(),
             expected: "proxy URL",
@@ -53,7 +52,7 @@ impl Http {
         let authorities = read_authorities(environment)?;
         let (tls, own) = (OnceLock::new(), Mutex::default());
         let folders = CertificateFolders::new(environment);
-        Ok(Self { plain, tls, own, folders, proxies, authorities, silence })
+        Ok(Self { plain, tls, own, folders, proxies, authorities })
     }
 
     /// Returns the client for the host and the scheme of `url`.
@@ -79,7 +78,7 @@ impl Http {
 
     fn make_tls(&self, own: Certificates) -> Result<Client, String> {
         let authorities = self.authorities.iter().cloned().chain(own.authorities);
-        let made = builder(&self.proxies, self.silence).and_then(|builder| {
+        let made = builder(&self.proxies).and_then(|builder| {
             let builder = builder.tls_certs_merge(authorities.collect::<Vec<_>>());
             match own.identity {
                 Some(identity) => builder.identity(identity).build(),
@@ -105,11 +104,10 @@ impl Proxies {
     }
 }
 
-fn builder(proxies: &Proxies, silence: Duration) -> reqwest::Result<ClientBuilder> {
+fn builder(proxies: &Proxies) -> reqwest::Result<ClientBuilder> {
     let mut builder = Client::builder()
         .user_agent(concat!("deployctl/", env!("CARGO_PKG_VERSION")))
         .connect_timeout(CONNECT_TIMEOUT)
-        .read_timeout(silence)
         .http2_adaptive_window(true)
         .tcp_nodelay(true)
         // Redirects are followed by hand, which keeps credentials from going with them.

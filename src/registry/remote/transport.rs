@@ -42,7 +42,7 @@ impl Transport {
     /// Returns the way that `environment` describes.
     pub(super) fn new(environment: &Environment, tuning: Tuning) -> Result<Self, RegistryError> {
         Ok(Self {
-            http: Http::new(environment, tuning.answer)?,
+            http: Http::new(environment)?,
             credentials: Credentials::new(environment),
             requests: Requests::default(),
             tuning,
@@ -131,7 +131,10 @@ impl Transport {
                     url = call.target.resolve(&endpoint, call.name)?;
                     continue;
                 }
-                Err(Attempt::Failed(failure)) => return Err(failure),
+                Err(Attempt::Failed(failure)) => {
+                    endpoint.was_tried();
+                    return Err(failure);
+                }
             };
             let status = response.status();
             match status {
@@ -170,7 +173,7 @@ impl Transport {
     ) -> Result<Response, Attempt> {
         let request = call.request(url, authorization).await;
         let mut request = request.map_err(Attempt::Failed)?;
-        // A blob is as long in coming as whoever reads it wants; its reader keeps the time.
+        // The body of a blob is as long in coming as whoever reads it wants; its reader keeps the time.
         if call.kind != RequestKind::GetBlob {
             *request.timeout_mut() = Some(self.tuning.answer_within(call.size()));
         }
@@ -178,7 +181,11 @@ impl Transport {
         let client = client.map_err(|why| Attempt::Failed(Failure::unreachable(call.name, why)))?;
         self.requests.count(call.name, call.kind);
         let start = Instant::now();
-        let sent = client.execute(request).await;
+        let sent = client.execute(request);
+        let until = start + self.tuning.answer_within(call.size());
+        let Ok(sent) = timeout_at(until, sent).await else {
+            return Err(Attempt::Failed(Failure::silent(call.name)));
+        };
         let at_home = endpoint.is_at(url);
         let guessing = at_home && endpoint.may_want_tls();
         match sent {
@@ -189,7 +196,7 @@ impl Transport {
                 let (kind, status) = (call.kind.as_str(), answer.status().as_u16());
                 tracing::debug!(registry = call.name.domain(), kind, status, path = url.path());
                 if at_home {
-                    endpoint.answered(answer.version(), start.elapsed());
+                    endpoint.answered(answer.version());
                 }
                 return Ok(answer);
             }

@@ -173,6 +173,17 @@ async fn an_answer_that_does_not_come_to_an_end_is_given_up() {
 }
 
 #[tokio::test]
+async fn what_is_sent_may_take_longer_than_an_answer() {
+    let mut world = World::new().await;
+    // At this rate the blob may take a minute and the answer to it a moment.
+    let hurried = Tuning { answer: Duration::from_millis(50), slowest: 1, tries: 1, ..hurried() };
+    world.remote = Remote::with_tuning(&world.home.environment(), hurried).unwrap();
+    let slow = ResponseTemplate::new(201).set_delay(Duration::from_millis(200));
+    world.answers("POST", "/v2/shop/web/blobs/uploads/", slow).await;
+    world.remote.push_blob(&world.name, &blob(vec![0; 60])).await.unwrap();
+}
+
+#[tokio::test]
 async fn everything_has_a_deadline() {
     let mut world = World::new().await;
     let hurried = Tuning {
