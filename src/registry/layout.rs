@@ -275,6 +275,11 @@ impl Registry for Layout {
         let is_wanted = |descriptor: &Descriptor| descriptor.is_of(artifact_type);
         found.map(|found| found.into_iter().filter(is_wanted).collect())
     }
+
+    async fn tags(&self, name: &ImageName) -> Result<Vec<Tag>, RegistryError> {
+        let name = name.clone();
+        self.blocking(move |layout| Ok(layout.read_index()?.tags(&name))).await
+    }
 }
 
 /// Puts a file at `path` whose bytes `fill` writes; until they are all there, nothing changes.

@@ -168,4 +168,10 @@ impl Registry for Memory {
         found.retain(|descriptor| descriptor.is_of(artifact_type));
         Ok(found)
     }
+
+    async fn tags(&self, name: &ImageName) -> Result<Vec<Tag>, RegistryError> {
+        let repositories = self.repositories();
+        let tags = repositories.get(name).map(|repository| repository.tags.keys().cloned());
+        Ok(tags.into_iter().flatten().collect())
+    }
 }

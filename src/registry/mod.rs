@@ -121,6 +121,14 @@ pub trait Registry: Resolver {
         artifact_type: Option<&str>,
     ) -> Result<Vec<Descriptor>, RegistryError>;
 
+    /// Returns the tags of the repository `name`, each once, in order; none if there is no such
+    /// repository. They are asked for each time.
+    ///
+    /// # Errors
+    ///
+    /// As [`Resolver::resolve`].
+    async fn tags(&self, name: &ImageName) -> Result<Vec<Tag>, RegistryError>;
+
     /// Returns how many requests this value has sent so far, tries that failed and requests for
     /// tokens included; none where there is no network.
     fn requests(&self) -> Vec<RequestCount> {

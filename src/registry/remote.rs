@@ -42,6 +42,7 @@ mod failure;
 mod http;
 mod known;
 mod manifests;
+mod tags;
 mod transport;
 mod tuning;
 
@@ -304,6 +305,10 @@ impl Registry for Remote {
         artifact_type: Option<&str>,
     ) -> Result<Vec<Descriptor>, RegistryError> {
         self.find_referrers(name, digest, artifact_type).await
+    }
+
+    async fn tags(&self, name: &ImageName) -> Result<Vec<Tag>, RegistryError> {
+        self.transport.persist(|| self.try_tags(name)).await
     }
 
     fn requests(&self) -> Vec<RequestCount> {

@@ -64,6 +64,18 @@ impl Index {
         digest.map(Some).map_err(|error| invalid(path, format!("entry `{tag}`: {error}")))
     }
 
+    /// Returns the tags of the repository `name`, and those that name none.
+    pub(super) fn tags(&self, name: &ImageName) -> Vec<Tag> {
+        let tag = |entry: &Value| -> Option<Tag> {
+            let tag = annotation(entry, REF_NAME)?;
+            let whole = annotation(entry, IMAGE_NAME);
+            let is_of = whole.is_none_or(|whole| whole == format!("{name}:{tag}"));
+            tag.parse().ok().filter(|_| is_of)
+        };
+        let tags: std::collections::BTreeSet<_> = self.manifests.iter().filter_map(tag).collect();
+        tags.into_iter().collect()
+    }
+
     /// Returns the digests of all entries, each once.
     pub(super) fn digests(&self) -> Vec<Digest> {
         let entries = self.manifests.iter();

@@ -254,7 +254,11 @@ fn subject(response: &Response) -> Option<Digest> {
 }
 
 /// Returns where the next page is (RFC 8288, `rel="next"`).
-fn next_page(name: &ImageName, url: &Url, response: &Response) -> Result<Option<Url>, Failure> {
+pub(super) fn next_page(
+    name: &ImageName,
+    url: &Url,
+    response: &Response,
+) -> Result<Option<Url>, Failure> {
     let links = response.headers().get_all(LINK).iter().filter_map(|value| value.to_str().ok());
     let link = links.filter(|link| link.contains("rel=\"next\"") || link.contains("rel=next"));
     let target = link.filter_map(|link| link.split_once('<')?.1.split_once('>')).next();

@@ -67,6 +67,7 @@ impl Suite<'_> {
             assert_eq!(self.registry.resolve(&reference).await.unwrap(), None);
             assert_eq!(self.registry.manifest(&reference).await.unwrap(), None);
         }
+        assert!(self.registry.tags(&self.name).await.unwrap().is_empty());
         assert!(!self.registry.has_blob(&self.name, &digest).await.unwrap());
         let error = self.registry.blob(&self.name, &digest).await.err().unwrap();
         assert!(matches!(error, RegistryError::NotFound(_)), "{error:?}");
@@ -133,6 +134,9 @@ impl Suite<'_> {
         assert_eq!(found, Some(new.digest()));
         let found = self.registry.resolve(&self.pinned(&old.digest())).await.unwrap();
         assert_eq!(found, Some(old.digest()));
+        let tags = self.registry.tags(&self.name).await.unwrap();
+        assert!(tags.iter().any(|tag| tag.as_str() == "moving"), "{tags:?}");
+        assert!(tags.is_sorted());
     }
 
     async fn a_manifest_whose_blobs_are_missing_is_refused(&self) {
