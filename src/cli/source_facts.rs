@@ -40,6 +40,7 @@ pub(super) async fn source_facts(
         tags: names.tags,
         // Files that differ from the commit were not made when it was.
         time: stated.or((!source.dirty).then_some(source.time)),
+        committed: Some(source.time),
         root: Some(source.root),
         is_shallow: names.is_shallow,
         commit: Some(commit),

@@ -285,4 +285,10 @@ pub(super) struct FileService {
     /// `{commit}`, `{content}`, `{input}`, `{version}`, `{major}`, `{minor}`, `{patch}`, `{branch}` or
     /// `{date}` in it.
     pub(super) tag: Option<String>,
+    /// Tags that move from one image to the next, and only forward: `latest` or another name (the highest
+    /// release, or the default branch as long as there is none), `NAME@BRANCH`, `{branch}`, `{major}`,
+    /// `{major}.{minor}`. Each image that one moves to gets a tag of its own beside it: of a release its
+    /// version, else `BRANCH.SECONDS.COMMIT`.
+    #[serde(default)]
+    pub(super) moving_tags: Vec<String>,
 }

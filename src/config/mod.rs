@@ -21,6 +21,7 @@ use crate::health::native::RuleSet;
 use crate::image::{DigestPolicy, ImageName, Recipe, TagPolicy};
 use crate::promotion::Policy;
 use crate::system;
+use crate::tags::MovingTag;
 use crate::target::{HelmKeys, Place, Target};
 
 pub use attestations::{Attestations, SignBy};
@@ -157,6 +158,8 @@ pub struct Service {
     pub recipe: Option<Recipe>,
     /// How it is tagged.
     pub tag: TagPolicy,
+    /// The tags that move to each of its images, as far as that is ahead.
+    pub moving_tags: Vec<MovingTag>,
 }
 
 impl Config {

@@ -11,6 +11,7 @@ use super::{
 };
 use crate::health::{ArgoCdVersion, UnknownVersion};
 use crate::image::{DigestPolicy, ImageReference, TagPolicy, TagPolicyError};
+use crate::tags::{MovingTag, MovingTagError};
 use crate::yaml;
 
 /// Something wrong with the value at a path of keys.
@@ -209,7 +210,17 @@ fn service(name: &str, file: FileService) -> Result<Service, Flaw> {
         helm: file.helm.map(|helm| write::keys(&path, &helm)).transpose()?,
         recipe: file.build.map(|build| build::recipe(name, build)).transpose()?,
         tag: file.tag.map_or(Ok(TagPolicy::default()), |text| tag(name, &text))?,
+        moving_tags: moving_tags(name, &file.moving_tags)?,
     })
+}
+
+fn moving_tags(service: &str, texts: &[String]) -> Result<Vec<MovingTag>, Flaw> {
+    let read = |text: &String| {
+        text.parse().map_err(|error: MovingTagError| {
+            Flaw::new(&["services", service, "movingTags"], error.to_string())
+        })
+    };
+    texts.iter().map(read).collect()
 }
 
 fn tag(service: &str, text: &str) -> Result<TagPolicy, Flaw> {

@@ -20,6 +20,7 @@ pub use hashing::Hashing;
 pub use manifest::{BaseImage, Blob, BlobContent, BuiltImage, Manifest};
 pub use pinned::{DigestPolicy, PinnedImage, PinnedImageError};
 pub use platform::{Platform, PlatformError};
+pub(crate) use policy::slug;
 pub use policy::{Fallback, SourceFacts, TagPolicy, TagPolicyError, TagTemplate};
 pub use reading::{Reading, ReadingParts};
 pub use recipe::{

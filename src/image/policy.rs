@@ -18,7 +18,7 @@ use facts::{COMMIT_LENGTH, Missing};
 use template::{DATE_FORMAT, Placeholder, commit_length};
 
 pub use facts::SourceFacts;
-use slug::slug;
+pub(crate) use slug::slug;
 pub use template::TagTemplate;
 
 /// How an image's tag comes about.

@@ -11,6 +11,7 @@ mod documents;
 mod error;
 mod layouts;
 mod load;
+mod moving;
 mod push;
 mod records;
 mod report;
@@ -37,6 +38,7 @@ use crate::system::Environment;
 
 pub use error::BuildError;
 pub use layouts::BaseRegistry;
+pub use moving::{Arrival, MoveOutcome, MovedTag};
 pub use records::Explanation;
 pub use report::{
     Affected, BuildFailed, BuildReport, Built, FailedBuild, Planned, StoredLayer, Transfer,
@@ -243,9 +245,14 @@ async fn reuse(
         Some(wanted) => push::retag(options, &found, wanted).await?,
         None => found,
     };
+    let mut moved = Vec::new();
+    if !service.moving_tags.is_empty() && options.extent.push && !options.extent.dry_run {
+        let source = facts(service, options).await?;
+        moved = moving::follow(service, &image, None, &source, options, emit).await?;
+    }
     let service = service.name.clone();
     let (layers, attached) = (Vec::new(), Vec::new());
-    Ok(Built { service, image, size: 0, pushed: false, reused, inputs, layers, attached })
+    Ok(Built { service, image, size: 0, pushed: false, reused, inputs, layers, attached, moved })
 }
 
 /// Returns why the image is not tagged as its policy says.
@@ -267,9 +274,7 @@ async fn build_service(
     emit: Emit<'_>,
 ) -> Result<Built, BuildError> {
     let recipe = recipe(service)?;
-    let of_source =
-        |source| BuildError::Source { service: service.name.clone(), source: Box::new(source) };
-    let source = options.sources.facts(service).await.map_err(of_source)?;
+    let source = facts(service, options).await?;
     if let Some(warning) = tag_warning(service, &source, options) {
         emit(Event::Warning(warning));
     }
@@ -293,8 +298,7 @@ async fn build_service(
     let input_tag = asked.still_true(service, options, emit).await;
     let source = SourceFacts { input: input_tag.clone(), ..source };
     let image = pin(service, &source, &built.manifest, options)?;
-    let mut layers = Vec::new();
-    let mut attached = Vec::new();
+    let (mut layers, mut attached, mut moved) = (Vec::new(), Vec::new(), Vec::new());
     if options.extent.push {
         emit(Event::Storing { image: image.to_string() });
         let mut all_tags: Vec<Tag> = image.tag.iter().cloned().chain(input_tag).collect();
@@ -309,13 +313,21 @@ async fn build_service(
             Pushed { service, recipe, asked, source: &source, image, tags: &all_tags, built };
         attached = attestations::attach(&pushed, options, emit).await?;
         keep_record(image, &built.manifest, asked, documents, options, emit).await;
+        let manifest = Some(&built.manifest);
+        moved = moving::follow(service, image, manifest, &source, options, emit).await?;
     }
     if let Some(docker) = docker {
         load::built(docker, &image, &built, &bases, options, emit).await?;
     }
     let size = built.blobs.iter().map(|blob| blob.size).sum();
     let (service, inputs, pushed) = (service.name.clone(), asked.digest(), options.extent.push);
-    Ok(Built { service, image, size, pushed, reused: None, inputs, layers, attached })
+    Ok(Built { service, image, size, pushed, reused: None, inputs, layers, attached, moved })
+}
+
+async fn facts(service: &Service, options: &BuildOptions<'_>) -> Result<SourceFacts, BuildError> {
+    let failed =
+        |source| BuildError::Source { service: service.name.clone(), source: Box::new(source) };
+    options.sources.facts(service).await.map_err(failed)
 }
 
 /// Keeps the record of what the image was made of. The image is there, with or without it.

@@ -308,7 +308,7 @@ impl Registry for Remote {
     }
 
     async fn tags(&self, name: &ImageName) -> Result<Vec<Tag>, RegistryError> {
-        self.transport.persist(|| self.try_tags(name)).await
+        self.transport.persist(name, || self.try_tags(name)).await
     }
 
     fn requests(&self) -> Vec<RequestCount> {

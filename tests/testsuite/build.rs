@@ -4,6 +4,7 @@ mod contract;
 mod engines;
 mod fake_docker;
 mod inputs;
+mod moving;
 mod native;
 mod push;
 mod reuse;

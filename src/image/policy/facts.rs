@@ -22,6 +22,8 @@ pub struct SourceFacts {
     /// When the commit was made, unless files differ from it; what `SOURCE_DATE_EPOCH` says goes before
     /// it. Never the clock.
     pub time: Option<Timestamp>,
+    /// When the commit was made, whatever else is stated.
+    pub committed: Option<Timestamp>,
     /// The folder of the checkout, where commits can be compared.
     pub root: Option<Utf8PathBuf>,
     /// Whether the checkout lacks commits before its own.

@@ -15,7 +15,7 @@ const HASH: usize = 8;
 /// is put behind: `feature/a-b` and `feature/a/b` stay two. So is a name that looks as if that had
 /// been done to it, so no slug of one kind is one of the other: two names have the same slug only if
 /// these digits are the same by chance.
-pub(super) fn slug(name: &str) -> String {
+pub(crate) fn slug(name: &str) -> String {
     let kept = kept(name);
     if kept == name && name.len() <= LONGEST && !looks_hashed(name) {
         return kept;

@@ -1,6 +1,6 @@
 //! What came of a build.
 
-use super::{BuildError, Explanation};
+use super::{BuildError, Explanation, MovedTag};
 use crate::image::{Digest, PinnedImage, Tag};
 use crate::ops::Attached;
 use crate::registry::RequestCount;
@@ -52,6 +52,8 @@ pub struct Built {
     pub layers: Vec<StoredLayer>,
     /// What was attached to it.
     pub attached: Vec<Attached>,
+    /// What became of the service's moving tags; none where nothing was to be pushed.
+    pub moved: Vec<MovedTag>,
 }
 
 /// A layer of an image that was pushed.

@@ -6,8 +6,9 @@ use reqwest::{Method, StatusCode};
 use serde::Deserialize;
 
 use super::answer::read_body;
+use super::call::{Call, Target};
+use super::failure::Failure;
 use super::manifests::next_page;
-use super::transport::{Call, Failure, Target};
 use super::{Remote, pull, unexpected};
 use crate::image::{ImageName, Tag};
 use crate::registry::RequestKind;

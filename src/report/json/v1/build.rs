@@ -4,7 +4,9 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::document;
-use crate::ops::{self, Affected, Attached, Built, Explanation, InputChange, StoredLayer};
+use crate::ops::{
+    self, Affected, Attached, Built, Explanation, InputChange, MoveOutcome, MovedTag, StoredLayer,
+};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -105,6 +107,18 @@ struct BuiltImage {
     /// What refers to it now: `sbom`, `provenance`, `signature`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     attached: Vec<&'static str>,
+    /// What became of the service's moving tags.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    moving_tags: Vec<Moved>,
+}
+
+#[derive(Serialize)]
+struct Moved {
+    tag: String,
+    /// `moved`, `unchanged`, `not-followed`, or `overtaken` by what is ahead.
+    outcome: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -188,6 +202,7 @@ fn image(built: &Built) -> BuiltImage {
         input_digest: built.inputs.as_ref().map(ToString::to_string),
         layers: built.layers.iter().map(layer).collect(),
         attached: built.attached.iter().map(|what| attached(*what)).collect(),
+        moving_tags: built.moved.iter().map(moved).collect(),
     }
 }
 
@@ -197,6 +212,16 @@ fn attached(what: Attached) -> &'static str {
         Attached::Provenance => "provenance",
         Attached::Signature => "signature",
     }
+}
+
+fn moved(MovedTag { tag, outcome }: &MovedTag) -> Moved {
+    let (outcome, reason) = match outcome {
+        MoveOutcome::Moved => ("moved", None),
+        MoveOutcome::Unchanged => ("unchanged", None),
+        MoveOutcome::NotFollowed(reason) => ("not-followed", Some(reason.clone())),
+        MoveOutcome::Overtaken(reason) => ("overtaken", Some(reason.clone())),
+    };
+    Moved { tag: tag.clone(), outcome, reason }
 }
 
 fn layer(stored: &StoredLayer) -> Layer {
