@@ -1,5 +1,6 @@
 //! The two streams and the GitHub Actions files that reports and events go to.
 
+mod bars;
 mod live;
 
 use std::collections::HashSet;
@@ -9,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anstyle::{AnsiColor, Style};
 use camino::{Utf8Path, Utf8PathBuf};
 
+use self::bars::Bars;
 use self::live::Live;
 use super::place::Place;
 use crate::github::actions::{self, Actions, Annotation, Level};
@@ -62,6 +64,8 @@ pub(crate) struct Ui {
     warned: Arc<Mutex<HashSet<String>>>,
     /// Where rollouts are shown as they go on; `None` where each change is a line of its own.
     live: Option<Arc<Live>>,
+    /// Where layers are shown on their way, under the same conditions.
+    bars: Option<Arc<Bars>>,
 }
 
 /// The style of errors' first word.
@@ -84,8 +88,10 @@ impl Ui {
         let workspace = environment.get("GITHUB_WORKSPACE").map(Utf8PathBuf::from);
         let workspace = workspace.or_else(|| system::current_dir().ok());
         let options = options.clone();
-        let live = is_live(&options, environment).then(|| Arc::new(Live::new(is_colored())));
-        Self { options, actions, workspace, warned: Arc::default(), live }
+        let is_live = is_live(&options, environment);
+        let live = is_live.then(|| Arc::new(Live::new(is_colored())));
+        let bars = is_live.then(|| Arc::new(Bars::new()));
+        Self { options, actions, workspace, warned: Arc::default(), live, bars }
     }
 
     /// Returns whether rollouts are shown as they go on, so that a recorded one is worth playing slowly.
@@ -181,14 +187,17 @@ impl Ui {
             Some((stop, resume)) => tell(&format!("{stop}\n{text}\n{resume}")),
             None => tell(text),
         };
-        match &self.live {
-            Some(live) => live.above(write),
-            None => write(),
+        match (&self.live, &self.bars) {
+            (Some(live), Some(bars)) => live.above(|| bars.above(write)),
+            _ => write(),
         }
     }
 
     /// Leaves the terminal clean; the verdicts stay where the answer does not show them.
     fn take_away_live(&self) {
+        if let Some(bars) = &self.bars {
+            bars.take_away();
+        }
         let verdicts = self.live.as_ref().map(|live| live.take_away()).unwrap_or_default();
         if !io::stdout().is_terminal() {
             verdicts.iter().for_each(|line| tell(line));
@@ -211,6 +220,13 @@ impl Ui {
             live.show(service, moment);
             if !matches!(moment.event, VerifyEvent::Note(_)) {
                 return;
+            }
+        }
+        if let Some(bars) = &self.bars {
+            match event {
+                Event::Sending { blob, sent, size } => bars.show(blob, *sent, *size),
+                Event::Sent { blob } => bars.end(blob),
+                _ => {}
             }
         }
         let line = match event {

@@ -307,7 +307,8 @@ async fn build_service(
         // With something to attach the tags come after it: what is found by a tag has all of it.
         let first = if options.attacher.is_some() { &[] } else { all_tags.as_slice() };
         let (tags, built, built_on) = (first, &built, bases.as_slice());
-        let push = Push { registry, bases: bases_in, documents, image, tags, built, built_on };
+        let push =
+            Push { registry, bases: bases_in, documents, image, tags, built, built_on, emit };
         layers = push.run().await?;
         let pushed =
             Pushed { service, recipe, asked, source: &source, image, tags: &all_tags, built };

@@ -71,6 +71,7 @@ pub use verify::{
 pub use verify_base::{BaseSigner, BaseSignerError, VerifyBaseError, verify_base};
 
 pub use crate::build::inputs::{Change as InputChange, Difference as InputDifference};
+use crate::image::Digest;
 use crate::promotion::Hold;
 
 /// What an op is doing, as it does it.
@@ -102,6 +103,20 @@ pub enum Event {
     Storing {
         /// The image, pinned.
         image: String,
+    },
+    /// A layer or config is on its way to the registry.
+    Sending {
+        /// Its digest.
+        blob: Digest,
+        /// How many bytes of it were sent so far.
+        sent: u64,
+        /// How many there are.
+        size: u64,
+    },
+    /// The registry has a layer or config that was on its way, or does not take it.
+    Sent {
+        /// Its digest.
+        blob: Digest,
     },
     /// A list of packages, provenance or a signature is being attached to an image.
     Attaching {

@@ -81,6 +81,12 @@ pub trait Registry: Resolver {
     /// As [`Resolver::resolve`]; also if the bytes do not have the digest of `blob`.
     async fn push_blob(&self, name: &ImageName, blob: &Blob) -> Result<(), RegistryError>;
 
+    /// Returns how far into the blob a push of it is, in bytes, as far as that is known: for whoever
+    /// watches. It goes back when a part is sent again.
+    fn sent(&self, _digest: &Digest) -> u64 {
+        0
+    }
+
     /// Makes the repository `name` have a blob that the repository `from` of the same registry has,
     /// without moving its bytes. Returns whether it has it now; `false` means: push it, and an upload
     /// that the registry has begun in place of the mount is used for that.

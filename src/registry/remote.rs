@@ -46,6 +46,7 @@ mod tags;
 mod transport;
 mod tuning;
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -272,6 +273,10 @@ impl Registry for Remote {
             }
             other => other,
         }
+    }
+
+    fn sent(&self, digest: &Digest) -> u64 {
+        self.known.sent(digest).load(Ordering::Relaxed)
     }
 
     async fn mount_blob(

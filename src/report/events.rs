@@ -12,6 +12,8 @@ pub fn line(event: &Event, verbose: u8) -> Option<String> {
         }
         Event::Line(line) => format!("  {line}"),
         Event::Storing { image } => format!("storing {image}"),
+        // Each is a bar where somebody watches; a log is not made longer by them.
+        Event::Sending { .. } | Event::Sent { .. } => return None,
         Event::Attaching { image } => format!("attaching to {image}"),
         Event::Promoting { service, image } => format!("promoting {service}: {image}"),
         Event::Fetching { remote } if verbose > 0 => format!("fetching {remote}"),

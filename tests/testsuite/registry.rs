@@ -115,6 +115,21 @@ async fn tags_that_the_registry_does_not_echo_are_put_one_by_one() {
 }
 
 #[tokio::test]
+async fn it_is_known_how_far_a_file_was_sent() {
+    let Some(server) = RegistryServer::start_plain() else { return };
+    let name = ImageName::new(server.domain(), "shop/web").unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("layer");
+    std::fs::write(&file, vec![7; 3 << 20]).unwrap();
+    let mut blob = blob(vec![7; 3 << 20]);
+    blob.content = BlobContent::File(file.try_into().unwrap());
+    let remote = Remote::new(&Environment::default()).unwrap();
+    assert_eq!(remote.sent(&blob.digest), 0);
+    remote.push_blob(&name, &blob).await.unwrap();
+    assert_eq!(remote.sent(&blob.digest), blob.size);
+}
+
+#[tokio::test]
 async fn skopeo_reads_what_was_pushed() {
     let (Some(server), Some(skopeo)) = (RegistryServer::start_plain(), peer("skopeo")) else {
         return;

@@ -91,6 +91,10 @@ impl Registry for BaseRegistry<'_> {
         self.of(name).blob(name, digest).await
     }
 
+    async fn tags(&self, name: &ImageName) -> Result<Vec<Tag>, RegistryError> {
+        self.of(name).tags(name).await
+    }
+
     async fn push_blob(&self, name: &ImageName, blob: &Blob) -> Result<(), RegistryError> {
         self.of(name).push_blob(name, blob).await
     }

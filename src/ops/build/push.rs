@@ -5,6 +5,7 @@
 //! when the registry takes the manifest or misses something of it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use camino::Utf8PathBuf;
 use futures_util::future::BoxFuture;
@@ -19,10 +20,14 @@ use crate::image::{
     BaseImage, Blob, BlobContent, BuiltImage, Digest, ImageName, ImageReference, Manifest,
     PinnedImage, Tag,
 };
+use crate::ops::{Emit, Event};
 use crate::registry::{Registry, RegistryError};
 
 /// How many blobs are on their way at once.
 const AT_ONCE: usize = 4;
+
+/// How often it is told how far a blob is.
+const TICK: Duration = Duration::from_millis(100);
 
 /// What is to be stored, and where.
 pub(super) struct Push<'a> {
@@ -33,6 +38,7 @@ pub(super) struct Push<'a> {
     pub(super) tags: &'a [Tag],
     pub(super) built: &'a BuiltImage,
     pub(super) built_on: &'a [BaseImage],
+    pub(super) emit: Emit<'a>,
 }
 
 impl Push<'_> {
@@ -108,11 +114,28 @@ impl Push<'_> {
 
     async fn store(&self, digest: &Digest) -> Result<Transfer, RegistryError> {
         match self.built.blobs.iter().find(|blob| blob.digest == *digest) {
-            Some(blob) => {
-                self.registry.push_blob(&self.image.name, blob).await.map(|()| Transfer::Pushed)
-            }
+            Some(blob) => self.send(blob).await.map(|()| Transfer::Pushed),
             None => self.inherit(digest).await,
         }
+    }
+
+    /// Pushes the blob and tells how far it is.
+    async fn send(&self, blob: &Blob) -> Result<(), RegistryError> {
+        let mut tick = tokio::time::interval(TICK);
+        let mut pushing = self.registry.push_blob(&self.image.name, blob);
+        let pushed = loop {
+            tokio::select! {
+                biased;
+                pushed = &mut pushing => break pushed,
+                _ = tick.tick() => {
+                    let sent = self.registry.sent(&blob.digest);
+                    let (blob, size) = (blob.digest.clone(), blob.size);
+                    (self.emit)(Event::Sending { blob, sent, size });
+                }
+            }
+        };
+        (self.emit)(Event::Sent { blob: blob.digest.clone() });
+        pushed
     }
 
     /// Makes the image's repository have a layer of the base: by mount where one registry has both,

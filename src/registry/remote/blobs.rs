@@ -1,6 +1,7 @@
 //! Blobs on their way into a repository: mounted, or sent whole.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use reqwest::header::HeaderValue;
 use reqwest::{Method, Response, StatusCode};
@@ -41,17 +42,19 @@ impl Remote {
     }
 
     async fn try_push_blob(&self, name: &ImageName, blob: &Blob) -> Result<(), Failure> {
+        let sent = self.known.sent(&blob.digest);
+        let source = source(blob, &sent);
         let begun = match self.known.take_upload(name, &blob.digest) {
             Some(upload) => Some(upload),
-            None => self.begin_upload(name, blob).await?,
+            None => self.begin_upload(name, blob, source).await?,
         };
         if let Some(mut upload) = begun {
             let pieces = blob.size > self.transport.tuning.whole_up_to;
             let payload = if pieces && self.known.may_send_chunks(name.domain()) {
-                self.send_chunks(name, source(blob), blob.size, &mut upload).await?;
+                self.send_chunks(name, source, blob.size, &mut upload).await?;
                 Payload::Nothing
             } else {
-                Payload::Blob(source(blob))
+                Payload::Blob(source)
             };
             self.finish_upload(name, blob, upload.location, payload).await?;
         }
@@ -60,12 +63,17 @@ impl Remote {
     }
 
     /// Begins an upload, or returns `None` if the registry has the blob now.
-    async fn begin_upload(&self, name: &ImageName, blob: &Blob) -> Result<Option<Upload>, Failure> {
+    async fn begin_upload(
+        &self,
+        name: &ImageName,
+        blob: &Blob,
+        source: Source<'_>,
+    ) -> Result<Option<Upload>, Failure> {
         let registry = name.domain();
         let in_memory = matches!(blob.content, BlobContent::Bytes(_));
         if in_memory && blob.size <= AT_ONCE_MAX && self.known.may_post_at_once(registry) {
             let query = format!("?digest={}", blob.digest);
-            let payload = Payload::Blob(source(blob));
+            let payload = Payload::Blob(source);
             let answer = self.post_upload(name, &query, push(name), payload).await?;
             let status = answer.0.status();
             self.known.posts_at_once(registry, status == StatusCode::CREATED);
@@ -163,10 +171,10 @@ impl Remote {
     }
 }
 
-fn source(blob: &Blob) -> Source<'_> {
+fn source<'a>(blob: &'a Blob, sent: &'a Arc<AtomicU64>) -> Source<'a> {
     match &blob.content {
         BlobContent::Bytes(bytes) => Source::Bytes(bytes),
-        BlobContent::File(path) => Source::File(path, blob.size),
+        BlobContent::File(path) => Source::File(path, blob.size, sent),
     }
 }
 

@@ -1,5 +1,8 @@
 //! One request, as it is to be sent.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use bytes::Bytes;
 use camino::Utf8Path;
 use futures_util::TryStreamExt as _;
@@ -74,8 +77,8 @@ pub(super) enum Payload<'a> {
 pub(super) enum Source<'a> {
     /// In memory.
     Bytes(&'a Bytes),
-    /// The first bytes of a file, as many as said.
-    File(&'a Utf8Path, u64),
+    /// The first bytes of a file, as many as said, and who is told how far it was read.
+    File(&'a Utf8Path, u64, &'a Arc<AtomicU64>),
 }
 
 impl<'a> Call<'a> {
@@ -165,23 +168,27 @@ impl Source<'_> {
     fn size(self) -> u64 {
         match self {
             Self::Bytes(bytes) => bytes.len() as u64,
-            Self::File(_, size) => size,
+            Self::File(_, size, _) => size,
         }
     }
 
     async fn body(self, from: u64, size: u64) -> Result<Body, Failure> {
-        let (path, _) = match self {
+        let (path, sent) = match self {
             Self::Bytes(bytes) => {
                 let place = |n: u64| usize::try_from(n).unwrap_or(usize::MAX).min(bytes.len());
                 return Ok(bytes.slice(place(from)..place(from + size)).into());
             }
-            Self::File(path, whole) => (path, whole),
+            Self::File(path, _, sent) => (path, sent.clone()),
         };
         let failed = |source| Failure::last(RegistryError::File { path: path.to_owned(), source });
         let mut file = tokio::fs::File::open(path).await.map_err(failed)?;
         file.set_max_buf_size(READ);
         file.seek(std::io::SeekFrom::Start(from)).await.map_err(failed)?;
+        sent.store(from, Ordering::Relaxed);
         let stream = ReaderStream::with_capacity(file.take(size), READ);
+        let stream = stream.inspect_ok(move |read| {
+            sent.fetch_add(read.len() as u64, Ordering::Relaxed);
+        });
         Ok(Body::wrap_stream(stream.map_err(OwnFile)))
     }
 }

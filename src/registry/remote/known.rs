@@ -2,6 +2,7 @@
 //! asked or sent twice.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use super::chunks::Upload;
@@ -22,6 +23,7 @@ struct Facts {
     uploads: BTreeMap<(ImageName, Digest), Upload>,
     registries: BTreeMap<String, Abilities>,
     listings: BTreeMap<ImageName, Arc<tokio::sync::Mutex<()>>>,
+    sent: BTreeMap<Digest, Arc<AtomicU64>>,
 }
 
 /// What a registry turned out to do, beyond what every registry does.
@@ -43,6 +45,11 @@ impl Known {
     /// Returns whether the repository was seen to have the blob.
     pub(super) fn has_blob(&self, name: &ImageName, digest: &Digest) -> bool {
         self.facts().blobs.contains(&(name.clone(), digest.clone()))
+    }
+
+    /// Returns where it is kept how far into the blob a push of it is, in bytes.
+    pub(super) fn sent(&self, digest: &Digest) -> Arc<AtomicU64> {
+        self.facts().sent.entry(digest.clone()).or_default().clone()
     }
 
     /// Notes that the repository has the blob.
