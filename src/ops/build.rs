@@ -149,7 +149,7 @@ pub async fn build(
             Err(error) => Err(error),
         };
         match done {
-            Ok(Done::Image(built)) => report.images.push(built),
+            Ok(Done::Image(built)) => report.images.push(*built),
             Ok(Done::Planned(planned)) => report.planned.push(planned),
             Ok(Done::Unchanged) => {}
             Err(error) => {
@@ -191,7 +191,7 @@ fn affected(since: &Since, services: &[&Service], asked: &[Result<Asked, BuildEr
 enum Done {
     /// The environment that it is compared with states it as it is.
     Unchanged,
-    Image(Built),
+    Image(Box<Built>),
     Planned(Planned),
 }
 
@@ -216,7 +216,7 @@ async fn one(
         if let Some(docker) = &docker {
             load::found(docker, &built.image, options, emit).await?;
         }
-        return Ok(Done::Image(built));
+        return Ok(Done::Image(Box::new(built)));
     }
     if options.extent.dry_run {
         let (service, inputs) = (service.name.clone(), asked.digest());
@@ -227,7 +227,8 @@ async fn one(
         emit(Event::Warning(format!("{name} is built, whatever the registry has: {reason}")));
     }
     let docker = docker.as_ref();
-    build_service(service, &mut asked, docker, documents, options, emit).await.map(Done::Image)
+    let built = build_service(service, &mut asked, docker, documents, options, emit).await?;
+    Ok(Done::Image(Box::new(built)))
 }
 
 /// Returns the image that the registry has.
