@@ -15,7 +15,7 @@
 //! | [`registry`] | OCI distribution: remote registry, OCI layout directory, strict memory registry |
 //! | [`git`] | the manifests repository: read and edit trees without a checkout, commit, push |
 //! | [`github`] | commits, pull requests, checks and deployments by its API; what Actions tells a step |
-//! | [`build`] | image builders: native, docker, buildah; build context and ignore file |
+//! | [`build`] | image builders: native, docker, buildah, podman; build context and ignore file; what decides an image, as a digest |
 //! | [`cluster`] | what runs: the live Kubernetes API by watches, or a recording of it |
 //! | [`render`] | an overlay to Kubernetes objects, through `kustomize` or `kubectl` |
 //! | [`config`] | `deployctl.yaml` to the nouns' own types; errors with line and column; schema |

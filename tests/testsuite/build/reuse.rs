@@ -90,6 +90,30 @@ fn a_tag_that_is_asked_for_is_given_to_what_is_there() {
 }
 
 #[test]
+fn a_release_of_what_is_there_already_has_its_tag() {
+    let Some(registry) = RegistryServer::start_plain() else { return };
+    let world = world(&registry, "environments: {}\n");
+    let text = world.read("deployctl.yaml").replace("tag: content", "tag: semver");
+    world.write("deployctl.yaml", &text);
+    let git = |arguments: &[&str]| {
+        let mut git = std::process::Command::new("git");
+        git.args(["-c", "user.name=a", "-c", "user.email=a@example.com"]).args(arguments);
+        assert!(git.current_dir(world.path()).status().unwrap().success(), "{arguments:?}");
+    };
+    git(&["init", "-q"]);
+    git(&["add", "."]);
+    git(&["commit", "-qm", "one"]);
+    let first = build(&world, &["web"]);
+    git(&["tag", "v1.4.0"]);
+    let before = registry.count_requests(ANY);
+    let released = build(&world, &["web"]);
+    assert_eq!(registry.count_requests(ANY) - before, 3, "the question, the manifest and the tag");
+    assert_eq!(released["images"][0]["reused"], true);
+    assert_eq!(released["images"][0]["tag"], "1.4.0");
+    assert_eq!(released["images"][0]["digest"], first["images"][0]["digest"]);
+}
+
+#[test]
 fn a_service_that_fails_does_not_lose_the_others() {
     let Some(registry) = RegistryServer::start_plain() else { return };
     let world = world(&registry, "environments: {}\n");
