@@ -41,7 +41,7 @@ pub enum TagPolicy {
         /// What stands before the version in the git tag, such as `web/`.
         prefix: String,
     },
-    /// The branch, as [`slug`] has it; as 12 characters of the commit where none is known.
+    /// The branch, as a slug has it; as 12 characters of the commit where none is known.
     Branch,
     /// When the commit was made, in UTC; as [`TagPolicy::Content`] where that is not known.
     Date {

@@ -5,11 +5,11 @@
 //! [`Request::metadata`] is a function of both and of a clock that comes in as a value. Reading the
 //! environment and its files is the caller's business, and so is saying what [`footguns`] finds.
 //!
-//! Which tags move from one image to the next, and when, is in [`moving`].
+//! Which tags move from one image to the next, and when, is in `moving`.
 //!
 //! What is said about the action was checked against its commit dc80280 and the packages that it
-//! takes its rules from: Handlebars ([`template`]), moment ([`moment`]), semver ([`semver`]) and
-//! pep440 ([`pep440`]). Not supported, and refused by name: Handlebars' `each`, `with`, partials
+//! takes its rules from: Handlebars (`template`), moment (`moment`), semver (`semver`) and
+//! pep440 (`pep440`). Not supported, and refused by name: Handlebars' `each`, `with`, partials
 //! and block helpers of one's own; look-around and back-references in expressions.
 
 mod error;

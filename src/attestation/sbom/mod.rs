@@ -1,6 +1,6 @@
 //! What is in an image, as far as the lock files beside its sources tell: a CycloneDX document.
 //!
-//! Each package manager's lock file has a file here and a line in [`FORMATS`]. A file that can't be
+//! Each package manager's lock file has a file here and a line in `FORMATS`. A file that can't be
 //! read, or says less than it should, leaves a [`Gap`], which the document and the caller tell of.
 
 mod cargo;

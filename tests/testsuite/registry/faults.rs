@@ -4,7 +4,7 @@ mod documents;
 
 use std::time::Duration;
 
-use deployctl::image::{BlobContent, Digest, ImageName, ImageReference, Manifest};
+use deployctl::image::{BlobContent, Digest, ImageName, ImageReference};
 use deployctl::registry::{Registry, RegistryError, Remote, Resolver, Tuning};
 use serde_json::json;
 use tokio::io::AsyncReadExt as _;
