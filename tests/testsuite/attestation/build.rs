@@ -16,7 +16,7 @@ fn world(registry: &RegistryServer, attestations: &str) -> World {
     };
     let on_base = format!("base: '{domain}/shop/base:1', ");
     let services = format!("{}{}", service("base", ""), service("web", &on_base));
-    let head = "version: 1\nenvironments: {}\nattestations: ";
+    let head = "version: 1\nrecordInputs: false\nenvironments: {}\nattestations: ";
     world.write("deployctl.yaml", &format!("{head}{attestations}\nservices:\n{services}"));
     world.write("base/os-release", "NAME=base\n");
     world.write("web/requirements.txt", "flask==3.0\n");

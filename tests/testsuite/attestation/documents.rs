@@ -175,7 +175,7 @@ async fn provenance_names_the_workflow_its_run_and_the_commit() {
     let run = "https://github.example.com/shop/web/actions/runs/42";
     assert_eq!(said["runDetails"]["metadata"]["invocationId"], run);
     let definition = &said["buildDefinition"];
-    assert_eq!(definition["externalParameters"]["build"]["native"]["layers"][0]["from"], "app");
+    assert_eq!(definition["externalParameters"]["build"]["native"]["layers"][0]["from"][0], "app");
     let source = &definition["resolvedDependencies"][0];
     assert_eq!(source["uri"], "git+https://git.example.com/shop/web.git");
     assert_eq!(source["digest"]["gitCommit"], "ab".repeat(20));
