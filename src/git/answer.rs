@@ -119,6 +119,8 @@ const KINDS: &[(&str, Kind)] = &[
     ("onnection timed out", Kind::Unreachable),
     ("onnection reset", Kind::Unreachable),
     ("onnection closed", Kind::Unreachable),
+    // OpenSSH, when the server goes away in the middle.
+    ("closed by remote host", Kind::Unreachable),
     ("Failed to connect", Kind::Unreachable),
     ("Couldn't connect", Kind::Unreachable),
     ("Network is unreachable", Kind::Unreachable),
@@ -278,6 +280,10 @@ mod tests {
                 "Warning: Permanently added 'h' to the list of known hosts.\nssh: connect to host \
                  h port 22: Connection refused\nfatal: Could not read from remote repository.",
                 "can't reach `r`: ssh: connect to host h port 22: Connection refused",
+            ),
+            (
+                "Connection to h closed by remote host.",
+                "can't reach `r`: Connection to h closed by remote host.",
             ),
             (
                 "fatal: Could not read from remote repository.",
