@@ -1,6 +1,7 @@
 //! The machine: environment variables, child processes, the clock. Nothing else in deployctl asks
 //! for them.
 
+mod cache;
 mod command;
 mod environment;
 mod file;
@@ -8,6 +9,7 @@ mod group;
 mod terminal;
 mod text;
 
+pub use cache::keep_in_cache;
 pub use command::{Command, CommandError, Output};
 pub use environment::Environment;
 pub use file::{PendingFile, check_folder, is_private_folder, replace_file};

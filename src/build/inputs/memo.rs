@@ -8,9 +8,7 @@
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::fs::{self, Metadata};
-use std::io::Write as _;
 use std::os::unix::fs::MetadataExt as _;
-use std::time::SystemTime;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
@@ -97,7 +95,7 @@ impl Memo {
             );
         }
         let _ = writeln!(text, "{}", Digest::of(text.as_bytes()).hex());
-        write(file, text.as_bytes());
+        system::keep_in_cache(file, text.as_bytes(), MOST_CONTEXTS);
     }
 
     /// Returns the digest of the file, if it is as it was when it was read.
@@ -134,30 +132,6 @@ fn parse_line(line: &str) -> Option<(Utf8PathBuf, (Stat, Digest))> {
     let digest = format!("sha256:{}", fields.next()?).parse().ok()?;
     let (size, dev, ino) = (size.parse().ok()?, dev.parse().ok()?, ino.parse().ok()?);
     Some((fields.next()?.into(), (Stat { size, dev, ino, mtime, ctime }, digest)))
-}
-
-/// Replaces the file, and removes those of the contexts that were not looked at for the longest time
-/// where they are too many.
-fn write(path: &Utf8Path, bytes: &[u8]) {
-    let Some(folder) = path.parent() else { return };
-    let written = fs::create_dir_all(folder).and_then(|()| {
-        let mut new = tempfile::Builder::new().prefix(".new-").tempfile_in(folder)?;
-        new.write_all(bytes)?;
-        new.persist(path).map_err(|error| error.error)
-    });
-    let Ok(entries) = folder.read_dir_utf8().and_then(|entries| written.map(|_| entries)) else {
-        return;
-    };
-    let mut files: Vec<(SystemTime, Utf8PathBuf)> = entries
-        .flatten()
-        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.into_path())))
-        .collect();
-    files.sort();
-    let too_many = files.len().saturating_sub(MOST_CONTEXTS);
-    for (_, path) in files.into_iter().take(too_many) {
-        // Another process may have been faster.
-        let _ = fs::remove_file(path);
-    }
 }
 
 #[cfg(test)]

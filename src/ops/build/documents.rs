@@ -6,14 +6,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write as _;
 use std::sync::Mutex;
-use std::time::SystemTime;
 
 use bytes::Bytes;
 use camino::{Utf8Path, Utf8PathBuf};
 
 use crate::image::{Digest, ImageName, PinnedImage};
+use crate::system;
 
 /// How many documents are kept.
 const MOST_DOCUMENTS: usize = 256;
@@ -64,7 +63,11 @@ impl Documents {
         let known = read.insert(digest.clone(), (media_type.to_owned(), bytes.clone()));
         let Some(path) = self.document(digest).filter(|_| known.is_none()) else { return };
         if bytes.len() <= LONGEST_DOCUMENT && !path.exists() {
-            write(&path, &[media_type.as_bytes(), b"\n", bytes].concat(), MOST_DOCUMENTS);
+            system::keep_in_cache(
+                &path,
+                &[media_type.as_bytes(), b"\n", bytes].concat(),
+                MOST_DOCUMENTS,
+            );
         }
     }
 
@@ -93,13 +96,17 @@ impl Documents {
         let old = before.iter().filter(|blob| !blobs.contains(blob));
         let all = blobs.iter().chain(old).take(MOST_BLOBS);
         let lines: String = all.map(|digest| format!("{digest}\n")).collect();
-        write(&path, format!("{name}\n{lines}").as_bytes(), MOST_REPOSITORIES);
+        system::keep_in_cache(&path, format!("{name}\n{lines}").as_bytes(), MOST_REPOSITORIES);
     }
 
     /// Remembers what the image was made of, as the last one of its repository.
     pub(super) fn remember_record(&self, image: &PinnedImage, record: &str) {
         if let Some(path) = self.record(&image.name) {
-            write(&path, format!("{image}\n{record}").as_bytes(), MOST_REPOSITORIES);
+            system::keep_in_cache(
+                &path,
+                format!("{image}\n{record}").as_bytes(),
+                MOST_REPOSITORIES,
+            );
         }
     }
 
@@ -119,37 +126,6 @@ impl Documents {
     fn repository(&self, name: &ImageName) -> Option<Utf8PathBuf> {
         let file = Digest::of(name.to_string().as_bytes());
         Some(self.folder.as_ref()?.join("repositories").join(file.hex()))
-    }
-}
-
-/// Replaces the file, and removes the oldest ones beside it where they are more than `most`. A cache
-/// that can't be written is none.
-fn write(path: &Utf8Path, bytes: &[u8], most: usize) {
-    let Some(folder) = path.parent() else { return };
-    let written = fs::create_dir_all(folder).and_then(|()| {
-        let mut new = tempfile::Builder::new().prefix(".new-").tempfile_in(folder)?;
-        new.write_all(bytes)?;
-        new.persist(path).map_err(|error| error.error)
-    });
-    if written.is_ok() {
-        prune(folder, most);
-    }
-}
-
-fn prune(folder: &Utf8Path, most: usize) {
-    let Ok(entries) = folder.read_dir_utf8() else { return };
-    let mut files: Vec<(SystemTime, Utf8PathBuf)> = entries
-        .flatten()
-        .filter_map(|entry| Some((entry.metadata().ok()?.modified().ok()?, entry.into_path())))
-        .collect();
-    if files.len() <= most {
-        return;
-    }
-    files.sort();
-    let too_many = files.len() - most;
-    for (_, path) in files.into_iter().take(too_many) {
-        // Another process may have been faster.
-        let _ = fs::remove_file(path);
     }
 }
 
@@ -191,24 +167,5 @@ mod tests {
         fs::rename(known.repository(&one).unwrap(), known.repository(&other).unwrap()).unwrap();
         assert_eq!(known.blobs_in(&other), []);
         Documents::default().saw_blobs(&one, &digests);
-    }
-
-    #[test]
-    fn the_oldest_go_where_there_are_too_many() {
-        let (_temp, folder) = folder();
-        for number in 0..5 {
-            let path = folder.join(number.to_string());
-            fs::write(&path, "").unwrap();
-            let time = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(number);
-            fs::File::open(&path).unwrap().set_modified(time).unwrap();
-        }
-        write(&folder.join("new"), b"", 3);
-        let mut left: Vec<_> = folder
-            .read_dir_utf8()
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name().to_owned())
-            .collect();
-        left.sort();
-        assert_eq!(left, ["3", "4", "new"]);
     }
 }
