@@ -3,13 +3,7 @@
 use serde::Deserialize;
 
 use super::package::Package;
-use super::{Fault, Listed, from_toml};
-
-#[derive(Deserialize)]
-struct Lock {
-    #[serde(default)]
-    package: Vec<Crate>,
-}
+use super::{Fault, Listed, from_toml_lock};
 
 #[derive(Deserialize)]
 struct Crate {
@@ -21,9 +15,7 @@ struct Crate {
 
 /// Returns the crates that come from elsewhere.
 pub(super) fn read(text: &str) -> Result<Listed, Fault> {
-    let lock: Lock = from_toml(text)?;
-    let packages = lock.package.iter().filter_map(package).collect();
-    Ok(Listed { packages, unread: Vec::new() })
+    from_toml_lock(text, package)
 }
 
 /// Returns the crate, unless it is the workspace's own.

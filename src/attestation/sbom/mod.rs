@@ -20,6 +20,7 @@ mod yarn;
 use std::collections::{BTreeMap, BTreeSet};
 
 use camino::{Utf8Path, Utf8PathBuf};
+use serde::Deserialize;
 
 use package::Package;
 
@@ -189,6 +190,23 @@ impl std::fmt::Display for Gap {
 
 fn from_json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, Fault> {
     serde_json::from_str(text).map_err(|error| Fault::at(error.line(), error.to_string()))
+}
+
+/// What `Cargo.lock`, `poetry.lock` and `uv.lock` are: a list of tables `package`.
+#[derive(Deserialize)]
+struct TomlLock<T> {
+    #[serde(default = "Vec::new")]
+    package: Vec<T>,
+}
+
+/// Returns what `package` makes of each table of the lock file.
+fn from_toml_lock<T: serde::de::DeserializeOwned>(
+    text: &str,
+    package: fn(&T) -> Option<Package>,
+) -> Result<Listed, Fault> {
+    let lock: TomlLock<T> = from_toml(text)?;
+    let packages = lock.package.iter().filter_map(package).collect();
+    Ok(Listed { packages, unread: Vec::new() })
 }
 
 fn from_toml<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, Fault> {

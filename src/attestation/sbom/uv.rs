@@ -3,13 +3,7 @@
 use serde::Deserialize;
 
 use super::package::Package;
-use super::{Fault, Listed, from_toml};
-
-#[derive(Deserialize)]
-struct Lock {
-    #[serde(default)]
-    package: Vec<Entry>,
-}
+use super::{Fault, Listed, from_toml_lock};
 
 #[derive(Deserialize)]
 struct Entry {
@@ -28,9 +22,7 @@ struct Source {
 }
 
 pub(super) fn read(text: &str) -> Result<Listed, Fault> {
-    let lock: Lock = from_toml(text)?;
-    let packages = lock.package.iter().filter_map(package).collect();
-    Ok(Listed { packages, unread: Vec::new() })
+    from_toml_lock(text, package)
 }
 
 fn package(it: &Entry) -> Option<Package> {
