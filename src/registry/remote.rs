@@ -21,6 +21,8 @@
 //!   with it; a small blob tries to do with the `POST`. Large ones go in chunks and, when they are cut,
 //!   on from where the registry is. What was sent, mounted or seen in a repository once is neither sent
 //!   nor asked for again.
+//! - **Downloads.** A blob that is cut goes on from where it was, where the registry has `Range`, and
+//!   else begins anew; its reader notices neither.
 //! - **Tags.** One `PUT` each; all with one where the registry echoes them (`OCI-Tag`).
 //! - **Referrers.** By the registry's list where it says `OCI-Subject`, else by one under a tag.
 //! - **Trust.** What is read by digest is compared with it; nothing follows an answer out of TLS or
@@ -36,6 +38,7 @@ mod call;
 mod certs;
 mod chunks;
 mod credentials;
+mod downloads;
 mod endpoint;
 mod examine;
 mod failure;
@@ -46,19 +49,17 @@ mod tags;
 mod transport;
 mod tuning;
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
-use futures_util::Stream;
 use reqwest::header::{CONTENT_TYPE, ETAG, HeaderValue};
 use reqwest::{Method, Response, StatusCode};
-use tokio::time::{Instant, timeout};
 use tokio_util::io::StreamReader;
 
 use self::answer::{Refusal, read_body};
 use self::call::{Call, Target};
+use self::downloads::Download;
 use self::failure::Failure;
 use self::known::Known;
 use self::transport::Transport;
@@ -73,7 +74,7 @@ const CONTENT_DIGEST: &str = "docker-content-digest";
 
 /// All registries that can be reached over HTTP; an image's name says which one is meant.
 pub struct Remote {
-    transport: Transport,
+    transport: Arc<Transport>,
     known: Known,
 }
 
@@ -94,7 +95,7 @@ impl Remote {
     ///
     /// As [`Self::new`].
     pub fn with_tuning(environment: &Environment, tuning: Tuning) -> Result<Self, RegistryError> {
-        let transport = Transport::new(environment, tuning)?;
+        let transport = Arc::new(Transport::new(environment, tuning)?);
         Ok(Self { transport, known: Known::default() })
     }
 
@@ -205,17 +206,9 @@ impl Remote {
     }
 
     async fn try_blob(&self, name: &ImageName, digest: &Digest) -> Result<BlobReader, Failure> {
-        let (kind, path) = (RequestKind::GetBlob, format!("blobs/{digest}"));
-        let response = self.ask(Method::GET, kind, name, &path).await?;
-        match response.status() {
-            StatusCode::OK => {}
-            StatusCode::NOT_FOUND => {
-                return Err(Failure::last(RegistryError::NotFound(digest.to_string())));
-            }
-            _ => return Err(unexpected(name, response).await),
-        }
-        let bytes = Box::pin(paced(response, self.transport.tuning.clone()));
-        Ok(Box::pin(Verified::new(StreamReader::new(bytes), digest.clone())))
+        let download = Download::open(self.transport.clone(), name, digest).await?;
+        let bytes = StreamReader::new(Box::pin(download.pieces()));
+        Ok(Box::pin(Verified::new(bytes, digest.clone())))
     }
 }
 
@@ -346,26 +339,6 @@ fn content_digest(name: &ImageName, response: &Response) -> Result<Option<Digest
 
 async fn unexpected(name: &ImageName, response: Response) -> Failure {
     Failure::answer(name, Refusal::read(response).await.words)
-}
-
-/// Returns the body in pieces, which ends with an error if they are too slow in coming.
-fn paced(response: Response, tuning: Tuning) -> impl Stream<Item = std::io::Result<Bytes>> {
-    let start = (response, Duration::ZERO, 0);
-    futures_util::stream::try_unfold(start, move |(mut response, waited, so_far)| {
-        let tuning = tuning.clone();
-        async move {
-            let asked = Instant::now();
-            let late = || std::io::Error::other("its bytes come too slowly");
-            let piece = timeout(tuning.answer, response.chunk()).await.map_err(|_| late())?;
-            let piece = piece.map_err(|error| std::io::Error::other(http::deepest(&error)))?;
-            let Some(piece) = piece else { return Ok(None) };
-            let (waited, so_far) = (waited + asked.elapsed(), so_far + piece.len() as u64);
-            if waited > tuning.answer_within(so_far) {
-                return Err(late());
-            }
-            Ok(Some((piece, (response, waited, so_far))))
-        }
-    })
 }
 
 /// Fails if the blob's bytes are not what it says they are.

@@ -2,6 +2,7 @@
 
 mod chunks;
 mod connections;
+mod downloads;
 mod fault_proxy;
 mod faults;
 mod seeded;

@@ -1,16 +1,15 @@
 //! `--load`: the image that was built or found, into the local docker daemon.
 
-use camino::{Utf8Path, Utf8PathBuf};
+use camino::Utf8Path;
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::{BuildError, BuildOptions, not_utf8};
 use crate::build::DockerDaemon;
 use crate::image::{
-    BaseImage, Blob, BlobContent, BuiltImage, Digest, ImageName, ImageReference, Manifest,
-    PinnedImage, Platform,
+    BaseImage, Blob, BuiltImage, Digest, ImageName, ImageReference, Manifest, PinnedImage, Platform,
 };
+use crate::ops::blob::copy_blob;
 use crate::ops::{Emit, Event};
 use crate::registry::{Registry, RegistryError};
 
@@ -104,42 +103,12 @@ async fn fetch(
 ) -> Result<Blob, BuildError> {
     let mut last = RegistryError::Corrupt { expected: digest.clone(), found: Digest::of(b"") };
     for (registry, name) in from {
-        match copy(*registry, name, digest, folder.join(digest.hex())).await {
+        match copy_blob(*registry, name, digest, folder.join(digest.hex())).await {
             Ok(blob) => return Ok(blob),
             Err(error) => last = error,
         }
     }
     Err(BuildError::Registry { what: "read", image: image.to_string(), source: last })
-}
-
-async fn copy(
-    registry: &dyn Registry,
-    name: &ImageName,
-    digest: &Digest,
-    path: Utf8PathBuf,
-) -> Result<Blob, RegistryError> {
-    let lost = |error: std::io::Error| RegistryError::Unreachable {
-        registry: name.domain().to_owned(),
-        reason: error.to_string(),
-    };
-    let mut reader = registry.blob(name, digest).await?;
-    let mut file = tokio::fs::File::create(&path).await.map_err(lost)?;
-    let mut hashing = crate::image::Hashing::new(std::io::sink());
-    let mut chunk = vec![0; 1 << 16];
-    loop {
-        let count = reader.read(&mut chunk).await.map_err(lost)?;
-        if count == 0 {
-            break;
-        }
-        std::io::Write::write_all(&mut hashing, &chunk[..count]).map_err(lost)?;
-        file.write_all(&chunk[..count]).await.map_err(lost)?;
-    }
-    file.flush().await.map_err(lost)?;
-    let (_, found, size) = hashing.finish();
-    match found == *digest {
-        true => Ok(Blob { digest: found, size, content: BlobContent::File(path) }),
-        false => Err(RegistryError::Corrupt { expected: digest.clone(), found }),
-    }
 }
 
 async fn manifest(

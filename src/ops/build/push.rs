@@ -17,9 +17,9 @@ use super::documents::Documents;
 use super::report::{StoredLayer, Transfer};
 use super::{BuildError, BuildOptions};
 use crate::image::{
-    BaseImage, Blob, BlobContent, BuiltImage, Digest, ImageName, ImageReference, Manifest,
-    PinnedImage, Tag,
+    BaseImage, Blob, BuiltImage, Digest, ImageName, ImageReference, Manifest, PinnedImage, Tag,
 };
+use crate::ops::blob::copy_blob;
 use crate::ops::{Emit, Event};
 use crate::registry::{Registry, RegistryError};
 
@@ -159,18 +159,12 @@ impl Push<'_> {
     }
 
     async fn copy(&self, layer: &Digest, base: &ImageName) -> Result<Transfer, RegistryError> {
-        let lost = |error: std::io::Error| RegistryError::Unreachable {
-            registry: base.domain().to_owned(),
-            reason: error.to_string(),
-        };
-        let folder = TempDir::new().map_err(lost)?;
+        let scratch =
+            |source| RegistryError::File { path: Utf8PathBuf::from("a temporary folder"), source };
+        let folder = TempDir::new().map_err(scratch)?;
         let path = Utf8PathBuf::from_path_buf(folder.path().join("layer"))
-            .map_err(|_| lost(std::io::Error::other("the temporary folder's path is not UTF-8")))?;
-        let mut reader = self.bases.blob(base, layer).await?;
-        let mut file = tokio::fs::File::create(&path).await.map_err(lost)?;
-        let size = tokio::io::copy(&mut reader, &mut file).await.map_err(lost)?;
-        file.sync_data().await.map_err(lost)?;
-        let blob = Blob { digest: layer.clone(), size, content: BlobContent::File(path) };
+            .map_err(|_| scratch(std::io::Error::other("its path is not UTF-8")))?;
+        let blob = copy_blob(self.bases, base, layer, path).await?;
         self.registry.push_blob(&self.image.name, &blob).await?;
         Ok(Transfer::Copied)
     }

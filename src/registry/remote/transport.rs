@@ -100,7 +100,7 @@ impl Transport {
     }
 
     /// Returns `error` with every secret in it replaced: a registry may send back what it was sent.
-    fn without_secrets(&self, mut error: RegistryError) -> RegistryError {
+    pub(super) fn without_secrets(&self, mut error: RegistryError) -> RegistryError {
         if let RegistryError::Unreachable { reason, .. }
         | RegistryError::Denied { reason, .. }
         | RegistryError::Answer { reason, .. } = &mut error

@@ -1,12 +1,16 @@
 //! A proxy in front of a real registry that does, by a seed, what registries and networks do on bad
 //! days. It wants tokens, which it gives out itself.
 
+mod http;
+
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
+
+use self::http::{Answer, Request, path_of, read_body, read_head, send};
 
 /// How likely a fault is, in percent of requests.
 const FAULTS: u64 = 22;
@@ -50,6 +54,12 @@ pub(super) enum Fault {
     NotMounted,
     /// Chunks must have a size of the registry's choice.
     ChunkMinLength,
+    /// The whole comes, though a part was asked for.
+    NoRange,
+    /// Another part comes than the one that was asked for.
+    OtherRange,
+    /// 416 for a part that is there.
+    RangeRefused,
 }
 
 const ALL: &[Fault] = &[
@@ -76,6 +86,9 @@ const ALL: &[Fault] = &[
     Fault::Forbidden,
     Fault::NotMounted,
     Fault::ChunkMinLength,
+    Fault::NoRange,
+    Fault::OtherRange,
+    Fault::RangeRefused,
 ];
 
 /// A running proxy; dropping it stops it.
@@ -103,18 +116,6 @@ struct Inner {
 }
 
 type Script = Vec<(&'static str, usize, Fault)>;
-
-struct Request {
-    method: String,
-    path: String,
-    headers: Vec<(String, String)>,
-    body: Vec<u8>,
-}
-
-struct Answer {
-    head: Vec<String>,
-    body: Vec<u8>,
-}
 
 impl FaultProxy {
     /// Starts a proxy in front of the registry `upstream` whose faults are chosen by `seed`.
@@ -214,8 +215,9 @@ impl State {
         at_home: bool,
     ) -> Option<()> {
         let fault = self.choose(&request);
-        let line = format!("{} {} {fault:?}", request.method, request.path);
-        self.inner().journal.push(line.clone());
+        let part = request.header("range").map(|range| format!(" {range}")).unwrap_or_default();
+        let line = format!("{} {}{part} {fault:?}", request.method, request.path);
+        self.inner().journal.push(line);
         if request.path.starts_with("/token") {
             let body = format!("{{\"token\":\"t{}\",\"expires_in\":300}}", self.inner().token);
             return send(client, &Answer::new("200 OK", &[], &body)).await;
@@ -278,6 +280,14 @@ impl State {
                 read_body(client, request, 1 + self.below(size - 1)).await?;
                 self.keep(request).await;
                 return None;
+            }
+            Some(Fault::NoRange) => request.unset("range"),
+            Some(Fault::OtherRange) if request.header("range").is_some() => {
+                request.set("range", "bytes=1-");
+            }
+            Some(Fault::RangeRefused) if request.header("range").is_some() => {
+                send(client, &Answer::new("416 Range", &[], "{}")).await?;
+                return Some(true);
             }
             Some(Fault::NotMounted) if request.path.contains("?mount=") => {
                 let plain = request.path.split('?').next().unwrap_or_default().to_owned();
@@ -381,118 +391,4 @@ impl State {
         }
         send(client, &answer).await
     }
-}
-
-impl Request {
-    fn header(&self, name: &str) -> Option<&str> {
-        let mut headers = self.headers.iter();
-        headers.find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
-    }
-
-    fn set(&mut self, name: &str, value: &str) {
-        self.headers.retain(|(key, _)| !key.eq_ignore_ascii_case(name));
-        self.headers.push((name.to_owned(), value.to_owned()));
-    }
-
-    fn size(&self) -> u64 {
-        self.header("content-length").and_then(|text| text.parse().ok()).unwrap_or(0)
-    }
-
-    /// Returns what goes to the registry: one request a connection, and no token.
-    fn bytes(&self) -> Vec<u8> {
-        let mut text = format!("{} {} HTTP/1.1\r\nConnection: close\r\n", self.method, self.path);
-        for (key, value) in &self.headers {
-            if !key.eq_ignore_ascii_case("authorization") {
-                text.push_str(&format!("{key}: {value}\r\n"));
-            }
-        }
-        let mut bytes = (text + "\r\n").into_bytes();
-        bytes.extend(&self.body);
-        bytes
-    }
-}
-
-impl Answer {
-    fn new(status: &str, headers: &[(&str, &str)], body: &str) -> Self {
-        let mut head = vec![format!("HTTP/1.1 {status}")];
-        head.extend(headers.iter().map(|(key, value)| format!("{key}: {value}")));
-        if !status.starts_with("204") {
-            head.push(format!("Content-Length: {}", body.len()));
-        }
-        head.push("Content-Type: application/json".to_owned());
-        Self { head, body: body.as_bytes().to_vec() }
-    }
-
-    fn parse(bytes: &[u8]) -> Option<Self> {
-        let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
-        let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
-        let head = head.split("\r\n").filter(|line| !line.starts_with("Connection:"));
-        Some(Self { head: head.map(str::to_owned).collect(), body: bytes[end + 4..].to_vec() })
-    }
-
-    fn status(&self) -> &str {
-        self.head[0].split(' ').nth(1).unwrap_or_default()
-    }
-
-    fn header(&self, name: &str) -> Option<String> {
-        let mut pairs = self.head.iter().filter_map(|line| line.split_once(": "));
-        let found = pairs.find(|(key, _)| key.eq_ignore_ascii_case(name));
-        found.map(|(_, value)| value.to_owned())
-    }
-
-    /// Sets a header that is there already.
-    fn replace(&mut self, name: &str, value: &str) {
-        for line in &mut self.head {
-            let is_it =
-                line.split_once(": ").is_some_and(|(key, _)| key.eq_ignore_ascii_case(name));
-            if is_it {
-                *line = format!("{name}: {value}");
-            }
-        }
-    }
-
-    fn bytes(&self) -> Vec<u8> {
-        let mut bytes = (self.head.join("\r\n") + "\r\n\r\n").into_bytes();
-        bytes.extend(&self.body);
-        bytes
-    }
-}
-
-async fn read_head(client: &mut BufReader<TcpStream>) -> Option<Request> {
-    let mut lines = Vec::new();
-    loop {
-        let mut line = String::new();
-        if client.read_line(&mut line).await.ok()? == 0 {
-            return None;
-        }
-        match line.trim_end() {
-            "" => break,
-            line => lines.push(line.to_owned()),
-        }
-    }
-    let mut words = lines.first()?.split(' ').map(str::to_owned);
-    let (method, path) = (words.next()?, words.next()?);
-    let headers = lines[1..].iter().filter_map(|line| line.split_once(": "));
-    let headers = headers.map(|(key, value)| (key.to_owned(), value.to_owned())).collect();
-    Some(Request { method, path, headers, body: Vec::new() })
-}
-
-/// Reads what is left of the body, up to `limit` of it in all.
-async fn read_body(
-    client: &mut BufReader<TcpStream>,
-    request: &mut Request,
-    limit: u64,
-) -> Option<()> {
-    let left = request.size().min(limit) - request.body.len() as u64;
-    client.take(left).read_to_end(&mut request.body).await.ok()?;
-    (request.body.len() as u64 >= request.size().min(limit)).then_some(())
-}
-
-async fn send(client: &mut BufReader<TcpStream>, answer: &Answer) -> Option<()> {
-    client.write_all(&answer.bytes()).await.ok()
-}
-
-fn path_of(location: &str) -> String {
-    let bare = location.strip_prefix("http://").unwrap_or(location);
-    bare.find('/').map_or_else(|| "/".to_owned(), |at| bare[at..].to_owned())
 }

@@ -1,5 +1,6 @@
 //! Pushes through a proxy that does what goes wrong: afterwards the right digest is under the tag and
-//! every blob is whole, or there is one clear error and nothing else is tagged.
+//! every blob is whole, or there is one clear error and nothing else is tagged. What is read back
+//! through it is whole as well, or there is one clear error.
 
 use std::time::Duration;
 
@@ -65,6 +66,10 @@ async fn run(registry: &str, seed: u64) -> Ended {
     let pushed = image.push(&remote, &name).await;
     let there = ImageName::new(registry, &path).unwrap();
     let checked = image.check(&there, &pushed, proxy.domain()).await;
+    let checked = match (checked, &pushed) {
+        (Ok(()), Ok(())) => image.read_back(&remote, &name).await,
+        (checked, _) => checked,
+    };
     let journal = proxy.journal();
     let leak = journal.iter().find(|line| line.starts_with("LEAK")).cloned();
     let wrong = checked.err().or(leak).map(|wrong| {
@@ -115,6 +120,19 @@ impl Image {
         let tags: Vec<_> = self.tags.iter().map(|tag| tag.parse().unwrap()).collect();
         remote.push_manifest(name, &self.manifest, &tags).await?;
         remote.push_manifest(name, &self.signature, &[]).await
+    }
+
+    /// Reads the blobs through the proxy.
+    async fn read_back(&self, remote: &Remote, name: &ImageName) -> Result<(), String> {
+        for blob in &self.blobs {
+            match read(remote, name, &blob.digest).await {
+                Ok(size) if size == blob.size => {}
+                Ok(size) => return Err(format!("{} was read as {size} bytes", blob.digest)),
+                Err(text) if text.contains(name.domain()) && text.contains("run/r") => {}
+                Err(text) => return Err(format!("that is not clear: {text}")),
+            }
+        }
+        Ok(())
     }
 
     /// Looks at what the registry has, without the proxy.
