@@ -13,7 +13,8 @@ use crate::config::{Config, Service, SignBy};
 use crate::git::{GitError, Source};
 use crate::image::{SourceFacts, Tag};
 use crate::ops::{
-    self, Attacher, BaseRegistry, BaseSigner, BuildOptions, BuildReport, Extent, Since, Sources,
+    self, Attacher, BaseRegistry, BaseSigner, BuildFailed, BuildOptions, BuildReport, Extent,
+    Since, Sources,
 };
 use crate::registry::{Layout, Registry};
 use crate::report::Report as _;
@@ -57,6 +58,12 @@ pub(crate) struct BuildArgs {
     #[arg(long)]
     explain: bool,
     /// Write what `--output json` prints into FILE as well
+    ///
+    /// It is written when a service fails, too, with the images of the others, which are pushed by
+    /// then, and with the reason in `failed`: a later step that needs all of them goes by the exit
+    /// code. Where nothing was begun, as with a mistake in the configuration, there is no file, and
+    /// none of an earlier build either. (`docker buildx build --metadata-file`, which makes one image,
+    /// writes on success alone.)
     #[arg(long, value_name = "FILE")]
     metadata_file: Option<Utf8PathBuf>,
     /// Whether to push what is built; without, its digest is told
@@ -77,14 +84,22 @@ pub(crate) async fn run(
     context: &Context,
     ui: &Ui,
 ) -> Result<Exit, CommandError> {
-    let config = context.config()?;
     // That it can be written is known before anything is built.
     let metadata = args.metadata_file.as_deref().map(reports::pending).transpose()?;
-    let report = build(args, &config, context, ui).await?;
-    if let Some(file) = metadata {
-        file.finish(format!("{}\n", report.json()).as_bytes())?;
+    if let Some(file) = &metadata {
+        file.clear();
     }
-    ui.report(&report)?;
+    let config = context.config()?;
+    let built = try_build(args, &config, context, ui).await?;
+    let report = built.as_ref().unwrap_or_else(|failed| &failed.report);
+    let written = metadata.map(|file| file.finish(format!("{}\n", report.json()).as_bytes()));
+    let reported = ui.report(report);
+    // Why an image is missing matters more than that nobody could be told of the others.
+    if let Err(failed) = built {
+        return Err(failed.error.into());
+    }
+    written.transpose()?;
+    reported?;
     Ok(Exit::Done)
 }
 
@@ -96,6 +111,23 @@ pub(super) async fn build(
     context: &Context,
     ui: &Ui,
 ) -> Result<BuildReport, CommandError> {
+    match try_build(args, config, context, ui).await? {
+        Ok(report) => Ok(report),
+        Err(failed) => {
+            ui.report(&failed.report)?;
+            Err(failed.error.into())
+        }
+    }
+}
+
+/// Builds as the arguments say and returns what was built, and the error where that is not all; fails
+/// itself where nothing was begun.
+async fn try_build(
+    args: &BuildArgs,
+    config: &Config,
+    context: &Context,
+    ui: &Ui,
+) -> Result<Result<BuildReport, Box<BuildFailed>>, CommandError> {
     let remote = context.registry()?;
     let layout = args.layout.as_deref().map(Layout::new);
     let registry: &dyn Registry = layout.as_ref().map_or(&remote, |layout| layout);
@@ -137,16 +169,7 @@ pub(super) async fn build(
         base_signers: &base_signers,
         environment: &context.environment,
     };
-    match ops::build(&options, &|event| ui.event(&event)).await {
-        Ok(report) => Ok(report),
-        Err(failed) => {
-            let report = &failed.report;
-            if !report.images.is_empty() || !report.planned.is_empty() {
-                ui.report(&failed.report)?;
-            }
-            Err(failed.error.into())
-        }
-    }
+    Ok(ops::build(&options, &|event| ui.event(&event)).await)
 }
 
 impl BuildArgs {

@@ -27,6 +27,11 @@ fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
 
+/// Returns what was written with `--metadata-file`, as it is on standard output.
+fn metadata(world: &World) -> Value {
+    json(&world.read("built.json").replace(world.path().as_str(), "[WORLD]"))
+}
+
 fn build(world: &World, arguments: &[&str]) -> Value {
     json(&world.ok(&[&["build", "--output", "json"], arguments].concat()))
 }
@@ -119,9 +124,11 @@ fn a_service_that_fails_does_not_lose_the_others() {
     let world = world(&registry, "environments: {}\n");
     let pipe = world.path().join("web/pipe");
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    let ran = world.run(&["build", "--output", "json"]);
+    let ran = world.run(&["build", "--output", "json", "--metadata-file", "built.json"]);
     assert_eq!(ran.code, 1, "{ran:#?}");
     let report = json(&ran.stdout);
+    assert_eq!(metadata(&world), report);
+    assert_eq!(report["images"].as_array().unwrap().len(), 1, "{report}");
     assert_eq!(report["images"][0]["service"], "api");
     assert_eq!(report["images"][0]["pushed"], true);
     assert_eq!(report["failed"][0]["service"], "web");
@@ -130,6 +137,28 @@ fn a_service_that_fails_does_not_lose_the_others() {
     assert!(ran.stderr.contains("error: can't build `web`\n"), "{ran:#?}");
     std::fs::remove_file(pipe).unwrap();
     assert_eq!(build(&world, &[])["images"][1]["reused"], true);
+}
+
+#[test]
+fn who_reads_the_metadata_of_a_build_finds_that_of_no_other_one() {
+    let Some(registry) = RegistryServer::start_plain() else { return };
+    let world = world(&registry, "environments: {}\n");
+    let built = ["build", "web", "--output", "json", "--metadata-file", "built.json"];
+    world.ok(&built);
+    let config = world.read("deployctl.yaml");
+    world.write("deployctl.yaml", "version: none\n");
+    assert_ne!(world.run(&built).code, 0);
+    assert!(!world.path().join("built.json").exists(), "nothing was begun");
+    world.write("deployctl.yaml", &config);
+    world.write("web/index.html", "two");
+    let pipe = world.path().join("web/pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let ran = world.run(&built);
+    assert_eq!(ran.code, 1, "{ran:#?}");
+    let report = json(&ran.stdout);
+    assert_eq!(report["images"], serde_json::json!([]));
+    assert_eq!(report["failed"][0]["service"], "web");
+    assert_eq!(metadata(&world), report);
 }
 
 /// rules_docker #2198: what is built already never came to the overlay once it was reverted.
