@@ -5,6 +5,7 @@
 mod digest;
 mod grammar;
 mod hashing;
+pub mod ignore;
 mod manifest;
 mod pinned;
 mod platform;

@@ -3,10 +3,6 @@
 //! The folder is walked without following symbolic links, in path order, and what the ignore file
 //! leaves out is left out. Contents are not read here.
 
-mod go_regexp;
-mod ignore;
-mod pattern;
-
 use std::fs::{self, Metadata};
 use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt as _;
@@ -14,8 +10,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 
 use super::BuildError;
-use ignore::Matches;
-pub use ignore::{IgnoreError, IgnoreFile, Verdict};
+use crate::image::ignore::{IgnoreError, IgnoreFile, Matches, Verdict};
 
 /// More files and folders than this are not a build context but a mistake.
 const MOST_ENTRIES: usize = 1_000_000;

@@ -13,7 +13,8 @@ use camino::{Utf8Component, Utf8Path, Utf8PathBuf};
 
 use super::capabilities;
 use crate::build::BuildError;
-use crate::build::context::{Context, Entry, EntryKind, IgnoreFile};
+use crate::build::context::{Context, Entry, EntryKind};
+use crate::image::ignore::{IgnoreError, IgnoreFile};
 use crate::image::{Layer, Native, Platform};
 
 /// What a layer copies.
@@ -91,10 +92,10 @@ pub(super) fn of_layer(
     let to = inside_image(&layer.to)?;
     let sources = layer.sources(platform);
     let excluded = patterns(layer, &layer.exclude)?;
-    let several = sources.len() > 1 || sources.iter().any(|source| is_pattern(source));
+    let several = sources.len() > 1 || sources.iter().any(|source| Layer::is_pattern(source));
     let (mut entries, mut folder) = (Vec::new(), several);
     for source in &sources {
-        let found = match is_pattern(source) {
+        let found = match Layer::is_pattern(source) {
             true => matching(context, layer, source)?,
             false => context.entries(Utf8Path::new(source))?,
         };
@@ -148,14 +149,10 @@ pub(super) fn inside_image(path: &Utf8Path) -> Result<String, BuildError> {
     Ok(inside.into_string())
 }
 
-fn is_pattern(source: &str) -> bool {
-    source.contains(['*', '?', '[', '\\'])
-}
-
 /// Returns the folder in front of the first wildcard, or a plain source without `.` in it.
 fn below(source: &str) -> Utf8PathBuf {
     let parts = Utf8Path::new(source).components().filter(|part| *part != Utf8Component::CurDir);
-    parts.take_while(|part| !is_pattern(part.as_str())).collect()
+    parts.take_while(|part| !Layer::is_pattern(part.as_str())).collect()
 }
 
 /// Returns what matches the pattern, and the folders between that and the first wildcard.
@@ -190,10 +187,8 @@ fn is_excluded(rules: &IgnoreFile, layer: &Layer, path: &Utf8Path) -> Result<boo
     Ok(verdict.ignored)
 }
 
-fn bad_pattern(layer: &Layer, error: &crate::build::context::IgnoreError) -> BuildError {
-    let text = error.to_string();
-    let reason = text.split_once(": ").map_or(text.as_str(), |(_line, reason)| reason);
-    BuildError::Recipe(format!("layer to `{}`: {reason}", layer.to))
+fn bad_pattern(layer: &Layer, error: &IgnoreError) -> BuildError {
+    BuildError::Recipe(format!("layer to `{}`: {}", layer.to, error.reason()))
 }
 
 fn join(to: &str, below: &str) -> String {

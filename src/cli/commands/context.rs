@@ -5,10 +5,11 @@ use std::io::{self, BufRead as _, Write};
 
 use camino::Utf8PathBuf;
 
-use crate::build::context::{Context, Entry, EntryKind, IgnoreFile, ignore_text};
+use crate::build::context::{Context, Entry, EntryKind, ignore_text};
 use crate::cli::error::CommandError;
 use crate::cli::exit::Exit;
 use crate::cli::ui::Ui;
+use crate::image::ignore::IgnoreFile;
 use crate::report::json::v1::{ContextEntry, ContextVerdict, context_entry, context_verdict};
 
 /// Ask what a build sees of a folder

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::{FileBuild, capabilities, refuse};
 use crate::config::read::{Flaw, relative};
+use crate::image::ignore::IgnoreFile;
 use crate::image::{Compression, Digest, ImageReference, Layer, Native, RunConfig};
 
 /// How a layer is compressed.
@@ -155,9 +156,6 @@ impl At<'_> {
             let link = self.absolute(link.clone(), &["layers", &self.index, "links", &link])?;
             Ok((link, target))
         });
-        let folders = file.folders.into_iter().enumerate().map(|(number, folder)| {
-            self.absolute(folder, &["layers", &self.index, "folders", &number.to_string()])
-        });
         let set = |name: &String| {
             capabilities::bit(name).ok_or_else(|| {
                 self.flaw(&path("capabilities"), format!("`{name}` is not a Linux capability"))
@@ -167,38 +165,68 @@ impl At<'_> {
         Ok(Layer {
             from,
             to,
-            exclude: file.exclude,
+            exclude: self.each_of_layer("exclude", file.exclude, Self::excluded)?,
             mode: mode(file.mode, "mode")?,
             folder_mode: mode(file.folder_mode, "folderMode")?,
             owner: file.owner.map_or(Ok((0, 0)), |text| self.owner(&text, &path("owner")))?,
             capabilities: capabilities.into_iter().fold(0, |all, one| all | one),
-            folders: folders.collect::<Result<_, _>>()?,
+            folders: self.each_of_layer("folders", file.folders, Self::absolute)?,
             links: links.collect::<Result<_, _>>()?,
         })
     }
 
     fn from(&self, file: Option<OneOrMore>) -> Result<Vec<String>, Flaw> {
-        let texts = match file {
-            None => return Ok(Vec::new()),
-            Some(OneOrMore::One(text)) => vec![text],
-            Some(OneOrMore::More(texts)) => texts,
-        };
-        let path = ["services", self.service, "build", "layers", &self.index, "from"];
-        let source = |text: &String| {
-            relative(text, &path)?;
-            let rest = ["{os}", "{arch}", "{variant}"]
-                .iter()
-                .fold(text.clone(), |text, known| text.replace(known, ""));
-            let wrong = |reason: &str| Flaw::new(&path, format!("`{text}`: {reason}"));
-            if rest.contains(['{', '}']) {
-                return Err(wrong("expected only `{os}`, `{arch}` or `{variant}` in braces"));
+        match file {
+            None => Ok(Vec::new()),
+            Some(OneOrMore::One(text)) => {
+                Ok(vec![self.source(text, &["layers", &self.index, "from"])?])
             }
-            if rest != *text && !self.names_platforms {
-                return Err(wrong("the platform's parts need `platforms`"));
+            Some(OneOrMore::More(texts)) => self.each_of_layer("from", texts, Self::source),
+        }
+    }
+
+    fn source(&self, text: String, keys: &[&str]) -> Result<String, Flaw> {
+        relative(&text, &[&["services", self.service, "build"], keys].concat())?;
+        // One letter in place of a platform's part is no other pattern, or other path, than its name.
+        let filled = ["{os}", "{arch}", "{variant}"]
+            .iter()
+            .fold(text.clone(), |text, known| text.replace(known, "x"));
+        let wrong = |reason: &str| Err(self.flaw(keys, format!("`{text}`: {reason}")));
+        if filled.contains(['{', '}']) {
+            return wrong("expected only `{os}`, `{arch}` or `{variant}` in braces");
+        }
+        if filled != text && !self.names_platforms {
+            return wrong("the platform's parts need `platforms`");
+        }
+        if Layer::is_pattern(&text) {
+            if text.starts_with('!') {
+                return wrong("a source takes nothing back; say in `exclude` what is left out");
             }
-            Ok(text.clone())
-        };
-        texts.iter().map(source).collect()
+            IgnoreFile::check_pattern(&filled)
+                .map_err(|_| self.flaw(keys, format!("syntax error in pattern `{text}`")))?;
+        }
+        Ok(text)
+    }
+
+    fn excluded(&self, text: String, keys: &[&str]) -> Result<String, Flaw> {
+        match IgnoreFile::check_pattern(&text) {
+            Ok(()) => Ok(text),
+            Err(error) => Err(self.flaw(keys, error.reason())),
+        }
+    }
+
+    /// Returns the list at a key of the layer, each of its texts as `parse` has it.
+    fn each_of_layer<T>(
+        &self,
+        key: &str,
+        texts: Vec<String>,
+        parse: impl Fn(&Self, String, &[&str]) -> Result<T, Flaw>,
+    ) -> Result<Vec<T>, Flaw> {
+        let texts = texts.into_iter().enumerate();
+        let place = |number: usize| number.to_string();
+        texts
+            .map(|(number, text)| parse(self, text, &["layers", &self.index, key, &place(number)]))
+            .collect()
     }
 
     fn absolute(&self, text: String, keys: &[&str]) -> Result<camino::Utf8PathBuf, Flaw> {
@@ -331,6 +359,28 @@ mod tests {
         check(
             "platforms: [linux/amd64]\nlayers: [{from: 'a{cpu}', to: /a}]",
             "9:23: `a{cpu}`: expected only `{os}`, `{arch}` or `{variant}` in braces",
+        );
+        check(
+            "layers: [{from: [a, '../*'], to: /a}]",
+            "8:27: `../*` is not a relative path without `..`",
+        );
+        check("layers: [{from: 'b/[', to: /a}]", "8:23: syntax error in pattern `b/[`");
+        check("layers: [{from: [a, '[b-a]'], to: /a}]", "8:27: syntax error in pattern `[b-a]`");
+        check(
+            "layers: [{from: '!a*', to: /a}]",
+            "8:23: `!a*`: a source takes nothing back; say in `exclude` what is left out",
+        );
+        check(
+            "platforms: [linux/amd64]\nlayers: [{from: '{arch}/[z-a]', to: /a}]",
+            "9:23: syntax error in pattern `{arch}/[z-a]`",
+        );
+        check(
+            "layers: [{from: a, to: /a, exclude: ['*.tmp', '[']}]",
+            "8:53: syntax error in pattern `[`",
+        );
+        check(
+            "layers: [{from: a, to: /a, exclude: ['!']}]",
+            "8:44: illegal exclusion pattern: \"!\"",
         );
         check("layers: [{from: a, to: a}]", "8:30: `a` is not an absolute path without `..`");
         check(

@@ -64,6 +64,11 @@ pub struct Layer {
 }
 
 impl Layer {
+    /// Returns whether a source is a pattern, and not the path of one file or folder.
+    pub fn is_pattern(source: &str) -> bool {
+        source.contains(['*', '?', '[', '\\'])
+    }
+
     /// Returns the sources of an image for `platform`.
     pub fn sources(&self, platform: &Platform) -> Vec<String> {
         let variant = platform.variant.as_deref().unwrap_or_default();

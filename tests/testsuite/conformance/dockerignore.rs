@@ -1,6 +1,6 @@
 //! moby/patternmatcher: its own test tables, and recorded random inputs.
 
-use deployctl::build::context::{IgnoreError, IgnoreFile};
+use deployctl::image::ignore::{IgnoreError, IgnoreFile};
 use serde_json::Value;
 
 use super::{Tally, cases};

@@ -1,9 +1,13 @@
-//! The ignore file of a build context, as moby reads it (moby/patternmatcher, `ignorefile.ReadAll`).
+//! The ignore file of a build context, and the same patterns in a recipe, as moby reads them
+//! (moby/patternmatcher, `ignorefile.ReadAll`).
 //!
 //! Unlike in a `.gitignore`, patterns are anchored at the context's root and the last match wins.
-//! Finding the file and walking the context are left to [`super::Context`].
+//! Finding the file and walking the context are left to [`crate::build`].
 
-use super::pattern::{BadPattern, Pattern, is_well_formed};
+mod go_regexp;
+mod pattern;
+
+use self::pattern::{BadPattern, Pattern, is_well_formed};
 
 /// Go's `bufio.MaxScanTokenSize`.
 const LONGEST_LINE: usize = 64 << 10;
@@ -37,19 +41,19 @@ pub struct Verdict {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum IgnoreError {
     /// An exclamation mark with nothing behind it.
-    #[error("line {line}: illegal exclusion pattern: \"!\"")]
+    #[error("line {line}: {}", self.reason())]
     EmptyException {
         /// The line, counted from 1.
         line: usize,
     },
     /// More than the 64 KiB that Go's line reader takes.
-    #[error("line {line}: longer than 64 KiB")]
+    #[error("line {line}: {}", self.reason())]
     TooLong {
         /// The line, counted from 1.
         line: usize,
     },
     /// Brackets or a backslash that lead nowhere.
-    #[error("line {line}: syntax error in pattern `{pattern}`")]
+    #[error("line {line}: {}", self.reason())]
     BadPattern {
         /// The line, counted from 1.
         line: usize,
@@ -67,11 +71,20 @@ impl IgnoreError {
             | Self::BadPattern { line, .. } => *line,
         }
     }
+
+    /// Returns what is wrong with the line.
+    pub fn reason(&self) -> String {
+        match self {
+            Self::EmptyException { .. } => "illegal exclusion pattern: \"!\"".to_owned(),
+            Self::TooLong { .. } => "longer than 64 KiB".to_owned(),
+            Self::BadPattern { pattern, .. } => format!("syntax error in pattern `{pattern}`"),
+        }
+    }
 }
 
 /// Which rules match a folder or one of its parents; what its entries inherit.
 #[derive(Debug, Clone)]
-pub(super) struct Matches(Vec<bool>);
+pub(crate) struct Matches(Vec<bool>);
 
 impl IgnoreFile {
     /// Returns the rules that an ignore file's text states.
@@ -82,6 +95,19 @@ impl IgnoreFile {
     /// [`IgnoreFile::verdict`], as in moby.
     pub fn parse(text: &str) -> Result<Self, IgnoreError> {
         Self::from_numbered(Self::lines(text))
+    }
+
+    /// Fails if `pattern` is malformed, also where [`IgnoreFile::verdict`] alone would notice: for
+    /// patterns that are not moby's to judge.
+    ///
+    /// # Errors
+    ///
+    /// Fails with what is wrong with it; the line is 1.
+    pub fn check_pattern(pattern: &str) -> Result<(), IgnoreError> {
+        match rule(1, pattern.trim())? {
+            Some(Rule { text, pattern: Err(BadPattern), .. }) => Err(bad_pattern(1, &text)),
+            _ => Ok(()),
+        }
     }
 
     /// Returns the rules that `patterns` state, one pattern each.
@@ -140,12 +166,12 @@ impl IgnoreFile {
     }
 
     /// Returns what the entries of the context's root inherit: nothing.
-    pub(super) fn root(&self) -> Matches {
+    pub(crate) fn root(&self) -> Matches {
         Matches(vec![false; self.rules.len()])
     }
 
     /// Returns which rules match `path` itself or, as `parent` says, a folder above it.
-    pub(super) fn matches(&self, path: &str, parent: &Matches) -> Matches {
+    pub(crate) fn matches(&self, path: &str, parent: &Matches) -> Matches {
         let matches = |(rule, inherited): (&Rule, &bool)| {
             *inherited || rule.pattern.as_ref().is_ok_and(|pattern| pattern.matches(path))
         };
@@ -153,7 +179,7 @@ impl IgnoreFile {
     }
 
     /// Returns the verdict on a path that the rules in `matches` match.
-    pub(super) fn judge(&self, matches: &Matches) -> Result<Verdict, IgnoreError> {
+    pub(crate) fn judge(&self, matches: &Matches) -> Result<Verdict, IgnoreError> {
         let mut verdict = Verdict { ignored: false, line: None };
         for (rule, &is_match) in self.rules.iter().zip(&matches.0) {
             // A rule that could not change the verdict is not asked, so if it is a bad one nobody
@@ -172,7 +198,7 @@ impl IgnoreFile {
     }
 
     /// Returns whether a `!` rule may take back something below the ignored folder `dir`.
-    pub(super) fn may_take_back_below(&self, dir: &str) -> bool {
+    pub(crate) fn may_take_back_below(&self, dir: &str) -> bool {
         let below = format!("{dir}/");
         self.rules.iter().filter(|rule| rule.is_exception).any(|rule| {
             let fixed = rule.text.split(['*', '?', '[', '\\', '^']).next().unwrap_or_default();
@@ -286,6 +312,8 @@ mod tests {
         for _ in 0..2 {
             assert_eq!(late.verdict("x"), Err(bad_pattern(1, "[b-a]")));
         }
+        assert_eq!(IgnoreFile::check_pattern("[b-a]/"), Err(bad_pattern(1, "[b-a]")));
+        assert_eq!(IgnoreFile::check_pattern("!a/[a-b]"), Ok(()));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! That meaning is the pattern's translation to a Go regular expression, character by character,
 //! with its accidents: inside brackets `*` and `?` are translated as well. So it is translated the
-//! same way here. Negation and order are left to [`super::ignore`].
+//! same way here. Negation and order are left to [`super`].
 
 use super::go_regexp::Expression;
 
