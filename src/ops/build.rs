@@ -9,6 +9,7 @@ mod attestations;
 mod base;
 mod documents;
 mod error;
+mod last;
 mod layouts;
 mod load;
 mod moving;
@@ -37,6 +38,7 @@ use crate::registry::{Registry, RequestCount};
 use crate::system::Environment;
 
 pub use error::BuildError;
+pub use last::{FoundBy, LastImage};
 pub use layouts::BaseRegistry;
 pub use moving::{Arrival, MoveOutcome, MovedTag};
 pub use records::Explanation;
@@ -68,6 +70,8 @@ pub struct BuildOptions<'a> {
     pub since: Option<&'a Since>,
     /// Whether to find out which inputs differ from those of the last image.
     pub explain: bool,
+    /// What environments state as far as that is known on this machine, for `explain` alone.
+    pub nearby: Vec<Since>,
     /// Whether a record of its inputs is kept beside each image that is pushed.
     pub record: bool,
     /// The folder for caches, if there is one.

@@ -33,8 +33,8 @@ mod verify_base;
 pub use attach::{AttachError, Attached, Attacher, Subject, attach, attacher};
 pub use build::{
     Affected, Arrival, BaseRegistry, BuildError, BuildFailed, BuildOptions, BuildReport, Built,
-    Explanation, Extent, FailedBuild, MoveOutcome, MovedTag, Planned, Since, Sources, StoredLayer,
-    Transfer, build,
+    Explanation, Extent, FailedBuild, FoundBy, LastImage, MoveOutcome, MovedTag, Planned, Since,
+    Sources, StoredLayer, Transfer, build,
 };
 pub use demo::{DemoError, DemoOptions, DemoReport, Scene, demo};
 pub use deployments::{Progress, SourceReports, report_sources};

@@ -74,9 +74,9 @@ fn explain(explanation: &Explanation, out: &mut dyn io::Write) -> io::Result<()>
     let Explanation { service, last, changes } = explanation;
     match (last, changes.as_slice()) {
         (Err(reason), _) => writeln!(out, "{service}: nothing to compare with: {reason}"),
-        (Ok(image), []) => writeln!(out, "{service}: made of the same as {image}"),
-        (Ok(image), changes) => {
-            writeln!(out, "{service}: differs from {image}")?;
+        (Ok(last), []) => writeln!(out, "{service}: made of the same as {last}"),
+        (Ok(last), changes) => {
+            writeln!(out, "{service}: differs from {last}")?;
             changes.iter().try_for_each(|change| writeln!(out, "  {change}"))
         }
     }

@@ -37,7 +37,7 @@ pub use images::ImageName;
 pub use line::{Input, Line};
 pub use metadata::{Inputs, Metadata, Request};
 pub use moment::format as format_date;
-pub use moving::{Course, Mark, MovingTag, MovingTagError, Place, Standing, Stay};
+pub use moving::{Course, Mark, MovingTag, MovingTagError, Place, Standing, Stay, likely};
 pub use rule::{RefEvent, Rule, RuleKind, ShaFormat};
 pub use semver::SemVer;
 pub use template::{Template, TemplateError};

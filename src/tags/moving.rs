@@ -11,6 +11,8 @@
 //!
 //! Which mark is ahead is decided here; reading, putting and looking again is in `ops/build/moving.rs`.
 
+mod likely;
+
 use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
@@ -20,6 +22,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::semver::SemVer;
 use crate::argocd::Relation;
 use crate::image::{SourceFacts, Tag, TagError, slug};
+pub use likely::likely;
 
 /// A tag that moves: `latest`, `NAME@BRANCH`, or a text with `{major}`, `{minor}` or `{branch}`.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -12,11 +12,13 @@ use crate::cli::ui::Ui;
 use crate::config::{Config, Service, SignBy};
 use crate::git::{GitError, Source};
 use crate::image::{SourceFacts, Tag};
+use crate::kustomize::FileTree;
 use crate::ops::{
     self, Attacher, BaseRegistry, BaseSigner, BuildFailed, BuildOptions, BuildReport, Extent,
     Since, Sources,
 };
 use crate::registry::{Layout, Registry};
+use crate::render::DiskTree;
 use crate::report::Report as _;
 use crate::system::Environment;
 
@@ -53,8 +55,9 @@ pub(crate) struct BuildArgs {
     changed_since_env: Option<String>,
     /// Say what differs from what the last image was made of
     ///
-    /// That is the image that ENV of `--changed-since-env` states, else the last one that was built on
-    /// this machine.
+    /// That is the image that ENV of `--changed-since-env` states; else the last one that was built on
+    /// this machine; else the one that the service's moving tags name in the registry; else one that an
+    /// environment states, as far as its overlay is here without the network.
     #[arg(long)]
     explain: bool,
     /// Write what `--output json` prints into FILE as well
@@ -147,6 +150,10 @@ async fn try_build(
             Some(Since::read(&manifests, environment, &services, &emit).await?)
         }
     };
+    let nearby = match args.explain && since.is_none() {
+        true => nearby(config, &services, context).await,
+        false => Vec::new(),
+    };
     let options = BuildOptions {
         services,
         sources: &sources,
@@ -163,6 +170,7 @@ async fn try_build(
         },
         since: since.as_ref(),
         explain: args.explain,
+        nearby,
         record: config.record_inputs && layout.is_none(),
         cache: cache.as_deref(),
         attacher: attacher.as_ref(),
@@ -189,6 +197,24 @@ impl BuildArgs {
             load: false,
         }
     }
+}
+
+/// Returns what environments state of the services in files that are here: in the checkout where the
+/// overlays lie beside the configuration, else in the manifests repository as it was fetched last. What is
+/// not here, or can't be read, is nothing to compare with.
+async fn nearby(config: &Config, services: &[&Service], context: &Context) -> Vec<Since> {
+    let environments = config.environments.values();
+    let since = |tree: &dyn FileTree| {
+        environments.map(|environment| Since::of(tree, environment, services)).collect()
+    };
+    if config.manifests.repo.is_none() {
+        let source = context.source(config.folder()).await;
+        let source = source.ok().flatten();
+        return source.map_or_else(Vec::new, |source| since(&DiskTree::new(source.root)));
+    }
+    let Ok(manifests) = context.manifests_offline(config).await else { return Vec::new() };
+    let tree = manifests.tree(&|_| {}).await;
+    tree.map_or_else(|_| Vec::new(), |(_, tree)| since(&*tree))
 }
 
 /// The checkout that the services' files are in.

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::documents::Documents;
+use super::last::{self, LastImage};
 use super::{BuildOptions, pinned};
 use crate::build::inputs::{Change, Inputs, RECORD_TYPE, Record};
 use crate::config::Service;
@@ -25,7 +26,7 @@ pub struct Explanation {
     /// The service.
     pub service: String,
     /// The image that it is compared with, or why there is none.
-    pub last: Result<String, String>,
+    pub last: Result<LastImage, String>,
     /// The inputs that differ.
     pub changes: Vec<Change>,
 }
@@ -80,56 +81,25 @@ fn referrer(subject: &Manifest, record: &str) -> Manifest {
     Manifest { media_type: OCI_MANIFEST.to_owned(), bytes: document.to_string().into() }
 }
 
-/// Returns what differs from the image that the environment states, if one is named, else from the
-/// last one that was built here.
+/// Returns what differs from the last image: see [`last::find`].
 pub(super) async fn explain(
     service: &Service,
     inputs: Option<&Inputs>,
     documents: &Documents,
     options: &BuildOptions<'_>,
 ) -> Explanation {
-    let (last, changes) = match (last(service, documents, options).await, inputs) {
-        (Ok((image, record)), Some(inputs)) => (Ok(image), record.changes_to(inputs)),
-        (Ok(_), None) => (Err("what decides the image can't be told".to_owned()), Vec::new()),
-        (Err(reason), _) => (Err(reason), Vec::new()),
+    let (last, changes) = match inputs {
+        None => (Err("what decides the image can't be told".to_owned()), Vec::new()),
+        Some(inputs) => match last::find(service, documents, options).await {
+            Ok((last, record)) => (Ok(last), record.changes_to(inputs)),
+            Err(reason) => (Err(reason), Vec::new()),
+        },
     };
     Explanation { service: service.name.clone(), last, changes }
 }
 
-/// Returns the image to compare with, and the record of its inputs.
-async fn last(
-    service: &Service,
-    documents: &Documents,
-    options: &BuildOptions<'_>,
-) -> Result<(String, Record), String> {
-    let Some(since) = options.since else {
-        let known = documents.last_record(&service.image);
-        let (image, text) = known.ok_or_else(|| {
-            "no image of it was built here before; name an environment with --changed-since-env"
-                .to_owned()
-        })?;
-        let record = Record::parse(&text);
-        return record
-            .map(|record| (image, record))
-            .ok_or_else(|| "its record is broken".to_owned());
-    };
-    let stated = since.image(service);
-    let stated = stated.ok_or_else(|| format!("{} states no image of it", since.environment))?;
-    let image = stated.pinned().map_err(|error| error.to_string())?;
-    let record = read(options.registry, &image.name, &image.digest).await;
-    let record = record.map_err(|error| error.to_string())?;
-    let record = record.or_else(|| {
-        let (known, text) = documents.last_record(&service.image)?;
-        known.ends_with(image.digest.as_str()).then(|| Record::parse(&text)).flatten()
-    });
-    match record {
-        Some(record) => Ok((image.to_string(), record)),
-        None => Err(format!("{image} has no record of its inputs")),
-    }
-}
-
 /// Returns the record that is kept beside the image.
-async fn read(
+pub(super) async fn read(
     registry: &dyn Registry,
     name: &ImageName,
     digest: &Digest,

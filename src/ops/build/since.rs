@@ -7,6 +7,7 @@ use super::ask::{Answer, Asked};
 use crate::build::inputs::is_input_tag;
 use crate::config::{Environment, Service};
 use crate::image::Tag;
+use crate::kustomize::FileTree;
 use crate::ops::{Emit, Manifests, StatedImage, StoreError, stated_image};
 
 /// What an environment states of services.
@@ -33,11 +34,16 @@ impl Since {
         let (_, tree) = manifests.tree(emit).await?;
         let targets = services.iter().map(|service| environment.target(service).path().to_owned());
         tree.prefetch(&targets.collect::<Vec<_>>()).await?;
+        Ok(Self::of(&*tree, environment, services))
+    }
+
+    /// Returns what `environment` states of `services` in the files of `tree`.
+    pub fn of(tree: &dyn FileTree, environment: &Environment, services: &[&Service]) -> Self {
         let stated = services.iter().map(|service| {
-            let image = stated_image(&*tree, environment, service);
+            let image = stated_image(tree, environment, service);
             (service.name.clone(), image.map_err(|error| error.to_string()))
         });
-        Ok(Self { environment: environment.name.clone(), stated: stated.collect() })
+        Self { environment: environment.name.clone(), stated: stated.collect() }
     }
 
     /// Returns the image that the environment states of the service.

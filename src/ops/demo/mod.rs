@@ -209,6 +209,7 @@ impl<'a> Stage<'a> {
             extent: Extent::default(),
             since: None,
             explain: false,
+            nearby: Vec::new(),
             record: false,
             cache: None,
             attacher: None,

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use crate::support::git_server::GitServer;
-use crate::support::{RegistryServer, World};
+use crate::support::git_server::{GitServer, git};
+use crate::support::{Ran, RegistryServer, World};
 
 /// A world whose services `web` and `api` are deployed to `dev` by `run`.
 struct Shop {
@@ -139,6 +139,72 @@ fn what_differs_is_told_and_no_value_with_it() {
     for told in [local, remote, json.to_string()] {
         assert!(!told.contains("s3c"), "{told}");
     }
+}
+
+/// Runs `build --explain --dry-run web` with nothing in the cache.
+fn explain_elsewhere(shop: &Shop, arguments: &[&str]) -> String {
+    let cache = tempfile::tempdir().unwrap();
+    let mut command = shop.world.command(&[&["build", "--dry-run", "web"], arguments].concat());
+    let ran = Ran::of(command.env("DEPLOYCTL_CACHE_DIR", cache.path()));
+    assert_eq!(ran.code, 0, "{ran:#?}");
+    ran.stdout
+}
+
+#[test]
+fn a_machine_that_has_never_built_compares_with_what_a_moving_tag_names() {
+    let Some(shop) = Shop::open() else { return };
+    let config = shop.world.read("deployctl.yaml");
+    let moving = "tag: content\n    movingTags: [latest, '{branch}']\n";
+    shop.world.write("deployctl.yaml", &config.replace("tag: content\n", moving));
+    shop.world.write(".gitignore", "/home/\n");
+    let root = shop.world.path();
+    git(root, &["init", "-q", "-b", "main"]);
+    git(root, &["add", "-A"]);
+    git(root, &["commit", "-q", "-m", "first"]);
+    let told = explain_elsewhere(&shop, &["--explain"]);
+    assert!(
+        told.contains("here before; the registry has no `main`; the registry has no `latest`; "),
+        "{told}"
+    );
+    shop.build(&["web"]);
+    shop.world.write("web/index.html", "<h1>new</h1>\n");
+    // The one of its own branch, though files are not as the commit has them.
+    let told = explain_elsewhere(&shop, &["--explain"]);
+    assert!(told.ends_with(" (the registry's `main`)\n  file `index.html` changed\n"), "{told}");
+    git(root, &["checkout", "-q", "-b", "feature"]);
+    let told = explain_elsewhere(&shop, &["--explain"]);
+    assert!(told.ends_with(" (the registry's `latest`)\n  file `index.html` changed\n"), "{told}");
+    let json = explain_elsewhere(&shop, &["--explain", "--output", "json"]);
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["explained"][0]["foundBy"], "tag");
+    assert_eq!(json["explained"][0]["foundAt"], "latest");
+    let before = shop.registry.count_requests("/v2/");
+    explain_elsewhere(&shop, &[]);
+    assert_eq!(shop.registry.count_requests("/v2/"), before + 1, "only who asks has it explained");
+    let local = shop.world.ok(&["build", "--explain", "--dry-run", "web"]);
+    assert!(local.contains(" (the last one built on this machine)\n"), "{local}");
+}
+
+#[test]
+fn a_machine_that_has_never_built_compares_with_what_an_overlay_that_is_here_states() {
+    let Some(shop) = Shop::open() else { return };
+    shop.world.ok(&["run", "dev"]);
+    shop.world.write("web/index.html", "<h1>new</h1>\n");
+    let expected = " (stated by dev, as known here)\n  file `index.html` changed\n";
+    let told = explain_elsewhere(&shop, &["--explain"]);
+    assert!(told.ends_with(expected), "{told}");
+    // Overlays beside the services' files.
+    let overlay = shop.manifests.file("main", "dev/web/kustomization.yaml");
+    shop.world.write("dev/web/kustomization.yaml", &overlay);
+    let config = shop.world.read("deployctl.yaml");
+    let lines = config.lines().filter(|line| !line.starts_with("manifests:"));
+    shop.world.write("deployctl.yaml", &lines.map(|line| format!("{line}\n")).collect::<String>());
+    let told = explain_elsewhere(&shop, &["--explain"]);
+    assert!(told.contains("web: nothing to compare with: no image of it was built"), "{told}");
+    git(shop.world.path(), &["init", "-q", "-b", "main"]);
+    git(shop.world.path(), &["commit", "-q", "--allow-empty", "-m", "first"]);
+    let told = explain_elsewhere(&shop, &["--explain"]);
+    assert!(told.ends_with(expected), "{told}");
 }
 
 #[test]

@@ -44,6 +44,12 @@ struct Explained {
     /// The image that it is compared with.
     #[serde(skip_serializing_if = "Option::is_none")]
     image: Option<String>,
+    /// How that was found: `environment`, `last-build`, `tag` or `local-overlay`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    found_by: Option<&'static str>,
+    /// The environment or the tag that it was found by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    found_at: Option<String>,
     /// Why there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
@@ -180,9 +186,12 @@ fn explained(explanation: &Explanation) -> Explained {
             text: change.to_string(),
         }
     };
+    let last = explanation.last.as_ref().ok();
     Explained {
         service: explanation.service.clone(),
-        image: explanation.last.as_ref().ok().cloned(),
+        image: last.map(|last| last.image.clone()),
+        found_by: last.map(|last| last.by.as_str()),
+        found_at: last.and_then(|last| last.by.name()).map(str::to_owned),
         reason: explanation.last.as_ref().err().cloned(),
         changes: explanation.changes.iter().map(change).collect(),
     }
