@@ -25,6 +25,10 @@ pub(in crate::config) struct FileBuild {
     /// base's platform, or `linux/amd64`.
     #[serde(default)]
     pub(super) platforms: Vec<String>,
+    /// Whether the image is pushed; `true` by default. With `false` it is built every time, its registry
+    /// is not asked for it, and no environment gets it; `build --load` takes it into docker. `--push` and
+    /// `--push=false` of `build` go before it.
+    pub(super) push: Option<bool>,
 
     /// Dockerfile, relative to the context; `Dockerfile` by default.
     pub(super) dockerfile: Option<String>,

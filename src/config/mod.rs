@@ -156,6 +156,8 @@ pub struct Service {
     helm: Option<HelmKeys>,
     /// How it is made; `None` for an image that somebody else makes.
     pub recipe: Option<Recipe>,
+    /// Whether its image is pushed, so that environments can run it.
+    pub push: bool,
     /// How it is tagged.
     pub tag: TagPolicy,
     /// The tags that move to each of its images, as far as that is ahead.
@@ -213,14 +215,15 @@ impl Config {
         self.services.get(name).ok_or_else(unknown)
     }
 
-    /// Returns the services `names`, or all of them if there are no names.
+    /// Returns the services `names`, or all whose images are pushed if there are no names: environments
+    /// can have no other.
     ///
     /// # Errors
     ///
     /// Fails at the first name that is no service.
     pub fn services<S: AsRef<str>>(&self, names: &[S]) -> Result<Vec<&Service>, UnknownName> {
         if names.is_empty() {
-            return Ok(self.services.values().collect());
+            return Ok(self.services.values().filter(|service| service.push).collect());
         }
         names.iter().map(|name| self.service(name.as_ref())).collect()
     }
@@ -296,6 +299,30 @@ impl Environment {
 mod tests {
     use super::Config;
     use crate::health::ArgoCdVersion;
+
+    #[test]
+    fn a_service_that_is_not_pushed_is_not_among_those_of_environments() {
+        let build = |push: &str| format!("{{context: ., {push}layers: []}}");
+        let read = |push: &str| {
+            let text = format!(
+                "version: 1\nenvironments: {{}}\nservices:\n  web: {{image: r.example.com/web}}\n  \
+                 tool: {{image: r.example.com/tool, build: {}}}\n",
+                build(push)
+            );
+            Config::parse("deployctl.yaml".into(), &text)
+        };
+        let names = |push: &str| {
+            let config = read(push).unwrap();
+            let all = config.services::<&str>(&[]).unwrap();
+            all.iter().map(|service| service.name.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(names(""), ["web", "tool"]);
+        assert_eq!(names("push: true, "), ["web", "tool"]);
+        assert_eq!(names("push: false, "), ["web"]);
+        assert!(read("push: false, ").unwrap().services(&["tool"]).is_ok());
+        let error = read("push: never, ").unwrap_err().to_string();
+        assert!(error.contains("services.tool.build"), "{error}");
+    }
 
     #[test]
     fn health_rules_are_read_and_an_error_in_them_has_its_place() {

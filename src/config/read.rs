@@ -208,6 +208,7 @@ fn service(name: &str, file: FileService) -> Result<Service, Flaw> {
         image: image.name,
         image_in_manifests: file.image_in_manifests.unwrap_or(file.image),
         helm: file.helm.map(|helm| write::keys(&path, &helm)).transpose()?,
+        push: file.build.as_ref().and_then(|build| build.push).unwrap_or(true),
         recipe: file.build.map(|build| build::recipe(name, build)).transpose()?,
         tag: file.tag.map_or(Ok(TagPolicy::default()), |text| tag(name, &text))?,
         moving_tags: moving_tags(name, &file.moving_tags)?,

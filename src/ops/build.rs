@@ -91,8 +91,8 @@ pub struct Extent {
     pub rebuild: bool,
     /// Whether to say what would be built, and build nothing.
     pub dry_run: bool,
-    /// Whether images are pushed.
-    pub push: bool,
+    /// Whether images are pushed, whatever their services say; as those say if it is `None`.
+    pub push: Option<bool>,
     /// Whether images are loaded into the local docker daemon.
     pub load: bool,
 }
@@ -100,7 +100,14 @@ pub struct Extent {
 impl Default for Extent {
     /// Builds and pushes what is not there.
     fn default() -> Self {
-        Self { rebuild: false, dry_run: false, push: true, load: false }
+        Self { rebuild: false, dry_run: false, push: None, load: false }
+    }
+}
+
+impl Extent {
+    /// Returns whether the service's image is pushed.
+    pub fn pushes(&self, service: &Service) -> bool {
+        self.push.unwrap_or(service.push)
     }
 }
 
@@ -245,7 +252,7 @@ async fn reuse(
 ) -> Result<Built, BuildError> {
     emit(Event::Reusing { service: service.name.clone(), image: found.to_string() });
     let reused = found.tag.clone();
-    let may_tag = options.extent.push && !options.extent.dry_run;
+    let may_tag = options.extent.pushes(service) && !options.extent.dry_run;
     let wanted = match &options.tag {
         Some(tag) => Some(tag.clone()),
         None => release(service, &found, options).await?,
@@ -327,7 +334,8 @@ async fn build_service(
     let source = SourceFacts { input: input_tag.clone(), ..source };
     let image = pin(service, &source, &built.manifest, options)?;
     let (mut layers, mut attached, mut moved) = (Vec::new(), Vec::new(), Vec::new());
-    if options.extent.push {
+    let pushed = options.extent.pushes(service);
+    if pushed {
         emit(Event::Storing { image: image.to_string() });
         let mut all_tags: Vec<Tag> = image.tag.iter().cloned().chain(input_tag).collect();
         all_tags.dedup();
@@ -338,18 +346,20 @@ async fn build_service(
         let push =
             Push { registry, bases: bases_in, documents, image, tags, built, built_on, emit };
         layers = push.run().await?;
-        let pushed =
+        let stored =
             Pushed { service, recipe, asked, source: &source, image, tags: &all_tags, built };
-        attached = attestations::attach(&pushed, options, emit).await?;
+        attached = attestations::attach(&stored, options, emit).await?;
         keep_record(image, &built.manifest, asked, documents, options, emit).await;
         let manifest = Some(&built.manifest);
         moved = moving::follow(service, image, manifest, &source, options, emit).await?;
+    } else if let Some(inputs) = &asked.inputs {
+        records::remember(documents, &image, inputs);
     }
     if let Some(docker) = docker {
         load::built(docker, &image, &built, &bases, options, emit).await?;
     }
     let size = built.blobs.iter().map(|blob| blob.size).sum();
-    let (service, inputs, pushed) = (service.name.clone(), asked.digest(), options.extent.push);
+    let (service, inputs) = (service.name.clone(), asked.digest());
     Ok(Built { service, image, size, pushed, reused: None, inputs, layers, attached, moved })
 }
 

@@ -9,3 +9,4 @@ mod native;
 mod push;
 mod reuse;
 mod since;
+mod unpushed;

@@ -69,9 +69,13 @@ pub(crate) struct BuildArgs {
     /// writes on success alone.)
     #[arg(long, value_name = "FILE")]
     metadata_file: Option<Utf8PathBuf>,
-    /// Whether to push what is built; without, its digest is told
-    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
-    push: bool,
+    /// Push what is built, or with `--push=false` only tell its digest, whatever `push` in the services'
+    /// `build` sections says
+    #[arg(
+        long, value_name = "BOOL", num_args = 0..=1,
+        default_missing_value = "true", action = clap::ArgAction::Set
+    )]
+    push: Option<bool>,
     /// Build only on images that SIGNER has signed: the file of a public key, or
     /// `identity=IDENTITY,issuer=ISSUER` of a keyless signature, which `cosign` verifies; given more
     /// than once, one is enough [default: `attestations.verifyBase`]
@@ -137,9 +141,12 @@ async fn try_build(
     // The folder stands for a registry, of which nothing is remembered: it may be another one tomorrow.
     let cache = context.environment.cache_dir().filter(|_| layout.is_none());
     let sources = Checkout { config, environment: &context.environment };
-    let attacher = attacher(args, config, context)?;
     let base_signers = base_signers(args, config, context)?;
     let services = services(config, &args.services)?;
+    let extent =
+        Extent { rebuild: args.rebuild, dry_run: args.dry_run, push: args.push, load: args.load };
+    let pushes = services.iter().any(|service| extent.pushes(service));
+    let attacher = if pushes { attacher(args, config, context)? } else { None };
     let bases = BaseRegistry::new(&remote, config.folder(), &services);
     let since = match &args.changed_since_env {
         None => None,
@@ -162,12 +169,7 @@ async fn try_build(
         epoch: epoch(context)?,
         registry,
         bases: &bases,
-        extent: Extent {
-            rebuild: args.rebuild,
-            dry_run: args.dry_run,
-            push: args.push,
-            load: args.load,
-        },
+        extent,
         since: since.as_ref(),
         explain: args.explain,
         nearby,
@@ -192,7 +194,7 @@ impl BuildArgs {
             changed_since_env: None,
             explain: false,
             metadata_file: None,
-            push: true,
+            push: None,
             verify_base: Vec::new(),
             load: false,
         }
@@ -252,7 +254,7 @@ fn attacher(
     config: &Config,
     context: &Context,
 ) -> Result<Option<Attacher>, CommandError> {
-    if args.dry_run || !args.push {
+    if args.dry_run {
         return Ok(None);
     }
     let sign = config.attestations.sign.as_ref();
@@ -281,11 +283,11 @@ fn base_signers(
 
 /// Returns the named services, or all that have a `build` section.
 fn services<'a>(config: &'a Config, names: &[String]) -> Result<Vec<&'a Service>, CommandError> {
-    let services = config.services(names)?;
     if !names.is_empty() {
-        return Ok(services);
+        return Ok(config.services(names)?);
     }
-    let built: Vec<_> = services.into_iter().filter(|service| service.recipe.is_some()).collect();
+    let built: Vec<_> =
+        config.services.values().filter(|service| service.recipe.is_some()).collect();
     if built.is_empty() {
         let message = format!("no service in `{}` has a `build` section", config.path);
         return Err(CommandError::usage(message, "add one (README, \"Configuration\")"));

@@ -75,6 +75,7 @@ pub(super) async fn promote(
     let to = config.environment(&args.to)?;
     let from = source(args, to, config)?;
     let services = config.services(&args.services)?;
+    services.iter().try_for_each(|service| refuse_unpushed(service))?;
     let overrides = args.overrides.overrides(Some(from), to)?;
     let emit = |event| ui.event(&event);
     with_options(to, args.change, config, context, async |options| {
@@ -89,6 +90,18 @@ pub(super) async fn promote(
         Ok(ops::promote(promotion, &passage, options, &emit).await?)
     })
     .await
+}
+
+/// Fails if the service's image is in no registry.
+fn refuse_unpushed(service: &Service) -> Result<(), CommandError> {
+    if service.push {
+        return Ok(());
+    }
+    let name = &service.name;
+    Err(CommandError::usage(
+        format!("`{name}` is built with `push: false`, so no registry has an image to promote"),
+        format!("leave that out in the `build` section of `{name}`, or name other services"),
+    ))
 }
 
 /// Returns the environment to copy from.

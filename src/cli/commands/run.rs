@@ -83,7 +83,7 @@ fn known(folder: &Utf8Path) -> String {
 
 /// Checks every name in the pipeline before the first step runs.
 fn check(pipeline: &Pipeline, config: &Config) -> Result<(), CommandError> {
-    let mut is_built = false;
+    let (mut is_built, mut is_pushed) = (false, false);
     for step in &pipeline.steps {
         let (environments, services): (Vec<&String>, &[String]) = match &step.action {
             Action::Build { services } => (Vec::new(), services),
@@ -100,8 +100,19 @@ fn check(pipeline: &Pipeline, config: &Config) -> Result<(), CommandError> {
                 .environment(name)
                 .map_err(|error| CommandError::from(error).context(context()))?;
         }
-        config.services(services).map_err(|error| CommandError::from(error).context(context()))?;
-        is_built |= matches!(step.action, Action::Build { .. });
+        let services = config
+            .services(services)
+            .map_err(|error| CommandError::from(error).context(context()))?;
+        if matches!(step.action, Action::Build { .. }) {
+            is_built = true;
+            is_pushed |= services.iter().any(|service| service.push);
+        }
+        if matches!(step.action, Action::Set { .. }) && is_built && !is_pushed {
+            let message =
+                "no service is built before it whose image is pushed, so there is nothing to set";
+            let hint = "leave out `push: false` in the `build` section of what is to be set";
+            return Err(CommandError::usage(message, hint).context(context()));
+        }
         if matches!(step.action, Action::Set { .. }) && !is_built {
             let message = "there is no `build` step before it, so there is nothing to set";
             let hint =
@@ -157,6 +168,9 @@ impl<'a> Runner<'a> {
         for built in report.images {
             let service = self.config.service(&built.service)?;
             self.images.retain(|(other, _)| other.name != service.name);
+            if !service.push {
+                continue;
+            }
             self.images.push((service, built.image));
         }
         Ok(())

@@ -255,7 +255,32 @@ async fn image<'a>(
             format!("for a tag of `{name}`'s image write `{name}=:{text}`"),
         ));
     }
-    Ok((service, pin(reference, context).await?))
+    let image = pin(reference, context).await?;
+    refuse_unpushed(service, &image, context).await?;
+    Ok((service, image))
+}
+
+/// Fails if the image is one that is built and not pushed. Somebody may have pushed it all the same, with
+/// `build --push`, so the registry decides.
+async fn refuse_unpushed(
+    service: &Service,
+    image: &PinnedImage,
+    context: &Context,
+) -> Result<(), CommandError> {
+    if service.push || image.name != service.image {
+        return Ok(());
+    }
+    let (name, tag, digest) = (image.name.clone(), None, Some(image.digest.clone()));
+    if context.registry()?.resolve(&ImageReference { name, tag, digest }).await?.is_some() {
+        return Ok(());
+    }
+    let name = &service.name;
+    Err(CommandError::usage(
+        format!("`{name}` is built with `push: false`, and the registry has no `{image}`"),
+        format!(
+            "push it: `deployctl build {name} --push`, or without `push: false` in its `build` section"
+        ),
+    ))
 }
 
 /// Returns the reference with the digest that it says, or that the registry says it has.

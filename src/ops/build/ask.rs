@@ -127,6 +127,8 @@ async fn ask_about(
     let answer = match options.extent.rebuild {
         _ if is_stated => Answer::Stated,
         true => Answer::Absent,
+        // What is never pushed is in no registry; its name need not even be one's own.
+        false if options.extent.push.is_none() && !service.push => Answer::Absent,
         false => look(service, tag, options).await?,
     };
     Ok(Asked { bases, answer, inputs: Some(inputs), memo })
@@ -180,7 +182,7 @@ async fn look(
         Ok(None) => Ok(Answer::Absent),
         // Of a repository that is not there yet some say that it is forbidden, and let it be made.
         Err(error @ RegistryError::Denied { .. }) => Ok(Answer::Unknown(error.to_string())),
-        Err(error) if !options.extent.push => Ok(Answer::Unknown(error.to_string())),
+        Err(error) if !options.extent.pushes(service) => Ok(Answer::Unknown(error.to_string())),
         Err(source) => {
             Err(BuildError::Registry { what: "ask for", image: reference.to_string(), source })
         }

@@ -31,6 +31,11 @@ pub struct Explanation {
     pub changes: Vec<Change>,
 }
 
+/// Keeps the record of what the image was made of, here alone.
+pub(super) fn remember(documents: &Documents, image: &PinnedImage, inputs: &Inputs) {
+    documents.remember_record(image, &Record::of(inputs).to_json());
+}
+
 /// Keeps the record of what the image was made of: here, and as a referrer of the image.
 pub(super) async fn keep(
     options: &BuildOptions<'_>,
