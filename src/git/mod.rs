@@ -26,6 +26,7 @@ mod opened;
 mod partial;
 mod place;
 mod program;
+mod relation;
 mod remote;
 mod repository;
 mod signer;

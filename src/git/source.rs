@@ -7,7 +7,6 @@ use jiff::{Timestamp, Zoned};
 
 use super::remote::shown;
 use super::{CommitId, GitError, Identity};
-use crate::argocd::Relation;
 use crate::promotion::ReferenceCommit;
 use crate::system::Environment;
 
@@ -88,30 +87,6 @@ impl Source {
             body: self.body.clone(),
             repository: self.remote.clone(),
         }
-    }
-
-    /// Returns how the commit `observed` stands to `expected` in the repository in the folder `root`,
-    /// as far as it is there: nothing is fetched.
-    pub async fn relation(root: &Utf8Path, expected: &str, observed: &str) -> Relation {
-        let ids = (expected.parse::<CommitId>(), observed.parse::<CommitId>());
-        let (root, (Ok(expected), Ok(observed))) = (root.to_owned(), ids) else {
-            return Relation::Unknown;
-        };
-        let related = tokio::task::spawn_blocking(move || {
-            let repository = git2::Repository::open(&root)?;
-            let descends = |one: &CommitId, other: &CommitId| {
-                repository.graph_descendant_of(one.oid(), other.oid())
-            };
-            Ok::<_, git2::Error>(match (expected == observed, descends(&observed, &expected)?) {
-                (true, _) => Relation::Same,
-                (_, true) => Relation::Newer,
-                _ if descends(&expected, &observed)? => Relation::Older,
-                // A shallow checkout does not show what they have in common.
-                _ if repository.is_shallow() => Relation::Unknown,
-                _ => Relation::Diverged,
-            })
-        });
-        related.await.ok().and_then(Result::ok).unwrap_or(Relation::Unknown)
     }
 
     fn read(dir: &Utf8Path, ceilings: &[String]) -> Result<Option<Self>, GitError> {

@@ -105,6 +105,9 @@ pub enum Standing {
     Behind,
     /// It is ahead.
     Ahead,
+    /// It is of the same second, and the checkout has too little of the history to tell which comes
+    /// first.
+    Unclear,
     /// It is neither: histories parted.
     Beside,
 }
@@ -118,8 +121,8 @@ pub enum Stay {
     Overtaken {
         /// What.
         by: Mark,
-        /// Whether only the histories parted.
-        is_beside: bool,
+        /// How it stands to the build.
+        standing: Standing,
     },
 }
 
@@ -299,12 +302,14 @@ impl Mark {
             (At::Commit { .. }, Relation::Newer) => Standing::Ahead,
             (At::Commit { .. }, Relation::Diverged) => Standing::Beside,
             // A whole checkout has every ancestor of its commit. So it is a later one, which came after
-            // the checkout was made, or was given up. A part of a history can't tell.
-            (At::Commit { .. }, Relation::Unknown)
-                if is_later || !is_shallow && self.is_at(other) =>
-            {
-                Standing::Ahead
-            }
+            // the checkout was made, or was given up. A part of a history knows the parents alone. What
+            // is none of them is most likely a child: the tag must not go back, and a build that leaves
+            // it to an older one is told so.
+            (At::Commit { .. }, Relation::Unknown) if self.is_at(other) => match is_shallow {
+                true => Standing::Unclear,
+                false => Standing::Ahead,
+            },
+            (At::Commit { .. }, Relation::Unknown) if is_later => Standing::Ahead,
             (At::Commit { .. }, Relation::Unknown) => Standing::Behind,
         }
     }
@@ -361,12 +366,17 @@ impl fmt::Display for Stay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Other(reason) => f.write_str(reason),
-            Self::Overtaken { by, is_beside: false } => write!(f, "{by} is ahead of this build"),
-            Self::Overtaken { by, is_beside: true } => write!(
+            Self::Overtaken { by, standing: Standing::Beside } => write!(
                 f,
                 "{by} is not an ancestor of this build's commit; if it was given up, delete the tag `{}`",
                 by.tag
             ),
+            Self::Overtaken { by, standing: Standing::Unclear } => write!(
+                f,
+                "{by} is of the same second as this build's commit, and this shallow checkout does not \
+                 tell which of them comes first, so it counts as ahead; fetch more of the history to know"
+            ),
+            Self::Overtaken { by, .. } => write!(f, "{by} is ahead of this build"),
         }
     }
 }

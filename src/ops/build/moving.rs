@@ -6,6 +6,10 @@
 //! any put somebody looks at all the marks that were there before it, and the tag ends at the one that is
 //! furthest, in whatever order builds finish; only a build that dies between its put and its look leaves
 //! that to the next.
+//!
+//! Seconds alone do not order commits, so git is asked where it can tell. Where it can't, of two commits
+//! of the same second each build takes the other's for ahead: the tag never goes back to a parent, and
+//! it is the build with the shallow checkout that is told why the tag may stay behind.
 
 use camino::Utf8PathBuf;
 
@@ -136,9 +140,12 @@ impl Arrival<'_> {
         let (own, mut last) = (course.mark(place), None);
         for _ in 0..TRIES {
             let tags = self.tags().await?;
-            let Some((ahead, Standing::Ahead)) = self.ahead(course, &own, &tags).await else {
+            let Some((ahead, standing)) = self.ahead(course, &own, &tags).await else {
                 return Ok(outcome);
             };
+            if standing == Standing::Beside {
+                return Ok(outcome);
+            }
             if last.as_ref() == Some(&ahead) {
                 return Ok(outcome);
             }
@@ -147,7 +154,7 @@ impl Arrival<'_> {
             };
             self.put(&digest, std::slice::from_ref(&course.tag)).await?;
             last = Some(ahead.clone());
-            outcome = Stay::Overtaken { by: ahead, is_beside: false }.into();
+            outcome = Stay::Overtaken { by: ahead, standing }.into();
         }
         Ok(outcome)
     }
@@ -161,21 +168,20 @@ impl Arrival<'_> {
         let course = course?;
         match self.ahead(&course, &course.mark(place), tags).await {
             None => Ok(course),
-            Some((by, standing)) => {
-                Err(Stay::Overtaken { by, is_beside: standing == Standing::Beside })
-            }
+            Some((by, standing)) => Err(Stay::Overtaken { by, standing }),
         }
     }
 
-    /// Returns the mark that is furthest ahead of the image's `own`, or else one whose history parted
-    /// from its own.
+    /// Returns the mark that is furthest ahead of the image's `own`, or else one that may be ahead, or
+    /// else one whose history parted from its own.
     async fn ahead(&self, course: &Course, own: &Mark, tags: &[Tag]) -> Option<(Mark, Standing)> {
-        let (mut furthest, mut beside): (Option<Mark>, Option<Mark>) = (None, None);
+        let (mut furthest, mut unclear, mut beside): (Option<Mark>, _, _) = (None, None, None);
         for rival in course.rivals(own, tags) {
             let relation = self.relation(own, &rival).await;
             match (rival.standing(own, relation, self.source.is_shallow), &furthest) {
                 (Standing::Behind, _) => {}
-                (Standing::Beside, _) => beside = beside.or(Some(rival)),
+                (Standing::Beside, _) => beside = beside.or(Some((rival, Standing::Beside))),
+                (Standing::Unclear, _) => unclear = unclear.or(Some((rival, Standing::Unclear))),
                 (Standing::Ahead, None) => furthest = Some(rival),
                 (Standing::Ahead, Some(other)) => {
                     if rival.is_further_than(other, self.relation(other, &rival).await) {
@@ -184,8 +190,7 @@ impl Arrival<'_> {
                 }
             }
         }
-        let parted = beside.map(|mark| (mark, Standing::Beside));
-        furthest.map(|mark| (mark, Standing::Ahead)).or(parted)
+        furthest.map(|mark| (mark, Standing::Ahead)).or(unclear).or(beside)
     }
 
     /// Returns how the commit of `other` stands to that of `mark`.

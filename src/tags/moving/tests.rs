@@ -99,5 +99,13 @@ fn a_mark_says_branch_time_and_commit() {
         assert_eq!(stands(later, Relation::Diverged, is_shallow), Standing::Beside);
         assert_eq!(stands(later, Relation::Unknown, is_shallow), Standing::Ahead);
         assert_eq!(stands(earlier, Relation::Unknown, is_shallow), Standing::Behind);
+        // Whichever id is the greater one.
+        for id in ['0', 'f'] {
+            let place = place(id, 1_578_616_200, "feature/x", None);
+            let twin = course.mark(&place);
+            let expected = if is_shallow { Standing::Unclear } else { Standing::Ahead };
+            assert_eq!(stands(&twin, Relation::Unknown, is_shallow), expected);
+            assert_eq!(stands(&twin, Relation::Older, is_shallow), Standing::Behind);
+        }
     }
 }

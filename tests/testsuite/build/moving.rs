@@ -64,6 +64,19 @@ impl History {
         history
     }
 
+    /// As [`Self::new`], with clones of so many commits each.
+    fn shallow(commits: usize, in_a_second: usize, depth: usize) -> Self {
+        let mut history = Self::new(commits, in_a_second);
+        for build in &mut history.builds {
+            let (whole, depth) = (build.root.take().unwrap(), depth.to_string());
+            let clone = Utf8PathBuf::from(format!("{whole}-shallow"));
+            let from = format!("file://{whole}");
+            git(&whole, &["clone", "-q", "--depth", &depth, &from, clone.as_str()], 0);
+            (build.root, build.is_shallow) = (Some(clone), true);
+        }
+        history
+    }
+
     fn path(&self, name: &str) -> Utf8PathBuf {
         Utf8PathBuf::try_from(self.dir.path().join(name)).unwrap()
     }
@@ -118,34 +131,67 @@ fn shuffled(count: usize, seed: u64) -> Vec<usize> {
     numbers
 }
 
+/// Runs all builds at once, each in a process of its own as it were, and checks that the tags end at
+/// the newest.
+async fn race(server: &RegistryServer, repository: &str, history: &History, seed: u64) {
+    let name = ImageName::new(server.domain(), &format!("{repository}{seed}")).unwrap();
+    let last = history.builds.len() - 1;
+    let builds = shuffled(history.builds.len(), seed).into_iter().map(|number| {
+        let (name, source) = (name.clone(), history.builds[number].clone());
+        tokio::spawn(async move {
+            let registry = Remote::new(&Environment::default()).unwrap();
+            (number, arrive(&registry, &name, &source, &["latest", "{branch}"]).await)
+        })
+    });
+    let builds: Vec<_> = builds.collect();
+    for build in builds {
+        let (number, moved) = build.await.unwrap();
+        for MovedTag { tag, outcome } in moved {
+            let is_there = matches!(outcome, MoveOutcome::Moved | MoveOutcome::Unchanged);
+            assert!(is_there || number < last, "{tag}: {outcome:?}");
+        }
+    }
+    let registry = Remote::new(&Environment::default()).unwrap();
+    let newest = history.builds[last].commit.as_deref().unwrap();
+    let newest = Some(push(&registry, &name, newest).await);
+    assert_eq!(at(&registry, &name, "latest").await, newest, "seed {seed}");
+    assert_eq!(at(&registry, &name, "main").await, newest, "seed {seed}");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn builds_that_race_leave_the_tags_at_the_newest() {
     let Some(server) = RegistryServer::start_plain() else { return };
-    const BUILDS: usize = 12;
-    let history = History::new(BUILDS, 1);
+    let history = History::new(12, 1);
     for seed in 1..=4 {
-        let name = ImageName::new(server.domain(), &format!("shop/web{seed}")).unwrap();
-        let builds = shuffled(BUILDS, seed).into_iter().map(|number| {
-            let (name, source) = (name.clone(), history.builds[number].clone());
-            tokio::spawn(async move {
-                let registry = Remote::new(&Environment::default()).unwrap();
-                (number, arrive(&registry, &name, &source, &["latest", "{branch}"]).await)
-            })
-        });
-        let builds: Vec<_> = builds.collect();
-        for build in builds {
-            let (number, moved) = build.await.unwrap();
-            let is_newest = number == BUILDS - 1;
-            for MovedTag { tag, outcome } in moved {
-                let is_there = matches!(outcome, MoveOutcome::Moved | MoveOutcome::Unchanged);
-                assert!(is_there || !is_newest, "{tag}: {outcome:?}");
-            }
-        }
-        let registry = Remote::new(&Environment::default()).unwrap();
-        let newest = history.builds[BUILDS - 1].commit.as_deref().unwrap();
-        let newest = Some(push(&registry, &name, newest).await);
-        assert_eq!(at(&registry, &name, "latest").await, newest, "seed {seed}");
-        assert_eq!(at(&registry, &name, "main").await, newest, "seed {seed}");
+        race(&server, "shop/web", &history, seed).await;
+    }
+}
+
+/// A bot merges two changes in one second, and each is built from a checkout of that commit alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn builds_of_one_second_that_race_leave_the_tags_at_the_child() {
+    let Some(server) = RegistryServer::start_plain() else { return };
+    for seed in 1..=6 {
+        race(&server, "shop/one", &History::shallow(2, 2, 1), seed).await;
+    }
+    // Three in a second, of which each checkout has two and so knows its grandparent.
+    race(&server, "shop/two", &History::shallow(3, 3, 2), 1).await;
+}
+
+#[tokio::test]
+async fn a_build_that_can_t_tell_leaves_the_tag_and_says_so() {
+    let history = History::shallow(3, 3, 1);
+    let name = ImageName::new("registry.example.com", "shop/web").unwrap();
+    for (first, second) in [(0, 2), (2, 0)] {
+        let memory = Memory::new();
+        arrive(&memory, &name, &history.builds[first], &["latest"]).await;
+        let moved = arrive(&memory, &name, &history.builds[second], &["latest"]).await;
+        let MoveOutcome::Overtaken(reason) = &moved[0].outcome else { panic!("{moved:?}") };
+        assert!(reason.contains("of the same second"), "{reason}");
+        assert!(reason.ends_with("fetch more of the history to know"), "{reason}");
+        // The one that comes next knows better, whatever was left.
+        let moved = arrive(&memory, &name, &History::new(4, 4).builds[3], &["latest"]).await;
+        assert_eq!(moved[0].outcome, MoveOutcome::Moved, "{moved:?}");
     }
 }
 
