@@ -10,8 +10,9 @@
 //! in front, 8 bytes with the highest first. Two different sets of facts so never have the same text.
 //! Whatever changes how facts are stated changes the version, and every image is built once more.
 //!
-//! What is not known before a build is not in it: what a Dockerfile fetches from the network while it
-//! runs, and which engine builds it where the configuration names none. Nor is who may read and write
+//! What is not known before a build is not in it: what the steps of a Dockerfile fetch from the network,
+//! and which engine builds it where the configuration names none. Where an `ADD` says by itself that it
+//! brings such a thing there is no input digest ([`Inputs::unknown`]). Nor is who may read and write
 //! a file: git does not keep that, and the umask of a checkout decides it.
 
 mod change;
@@ -30,7 +31,7 @@ use super::BuildError;
 use super::context::Context;
 use super::engine;
 use super::native::{self, NATIVE_FORMAT};
-use crate::image::{self, Digest, Dockerfile, ImageReference, Method, Recipe, Tag};
+use crate::image::{self, Digest, Dockerfile, Engine, ImageReference, Method, Recipe, Tag};
 pub use change::{Change, Difference};
 pub use memo::Memo;
 pub use record::{RECORD_TYPE, Record};
@@ -114,6 +115,7 @@ impl InputKind {
 pub struct Inputs {
     facts: BTreeMap<(InputKind, String), String>,
     bases: Result<Vec<ImageReference>, String>,
+    unknown: Option<String>,
 }
 
 /// What inputs are asked for.
@@ -135,7 +137,7 @@ impl Inputs {
     ///
     /// Fails if the context, a file that the build would see, or the Dockerfile can't be read.
     pub fn read(request: &InputRequest<'_>, memo: &mut Memo) -> Result<Self, BuildError> {
-        let mut inputs = Self { facts: BTreeMap::new(), bases: Ok(Vec::new()) };
+        let mut inputs = Self { facts: BTreeMap::new(), bases: Ok(Vec::new()), unknown: None };
         inputs.add(InputKind::Epoch, "", request.epoch.to_string());
         let platforms: Vec<String> =
             request.recipe.platforms.iter().map(ToString::to_string).collect();
@@ -154,6 +156,12 @@ impl Inputs {
     /// Fails with the reason if the Dockerfile does not tell; then there is no input digest.
     pub fn bases(&self) -> Result<&[ImageReference], &str> {
         self.bases.as_deref().map_err(String::as_str)
+    }
+
+    /// Returns why not all that decides the image is known before it is built, if it is not; then these
+    /// inputs say of no other image that it is the same.
+    pub fn unknown(&self) -> Option<&str> {
+        self.unknown.as_deref()
     }
 
     /// Adds the digest that a base image has now.
@@ -269,7 +277,16 @@ impl Inputs {
         }
         let entries = context.entries(".".into())?;
         self.add_files(&context, entries, memo)?;
-        self.bases = dockerfile::bases(&text, &dockerfile.args);
+        let reading = dockerfile::read(&text, &dockerfile.args);
+        self.unknown = reading.unknown;
+        self.bases = reading.images.and_then(|mut bases| {
+            // buildah and podman take the directive for a comment.
+            if matches!(dockerfile.engine, None | Some(Engine::Docker)) {
+                let frontend = dockerfile::frontend(&text, &dockerfile.args)?;
+                bases.extend(frontend.filter(|frontend| !bases.contains(frontend)));
+            }
+            Ok(bases)
+        });
         Ok(())
     }
 
@@ -293,7 +310,7 @@ pub(super) fn bases_of(
     recipe: &Dockerfile,
 ) -> Result<Vec<ImageReference>, String> {
     let text = read_text(&context.join(engine::file(recipe))).map_err(|error| error.to_string())?;
-    dockerfile::bases(&text, &recipe.args)
+    dockerfile::read(&text, &recipe.args).images
 }
 
 /// Returns whether `tag` states an input digest.

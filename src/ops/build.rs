@@ -152,7 +152,7 @@ pub async fn build(
     let mut first = None;
     for (service, asked) in options.services.iter().zip(asked) {
         if let (Ok(asked), true) = (&asked, options.explain) {
-            let inputs = asked.inputs.as_ref();
+            let inputs = asked.known_inputs();
             report.explained.push(records::explain(service, inputs, &documents, options).await);
         }
         let done = match asked {

@@ -3,6 +3,7 @@
 mod contract;
 mod engines;
 mod fake_docker;
+mod fetched;
 mod inputs;
 mod moving;
 mod native;

@@ -5,63 +5,98 @@
 //! are declared before the first stage. All stages count, also those that the target does not need:
 //! a needless build is better than a wrong image.
 
+mod addition;
+mod lines;
+mod variables;
+
 use std::collections::{BTreeMap, HashSet};
 
+use self::lines::Instruction;
+use self::variables::Variables;
 use crate::image::ImageReference;
 
-/// The variables that BuildKit declares by itself; their values depend on the machine.
-const PLATFORM_ARGUMENTS: [&str; 8] = [
-    "BUILDPLATFORM",
-    "BUILDOS",
-    "BUILDARCH",
-    "BUILDVARIANT",
-    "TARGETPLATFORM",
-    "TARGETOS",
-    "TARGETARCH",
-    "TARGETVARIANT",
-];
+/// What a Dockerfile tells of what it is built from.
+pub(super) struct Reading {
+    /// The base images, each once, in the order of the Dockerfile; or why the name of one can't be told
+    /// from the text and the arguments.
+    pub(super) images: Result<Vec<ImageReference>, String>,
+    /// Why it is not known before the build what an `ADD` brings, if it is not.
+    pub(super) unknown: Option<String>,
+}
 
-/// Returns the base images, each once, in the order of the Dockerfile.
-///
-/// # Errors
-///
-/// Fails with the reason if an image's name can't be told from the text and the arguments.
-pub(super) fn bases(
-    text: &str,
-    arguments: &BTreeMap<String, String>,
-) -> Result<Vec<ImageReference>, String> {
+/// Returns what the text tells, with these build arguments.
+pub(super) fn read(text: &str, arguments: &BTreeMap<String, String>) -> Reading {
     let mut reader = Reader {
         arguments,
-        declared: BTreeMap::new(),
+        declared: Variables::default(),
+        stage: Variables::of_stage(),
         stages: HashSet::new(),
         count: 0,
         found: Vec::new(),
+        unknown: None,
     };
-    for instruction in instructions(text) {
-        reader.instruction(&instruction)?;
+    let mut images = Ok(());
+    for Instruction { line, text } in lines::instructions(text) {
+        if images.is_ok() {
+            images = reader.instruction(line, &text);
+        }
     }
-    Ok(reader.found)
+    Reading { images: images.map(|()| reader.found), unknown: reader.unknown }
+}
+
+/// Returns the image that reads the Dockerfile in BuildKit's place, if one does.
+///
+/// # Errors
+///
+/// Fails with the reason if what is named is no image.
+pub(super) fn frontend(
+    text: &str,
+    arguments: &BTreeMap<String, String>,
+) -> Result<Option<ImageReference>, String> {
+    let argument = arguments.get("BUILDKIT_SYNTAX").and_then(|it| it.split_whitespace().next());
+    let Some(image) = argument.or_else(|| lines::syntax(text)) else { return Ok(None) };
+    let reference: ImageReference =
+        image.parse().map_err(|error| format!("syntax image `{image}`: {error}"))?;
+    Ok(Some(reference.or_latest()))
 }
 
 struct Reader<'a> {
     /// What the configuration sets.
     arguments: &'a BTreeMap<String, String>,
-    /// The arguments before the first stage, with their values.
-    declared: BTreeMap<String, Option<String>>,
+    /// The arguments before the first stage.
+    declared: Variables,
+    /// The variables of the stage, as far as they are known.
+    stage: Variables,
     /// The names of the stages so far, in lower case.
     stages: HashSet<String>,
     count: usize,
     found: Vec<ImageReference>,
+    unknown: Option<String>,
 }
 
 impl Reader<'_> {
-    fn instruction(&mut self, line: &str) -> Result<(), String> {
+    fn instruction(&mut self, number: usize, line: &str) -> Result<(), String> {
         let mut words = line.split_whitespace();
         let keyword = words.next().unwrap_or_default().to_ascii_uppercase();
         match keyword.as_str() {
             "ARG" if self.count == 0 => self.declare(line),
+            "ARG" => {
+                self.declare_in_stage(line);
+                Ok(())
+            }
+            "ENV" => {
+                self.set(line);
+                Ok(())
+            }
             "FROM" => self.from(words),
-            "COPY" | "ADD" => {
+            "ADD" => {
+                if let Err(reason) = addition::check(line, &self.stage) {
+                    let reason = format!("Dockerfile line {number}: {reason}");
+                    self.unknown.get_or_insert(reason);
+                }
+                Ok(())
+            }
+            "COPY" => {
                 let from = words
                     .take_while(|word| word.starts_with("--"))
                     .find_map(|flag| flag.strip_prefix("--from="));
@@ -71,9 +106,10 @@ impl Reader<'_> {
                 let mounts = words
                     .take_while(|word| word.starts_with("--"))
                     .filter_map(|flag| flag.strip_prefix("--mount="));
-                let sources = mounts.flat_map(|mount| mount.split(','));
-                let mut sources = sources.filter_map(|field| field.strip_prefix("from="));
-                sources.try_for_each(|from| self.source(from))
+                let fields = mounts.flat_map(|mount| mount.split(','));
+                let fields = fields.filter_map(|field| field.trim_matches('"').split_once('='));
+                let mut sources = fields.filter(|(key, _)| key.eq_ignore_ascii_case("from"));
+                sources.try_for_each(|(_, from)| self.source(from))
             }
             _ => Ok(()),
         }
@@ -81,21 +117,53 @@ impl Reader<'_> {
 
     /// `ARG NAME`, `ARG NAME=VALUE`, several at once.
     fn declare(&mut self, line: &str) -> Result<(), String> {
-        for word in words(line).into_iter().skip(1) {
+        for word in lines::words(line).into_iter().skip(1) {
             let (name, default) = match word.split_once('=') {
-                Some((name, default)) => (name.to_owned(), Some(self.expand(default)?)),
+                Some((name, default)) => (name.to_owned(), Some(self.declared.expand(default)?)),
                 None => (word, None),
             };
             let value = self.arguments.get(&name).cloned().or(default);
-            self.declared.insert(name, value);
+            self.declared.set(&name, Ok(value));
         }
         Ok(())
+    }
+
+    /// The same in a stage: without a value it has the one from before the first stage.
+    fn declare_in_stage(&mut self, line: &str) {
+        for word in lines::words(line).into_iter().skip(1) {
+            let (name, default) = match word.split_once('=') {
+                Some((name, default)) => (name, Some(self.stage.expand(default))),
+                None => (word.as_str(), None),
+            };
+            let given = self.arguments.get(name).cloned();
+            let value = match (given, default) {
+                (Some(given), _) => Ok(Some(given)),
+                (None, Some(default)) => default.map(Some),
+                (None, None) if variables::PLATFORM_ARGUMENTS.contains(&name) => Err(String::new()),
+                (None, None) => Ok(self.declared.get(name).cloned()),
+            };
+            self.stage.set(name, value);
+        }
+    }
+
+    /// `ENV NAME=VALUE`, several at once, or `ENV NAME VALUE`.
+    fn set(&mut self, line: &str) {
+        let words = lines::words(line);
+        let [_, first, rest @ ..] = words.as_slice() else { return };
+        if !first.contains('=') {
+            let value = self.stage.expand(&rest.join(" ")).map(Some);
+            return self.stage.set(first, value);
+        }
+        for (name, value) in words[1..].iter().filter_map(|word| word.split_once('=')) {
+            let value = self.stage.expand(value).map(Some);
+            self.stage.set(name, value);
+        }
     }
 
     /// `FROM [--platform=P] IMAGE [AS NAME]`.
     fn from<'b>(&mut self, words: impl Iterator<Item = &'b str>) -> Result<(), String> {
         let mut words = words.skip_while(|word| word.starts_with("--"));
-        let image = self.expand(words.next().unwrap_or_default())?;
+        let image = self.declared.expand(words.next().unwrap_or_default())?;
         let is_stage = self.stages.contains(&image.to_ascii_lowercase());
         if !is_stage && image != "scratch" {
             self.add(&image)?;
@@ -104,6 +172,7 @@ impl Reader<'_> {
             self.stages.insert(name.to_ascii_lowercase());
         }
         self.count += 1;
+        self.stage = Variables::of_stage();
         Ok(())
     }
 
@@ -129,182 +198,6 @@ impl Reader<'_> {
         }
         Ok(())
     }
-
-    /// Returns the text with variables replaced by the arguments before the first stage.
-    fn expand(&self, text: &str) -> Result<String, String> {
-        let mut out = String::new();
-        let mut rest = text;
-        while let Some(at) = rest.find(['$', '\\', '"', '\'']) {
-            out.push_str(&rest[..at]);
-            let (mark, after) = rest[at..].split_at(1);
-            rest = after;
-            match mark {
-                "$" => {
-                    let (value, after) = self.variable(rest)?;
-                    out.push_str(&value);
-                    rest = after;
-                }
-                "\\" => {
-                    let next = rest.chars().next().map_or(0, char::len_utf8);
-                    out.push_str(&rest[..next]);
-                    rest = &rest[next..];
-                }
-                _ => {}
-            }
-        }
-        out.push_str(rest);
-        Ok(out)
-    }
-
-    /// Returns the value of the variable that `text`, behind the `$`, begins with, and what follows.
-    fn variable<'b>(&self, text: &'b str) -> Result<(String, &'b str), String> {
-        let unknown = || format!("`${text}` is not understood in an image's name");
-        let Some(braced) = text.strip_prefix('{') else {
-            let end = text.find(|c: char| !is_name(c)).unwrap_or(text.len());
-            if end == 0 {
-                return Err(unknown());
-            }
-            return Ok((self.value(&text[..end])?.unwrap_or_default(), &text[end..]));
-        };
-        let close = closing(braced).ok_or_else(unknown)?;
-        let (inside, rest) = (&braced[..close], &braced[close + 1..]);
-        let end = inside.find(|c: char| !is_name(c)).unwrap_or(inside.len());
-        let (name, operation) = inside.split_at(end);
-        if name.is_empty() {
-            return Err(unknown());
-        }
-        let value = self.value(name)?;
-        let full = value.clone().filter(|value| !value.is_empty());
-        let value = match operation.split_at(operation.len().min(2)) {
-            ("", _) => value.unwrap_or_default(),
-            (":-", word) => full.map_or_else(|| self.expand(word), Ok)?,
-            (":+", word) => full.map_or(Ok(String::new()), |_| self.expand(word))?,
-            _ => match (operation.split_at(1), value) {
-                (("-", _), Some(value)) => value,
-                (("-", word), None) => self.expand(word)?,
-                (("+", word), Some(_)) => self.expand(word)?,
-                (("+", _), None) => String::new(),
-                _ => return Err(unknown()),
-            },
-        };
-        Ok((value, rest))
-    }
-
-    fn value(&self, name: &str) -> Result<Option<String>, String> {
-        match self.declared.get(name) {
-            Some(value) => Ok(value.clone()),
-            None if PLATFORM_ARGUMENTS.contains(&name) => {
-                Err(format!("`{name}` in an image's name depends on the machine"))
-            }
-            None => Ok(None),
-        }
-    }
-}
-
-fn is_name(c: char) -> bool {
-    c.is_ascii_alphanumeric() || c == '_'
-}
-
-/// Returns where the brace ends that is open at the beginning of `text`.
-fn closing(text: &str) -> Option<usize> {
-    let mut depth = 1;
-    text.char_indices().find_map(|(at, c)| {
-        match c {
-            '{' => depth += 1,
-            '}' => depth -= 1,
-            _ => {}
-        }
-        (depth == 0).then_some(at)
-    })
-}
-
-/// Returns the words of a line; quotes keep spaces and stay, as [`Reader::expand`] removes them.
-fn words(line: &str) -> Vec<String> {
-    let mut words = vec![String::new()];
-    let mut quote = None;
-    for c in line.chars() {
-        match (quote, c) {
-            (None, '"' | '\'') => quote = Some(c),
-            (Some(open), c) if open == c => quote = None,
-            _ => {}
-        }
-        if c.is_whitespace() && quote.is_none() {
-            words.push(String::new());
-        } else if let Some(word) = words.last_mut() {
-            word.push(c);
-        }
-    }
-    words.retain(|word| !word.is_empty());
-    words
-}
-
-/// Returns the instructions, continued lines joined, without comments and here-documents' bodies.
-fn instructions(text: &str) -> Vec<String> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let escape = escape(text);
-    let mut found = Vec::new();
-    let mut lines = text.lines();
-    let mut current = String::new();
-    while let Some(line) = lines.next() {
-        let trimmed = line.trim();
-        if trimmed.starts_with('#') || trimmed.is_empty() {
-            continue;
-        }
-        match line.trim_end().strip_suffix(escape) {
-            Some(before) => current.push_str(before),
-            None => {
-                current.push_str(line);
-                let instruction = std::mem::take(&mut current);
-                for (word, is_indented) in here_documents(&instruction) {
-                    let ends = |line: &str| {
-                        let line = if is_indented { line.trim_start_matches('\t') } else { line };
-                        line == word
-                    };
-                    let _ = lines.by_ref().find(|line| ends(line));
-                }
-                found.push(instruction.trim_start().to_owned());
-            }
-        }
-    }
-    if !current.trim().is_empty() {
-        found.push(current.trim_start().to_owned());
-    }
-    found
-}
-
-/// Returns the character that continues lines: what the directive `escape` says, else a backslash.
-fn escape(text: &str) -> char {
-    for line in text.lines() {
-        // Directives stand before everything else.
-        let Some(directive) = line.trim().strip_prefix('#') else { break };
-        let Some((name, value)) = directive.split_once('=') else { break };
-        if name.trim().eq_ignore_ascii_case("escape") {
-            return value.trim().chars().next().unwrap_or('\\');
-        }
-    }
-    '\\'
-}
-
-/// Returns the words that end the here-documents of an instruction, and whether tabs before them are
-/// left out.
-fn here_documents(instruction: &str) -> Vec<(String, bool)> {
-    let keyword = instruction.split_whitespace().next().unwrap_or_default().to_ascii_uppercase();
-    if !["RUN", "COPY", "ADD"].contains(&keyword.as_str()) {
-        return Vec::new();
-    }
-    let marked = words(instruction).into_iter().filter_map(|word| {
-        // A file descriptor may stand in front.
-        let rest =
-            word.trim_start_matches(|c: char| c.is_ascii_digit()).strip_prefix("<<")?.to_owned();
-        let (rest, is_indented) = match rest.strip_prefix('-') {
-            Some(rest) => (rest.to_owned(), true),
-            None => (rest, false),
-        };
-        let name: String = rest.trim_matches(['"', '\'']).to_owned();
-        let is_word = !name.is_empty() && !name.contains('<');
-        is_word.then_some((name, is_indented))
-    });
-    marked.collect()
 }
 
 #[cfg(test)]
@@ -314,14 +207,14 @@ mod tests {
     #[track_caller]
     fn check(text: &str, arguments: &[(&str, &str)], expected: &[&str]) {
         let arguments = arguments.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
-        let found = bases(text, &arguments.collect());
+        let found = read(text, &arguments.collect()).images;
         let found = found.map(|all| all.iter().map(ImageReference::familiar).collect::<Vec<_>>());
         assert_eq!(found, Ok(expected.iter().map(|text| (*text).to_owned()).collect()), "{text}");
     }
 
     #[track_caller]
     fn refused(text: &str, part: &str) {
-        let error = bases(text, &BTreeMap::new()).unwrap_err();
+        let error = read(text, &BTreeMap::new()).images.unwrap_err();
         assert!(error.contains(part), "{error}");
     }
 
@@ -359,6 +252,33 @@ mod tests {
     }
 
     #[test]
+    fn fields_of_a_mount_are_read_in_any_case_and_in_quotes() {
+        let digest = format!("c@sha256:{}", "0".repeat(64));
+        let text = format!(
+            "FROM a\nRUN --mount=type=bind,FROM=b,target=/b --mount=type=bind,\"from={digest}\",target=/c make\n"
+        );
+        check(&text, &[], &["a:latest", "b:latest", &digest]);
+    }
+
+    #[test]
+    fn the_directive_syntax_names_an_image_where_directives_are() {
+        let check = |text: &str, arguments: &[(&str, &str)], expected: Option<&str>| {
+            let arguments = arguments.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+            let found = frontend(text, &arguments.collect()).unwrap();
+            assert_eq!(found.map(|it| it.familiar()).as_deref(), expected, "{text}");
+        };
+        let none: &[(&str, &str)] = &[];
+        check("# syntax=docker/dockerfile:1\nFROM a\n", none, Some("docker/dockerfile:1"));
+        check("#!/x\n# escape=`\n#Syntax = a/b key=1\r\nFROM a\n", none, Some("a/b:latest"));
+        check("// syntax=a/b:1\n{}", none, Some("a/b:1"));
+        for text in ["FROM a\n# syntax=a/b\n", "# words\n# syntax=a/b\n", "\n# syntax=a/b\n", ""] {
+            check(text, none, None);
+        }
+        check("# syntax=a/b\n", &[("BUILDKIT_SYNTAX", "c/d:2")], Some("c/d:2"));
+        assert!(frontend("# syntax=a/B\n", &BTreeMap::new()).unwrap_err().contains("`a/B`"));
+    }
+
+    #[test]
     fn lines_are_joined_and_what_is_no_instruction_is_passed_over() {
         check("FROM \\\n# comment\n\n  a:1 \\\n AS x\n#FROM no\nFROM x\n", &[], &["a:1"]);
         check("# escape=`\nFROM a:1 `\n AS x\n", &[], &["a:1"]);
@@ -372,6 +292,7 @@ mod tests {
                 "b@sha256:e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
             ],
         );
+        check("FROM a\nONBUILD RUN <<EOF\nFROM no\nEOF\nFROM b\n", &[], &["a:latest", "b:latest"]);
         check("", &[], &[]);
     }
 }

@@ -21,6 +21,7 @@ const AT_ONCE: usize = 16;
 pub(super) struct Asked {
     /// The base images that were asked for, with the digests that they have now.
     pub(super) bases: BTreeMap<ImageReference, Digest>,
+    are_bases_known: bool,
     pub(super) answer: Answer,
     pub(super) inputs: Option<Inputs>,
     memo: Memo,
@@ -118,9 +119,13 @@ async fn ask_about(
         Ok(bases) => bases,
         Err(reason) => {
             let (bases, answer) = (BTreeMap::new(), Answer::Unknown(reason));
-            return Ok(Asked { bases, answer, inputs: None, memo });
+            return Ok(Asked { bases, are_bases_known: false, answer, inputs: None, memo });
         }
     };
+    if let Some(reason) = inputs.unknown() {
+        let answer = Answer::Unknown(reason.to_owned());
+        return Ok(Asked { bases, are_bases_known: true, answer, inputs: None, memo });
+    }
     bases.iter().for_each(|(reference, digest)| inputs.add_base(reference, digest));
     let tag = inputs.tag();
     let is_stated = options.since.is_some_and(|since| since.states(service, &tag));
@@ -131,7 +136,7 @@ async fn ask_about(
         false if options.extent.push.is_none() && !service.push => Answer::Absent,
         false => look(service, tag, options).await?,
     };
-    Ok(Asked { bases, answer, inputs: Some(inputs), memo })
+    Ok(Asked { bases, are_bases_known: true, answer, inputs: Some(inputs), memo })
 }
 
 /// Returns the digests of the base images, or why the inputs are not known. An image that deployctl
@@ -198,8 +203,21 @@ impl Asked {
     /// Returns why it is not known what the image is built on.
     pub(super) fn unknown_bases(&self) -> Option<&str> {
         match &self.answer {
-            Answer::Unknown(reason) if self.inputs.is_none() => Some(reason),
+            Answer::Unknown(reason) if !self.are_bases_known => Some(reason),
             _ => None,
+        }
+    }
+
+    /// Returns what decides the image.
+    ///
+    /// # Errors
+    ///
+    /// Fails with the reason if that is not known before the build.
+    pub(super) fn known_inputs(&self) -> Result<&Inputs, &str> {
+        match (&self.inputs, &self.answer) {
+            (Some(inputs), _) => Ok(inputs),
+            (None, Answer::Unknown(reason)) => Err(reason),
+            (None, _) => Err("it can't be told"),
         }
     }
 

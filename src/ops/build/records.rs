@@ -89,13 +89,13 @@ fn referrer(subject: &Manifest, record: &str) -> Manifest {
 /// Returns what differs from the last image: see [`last::find`].
 pub(super) async fn explain(
     service: &Service,
-    inputs: Option<&Inputs>,
+    inputs: Result<&Inputs, &str>,
     documents: &Documents,
     options: &BuildOptions<'_>,
 ) -> Explanation {
     let (last, changes) = match inputs {
-        None => (Err("what decides the image can't be told".to_owned()), Vec::new()),
-        Some(inputs) => match last::find(service, documents, options).await {
+        Err(reason) => (Err(reason.to_owned()), Vec::new()),
+        Ok(inputs) => match last::find(service, documents, options).await {
             Ok((last, record)) => (Ok(last), record.changes_to(inputs)),
             Err(reason) => (Err(reason), Vec::new()),
         },

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use super::contract;
 use crate::support::image::{Workshop, config, copies, output};
-use crate::support::{peer, wait_until};
+use crate::support::{World, peer, wait_until};
 
 fn dockerfile() -> Dockerfile {
     Dockerfile::default()
@@ -40,6 +40,23 @@ fn storage() -> Option<TempDir> {
     }
     eprintln!("skipped a test of an engine: it has to run as root");
     None
+}
+
+/// Returns whether engines can run here.
+pub(super) fn can_run() -> bool {
+    storage().is_some()
+}
+
+/// Returns the world with buildah's storage in it.
+pub(super) fn with_storage(world: World) -> World {
+    let dir = world.path().join("storage");
+    fs::create_dir(&dir).unwrap();
+    let environment = buildah_environment(dir.as_std_path());
+    let own = ["CONTAINERS_STORAGE_CONF", "STORAGE_DRIVER", "BUILDAH_ISOLATION"];
+    own.into_iter().fold(world, |world, name| {
+        let value = environment.get(name).unwrap().to_owned();
+        world.with(name, &value)
+    })
 }
 
 fn buildah_environment(dir: &Path) -> Environment {
