@@ -84,7 +84,7 @@ impl Remote {
     ///
     /// # Errors
     ///
-    /// Fails if `SSL_CERT_FILE` or a proxy's URL can't be used.
+    /// Fails if a proxy's URL can't be used.
     pub fn new(environment: &Environment) -> Result<Self, RegistryError> {
         Self::with_tuning(environment, Tuning::default())
     }

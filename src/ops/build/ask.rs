@@ -1,11 +1,13 @@
 //! Asking the registry whether it has what would be built.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use futures_util::StreamExt as _;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, join_all};
 use futures_util::stream;
+use tokio::sync::{OnceCell, Semaphore};
 
 use super::{BuildError, BuildOptions, recipe};
 use crate::build::inputs::{InputRequest, Inputs, Memo};
@@ -46,25 +48,36 @@ pub(super) enum Answer {
 /// What a registry said of a base image: its digest, that there is none, or an error.
 type BaseAnswer = Result<Option<Digest>, RegistryError>;
 
-/// Returns what the registry has of each service, in order.
+/// What registries say of base images; each is asked for once, whichever services are built on it.
+struct BaseAnswers<'a> {
+    registry: &'a dyn Registry,
+    known: Mutex<BTreeMap<ImageReference, Arc<OnceCell<BaseAnswer>>>>,
+}
+
+impl BaseAnswers<'_> {
+    /// Returns the cell with what the registry says of the image.
+    async fn ask(&self, reference: &ImageReference) -> Arc<OnceCell<BaseAnswer>> {
+        let cell = {
+            let mut known = self.known.lock().expect("nothing panics while it holds the lock");
+            known.entry(reference.clone()).or_default().clone()
+        };
+        cell.get_or_init(|| self.registry.resolve(reference)).await;
+        cell
+    }
+}
+
+/// Returns what the registry has of each service, in order. One service is asked about while the files
+/// of the next are read.
 pub(super) async fn ask(options: &BuildOptions<'_>) -> Vec<Result<Asked, BuildError>> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let mut reads = Vec::new();
-    for service in &options.services {
-        reads.push(Box::pin(read(service, options)) as BoxFuture<'_, _>);
-    }
-    let read = all(reads, cores).await;
-    let bases = ask_for_bases(&read, options.bases).await;
+    let reading = Semaphore::new(cores);
+    let bases = BaseAnswers { registry: options.bases, known: Mutex::default() };
     let mut questions = Vec::new();
-    for (service, read) in options.services.iter().zip(read) {
-        let question = ask_about(service, read, &bases, options);
+    for service in &options.services {
+        let question = ask_about(service, &reading, &bases, options);
         questions.push(Box::pin(question) as BoxFuture<'_, _>);
     }
-    // One question first: what it opens, a connection and perhaps a token, all the others use.
-    let rest = questions.split_off(questions.len().min(1));
-    let mut answers = all(questions, 1).await;
-    answers.extend(all(rest, AT_ONCE).await);
-    answers
+    all(questions, AT_ONCE).await
 }
 
 /// Returns what the futures return, in their order; so many run at once.
@@ -90,32 +103,17 @@ async fn read(service: &Service, options: &BuildOptions<'_>) -> Result<(Inputs, 
     read.map_err(|source| BuildError::Build { service: service.name.clone(), source })
 }
 
-/// Asks for every base image once, whichever services are built on it.
-async fn ask_for_bases(
-    read: &[Result<(Inputs, Memo), BuildError>],
-    registry: &dyn Registry,
-) -> BTreeMap<ImageReference, BaseAnswer> {
-    let inputs = read.iter().flatten().map(|(inputs, _)| inputs);
-    let named = inputs.filter_map(|inputs| inputs.bases().ok()).flatten();
-    let mut references: Vec<&ImageReference> = named.filter(|base| base.digest.is_none()).collect();
-    references.sort();
-    references.dedup();
-    let mut questions = Vec::new();
-    for reference in &references {
-        questions.push(registry.resolve(reference));
-    }
-    let answers = all(questions, AT_ONCE).await;
-    references.into_iter().cloned().zip(answers).collect()
-}
-
 async fn ask_about(
     service: &Service,
-    read: Result<(Inputs, Memo), BuildError>,
-    answers: &BTreeMap<ImageReference, BaseAnswer>,
+    reading: &Semaphore,
+    answers: &BaseAnswers<'_>,
     options: &BuildOptions<'_>,
 ) -> Result<Asked, BuildError> {
-    let (mut inputs, memo) = read?;
-    let bases = match base_digests(service, &inputs, answers)? {
+    let (mut inputs, memo) = {
+        let _turn = reading.acquire().await.expect("nobody closes it");
+        read(service, options).await?
+    };
+    let bases = match base_digests(service, &inputs, answers).await? {
         Ok(bases) => bases,
         Err(reason) => {
             let (bases, answer) = (BTreeMap::new(), Answer::Unknown(reason));
@@ -141,24 +139,24 @@ async fn ask_about(
 
 /// Returns the digests of the base images, or why the inputs are not known. An image that deployctl
 /// makes by itself can't be made then; an engine may know more registries than deployctl does.
-fn base_digests(
+async fn base_digests(
     service: &Service,
     inputs: &Inputs,
-    answers: &BTreeMap<ImageReference, BaseAnswer>,
+    answers: &BaseAnswers<'_>,
 ) -> Result<Result<BTreeMap<ImageReference, Digest>, String>, BuildError> {
     let references = match inputs.bases() {
         Ok(references) => references,
         Err(reason) => return Ok(Err(reason.to_owned())),
     };
     let is_native = matches!(recipe(service)?.method, Method::Native(_));
-    let mut digests = BTreeMap::new();
-    for reference in references {
-        if let Some(digest) = &reference.digest {
-            digests.insert(reference.clone(), digest.clone());
-            continue;
-        }
+    let (pinned, named): (Vec<_>, Vec<_>) =
+        references.iter().partition(|reference| reference.digest.is_some());
+    let pinned = pinned.into_iter().filter_map(|at| Some((at.clone(), at.digest.clone()?)));
+    let mut digests: BTreeMap<_, _> = pinned.collect();
+    let asked = join_all(named.iter().map(|reference| answers.ask(reference))).await;
+    for (reference, answer) in named.into_iter().zip(asked) {
         let base = reference.to_string();
-        match answers.get(reference) {
+        match answer.get() {
             Some(Ok(Some(digest))) => drop(digests.insert(reference.clone(), digest.clone())),
             Some(Err(error)) if is_native => {
                 let reason = error.to_string();

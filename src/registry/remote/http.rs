@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
-use camino::Utf8PathBuf;
+use camino::{Utf8Path, Utf8PathBuf};
 use reqwest::{Certificate, Client, ClientBuilder, NoProxy, Proxy};
 use url::Url;
 
@@ -24,7 +24,8 @@ pub(super) struct Http {
     own: Mutex<BTreeMap<String, Option<Client>>>,
     folders: CertificateFolders,
     proxies: Proxies,
-    authorities: Vec<Certificate>,
+    /// `SSL_CERT_FILE`.
+    authorities: Option<Utf8PathBuf>,
 }
 
 /// The proxies that the environment names.
@@ -49,7 +50,7 @@ impl Http {
             expected: "proxy URL",
             reason: deepest(&error),
         })?;
-        let authorities = read_authorities(environment)?;
+        let authorities = environment.get("SSL_CERT_FILE").map(Utf8PathBuf::from);
         let (tls, own) = (OnceLock::new(), Mutex::default());
         let folders = CertificateFolders::new(environment);
         Ok(Self { plain, tls, own, folders, proxies, authorities })
@@ -77,9 +78,12 @@ impl Http {
     }
 
     fn make_tls(&self, own: Certificates) -> Result<Client, String> {
-        let authorities = self.authorities.iter().cloned().chain(own.authorities);
+        let mut authorities = own.authorities;
+        if let Some(path) = &self.authorities {
+            authorities.extend(read_authorities(path)?);
+        }
         let made = builder(&self.proxies).and_then(|builder| {
-            let builder = builder.tls_certs_merge(authorities.collect::<Vec<_>>());
+            let builder = builder.tls_certs_merge(authorities);
             match own.identity {
                 Some(identity) => builder.identity(identity).build(),
                 None => builder.build(),
@@ -123,17 +127,10 @@ fn builder(proxies: &Proxies) -> reqwest::Result<ClientBuilder> {
     Ok(builder)
 }
 
-fn read_authorities(environment: &Environment) -> Result<Vec<Certificate>, RegistryError> {
-    let Some(path) = environment.get("SSL_CERT_FILE").map(Utf8PathBuf::from) else {
-        return Ok(Vec::new());
-    };
-    let pem = std::fs::read(&path)
-        .map_err(|source| RegistryError::File { path: path.clone(), source })?;
-    Certificate::from_pem_bundle(&pem).map_err(|error| RegistryError::Invalid {
-        document: path.to_string(),
-        expected: "file of PEM certificates (SSL_CERT_FILE)",
-        reason: deepest(&error),
-    })
+fn read_authorities(path: &Utf8Path) -> Result<Vec<Certificate>, String> {
+    let unusable = |reason| format!("SSL_CERT_FILE names `{path}`, which can't be used: {reason}");
+    let pem = std::fs::read(path).map_err(|error| unusable(error.to_string()))?;
+    Certificate::from_pem_bundle(&pem).map_err(|error| unusable(deepest(&error)))
 }
 
 /// Returns the innermost cause, which alone says what happened and has no URL in it.
@@ -155,5 +152,20 @@ pub(super) fn deepest(error: &(dyn std::error::Error + 'static)) -> String {
             }
             (None, None) => return cause.to_string(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn authorities_are_read_only_for_tls() {
+        let environment = Environment::from_iter([("SSL_CERT_FILE", "/nowhere/authorities.pem")]);
+        let http = Http::new(&environment).unwrap();
+        let client = |url: &str| http.client_for(&Url::parse(url).unwrap());
+        assert!(client("http://localhost:5000/v2/").is_ok());
+        let error = client("https://registry.example.com/v2/").unwrap_err();
+        assert!(error.contains("SSL_CERT_FILE names `/nowhere/authorities.pem`"), "{error}");
     }
 }
