@@ -16,7 +16,8 @@ use crate::image::{Compression, Digest, ImageReference, Layer, Native, RunConfig
 pub(in crate::config) enum FileCompression {
     /// gzip, which every registry and runtime takes.
     Gzip,
-    /// zstd: faster to pull, but only for a base in OCI's format, and for runtimes that know it.
+    /// zstd: faster to pull, but only for a base in OCI's format, and for what knows it: containerd,
+    /// buildah, podman and skopeo do, and `umoci` 0.4 does not ("blob is not correct mediatype").
     Zstd,
 }
 

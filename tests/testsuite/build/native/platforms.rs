@@ -169,6 +169,50 @@ async fn layers_with_zstd_hold_the_same_files() {
 }
 
 #[tokio::test]
+async fn buildah_builds_on_layers_with_zstd() {
+    let native = deployctl::image::Native {
+        compression: Compression::Zstd,
+        ..copies(&[("site", "/srv"), ("bin/linux-amd64", "/bin/app")])
+    };
+    let workshop = Workshop::with(&TREE);
+    let layout = workshop.path().join("layout");
+    write_layout(&workshop.native(native).await, &layout).await;
+    let Some(buildah) = peer("buildah") else { return };
+    let storage = workshop.path().join("storage");
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(&buildah);
+        command.args(["--root", storage.as_str(), "--runroot", storage.join("run").as_str()]);
+        output(command.env("STORAGE_DRIVER", "vfs").args(arguments).current_dir(workshop.path()))
+    };
+    run(&["pull", "oci:layout:latest"]);
+    let container = run(&["from", "oci:layout:latest"]);
+    // What it has unpacked is what it would pack again.
+    let commit = ["commit", "--disable-compression=true", "--format", "oci", container.trim()];
+    run(&[&commit[..], &["oci:again:latest"]].concat());
+    run(&["rm", container.trim()]);
+    let again = listed_in(&workshop.path().join("again")).await;
+    assert!(again.contains(&"bin/app".to_owned()), "{again:?}");
+    assert!(again.contains(&"srv/index.html".to_owned()), "{again:?}");
+}
+
+/// Returns the paths in the layers, which are not compressed, of the image in a layout.
+async fn listed_in(layout: &camino::Utf8Path) -> Vec<String> {
+    let layout = Layout::new(layout);
+    let reference: ImageReference = "localhost/again:latest".parse().unwrap();
+    let manifest = layout.manifest(&reference).await.unwrap().unwrap();
+    let manifest: Value = serde_json::from_slice(&manifest.bytes).unwrap();
+    let mut paths = Vec::new();
+    for layer in manifest["layers"].as_array().unwrap() {
+        let digest: Digest = layer["digest"].as_str().unwrap().parse().unwrap();
+        let blob = std::fs::read(layout.dir().join("blobs/sha256").join(digest.hex())).unwrap();
+        let mut archive = tar::Archive::new(&blob[..]);
+        let entries = archive.entries().unwrap();
+        paths.extend(entries.map(|e| e.unwrap().path().unwrap().display().to_string()));
+    }
+    paths
+}
+
+#[tokio::test]
 async fn skopeo_and_buildah_take_the_platform_that_they_are_asked_for() {
     let (workshop, built) = build(&recipe(&PLATFORMS), &[]).await;
     let layout = workshop.path().join("layout");
