@@ -9,9 +9,7 @@ mod leftovers;
 use async_trait::async_trait;
 
 use super::context::Context;
-use super::engine::{
-    Program, TemporaryImage, arguments, declares_epoch, dockerfile, file, joined, platforms,
-};
+use super::engine::{Program, TemporaryImage, declares_epoch, dockerfile, file, joined, platforms};
 use super::{BuildError, BuildRequest, Builder, layout};
 use crate::image::{BuiltImage, Cache, Dockerfile, Platform};
 use crate::system::{Command, Environment};
@@ -76,13 +74,13 @@ impl Buildah {
         let epoch = request.epoch.to_string();
         let mut build = self
             .program
-            .command(["build", "--tag", name, "--platform", &platform.to_string()])
+            .build_command(&["build", "--tag", name], request, dockerfile)
+            .args(["--platform", &platform.to_string()])
             // A layer a step, as docker makes them, so that a change costs only those behind it.
             .args(["--layers", "--force-rm", "--pull", "--format", "oci", "--timestamp", &epoch])
             // Or the engine's version is a label of the image.
             .arg("--identity-label=false")
             .args(cache(&dockerfile.cache))
-            .args(arguments(request, dockerfile))
             // Newer versions take the variable for a second, contradicting `--timestamp`.
             .env_remove("SOURCE_DATE_EPOCH");
         if declares_epoch(request, dockerfile) {

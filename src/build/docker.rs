@@ -11,7 +11,7 @@ use async_trait::async_trait;
 
 use super::context::Context;
 use super::docker_archive::{self, Base, Stamp};
-use super::engine::{Program, TemporaryImage, arguments, dockerfile, file, joined, platforms};
+use super::engine::{Program, TemporaryImage, dockerfile, file, joined, platforms};
 use super::{BuildError, BuildRequest, Builder, inputs, layout};
 use crate::image::{BuiltImage, Digest, Dockerfile, Platform};
 use crate::system::{Command, Environment};
@@ -79,7 +79,7 @@ impl Docker {
             Way::Classic => (&["build", "--force-rm"], "0"),
         };
         let platforms: Vec<String> = platforms.iter().map(ToString::to_string).collect();
-        let mut command = self.program.command(verb).args(arguments(request, dockerfile));
+        let mut command = self.program.build_command(verb, request, dockerfile);
         if !dockerfile.args.contains_key("SOURCE_DATE_EPOCH") {
             command = command.args(["--build-arg", &format!("SOURCE_DATE_EPOCH={epoch}")]);
         }

@@ -3,6 +3,7 @@
 //! An engine's own settings (`DOCKER_HOST`, `STORAGE_DRIVER`, `CONTAINERS_STORAGE_CONF`,
 //! `BUILDAH_ISOLATION` and so on) reach it by the environment, which is passed on as it is.
 
+mod arguments;
 mod platforms;
 mod secrets;
 
@@ -78,6 +79,22 @@ impl Program {
             .only_env(&self.environment)
             .args(arguments)
             .deadline(LONGEST_BUILD)
+    }
+
+    /// Returns a command that runs it with these arguments, and with those of a build that all engines
+    /// share.
+    pub(super) fn build_command(
+        &self,
+        arguments: &[&str],
+        request: &BuildRequest<'_>,
+        dockerfile: &Dockerfile,
+    ) -> Command {
+        let file = request.context.join(file(dockerfile));
+        let mut command = self.command(arguments).args(["--file", file.as_str()]);
+        if let Some(target) = &dockerfile.target {
+            command = command.args(["--target", target]);
+        }
+        arguments::pass_on(command, dockerfile, &self.environment)
     }
 
     /// Returns its name, as it is called on the command line.
@@ -160,18 +177,6 @@ pub(super) fn dockerfile<'a>(request: &BuildRequest<'a>) -> Result<&'a Dockerfil
 /// Returns the Dockerfile's path from the context.
 pub(super) fn file(dockerfile: &Dockerfile) -> Utf8PathBuf {
     dockerfile.file.clone().unwrap_or_else(|| "Dockerfile".into())
-}
-
-/// Returns the arguments that all engines share.
-pub(super) fn arguments(request: &BuildRequest<'_>, dockerfile: &Dockerfile) -> Vec<String> {
-    let mut arguments = vec!["--file".into(), request.context.join(file(dockerfile)).into_string()];
-    if let Some(target) = &dockerfile.target {
-        arguments.extend(["--target".to_owned(), target.clone()]);
-    }
-    for (name, value) in &dockerfile.args {
-        arguments.extend(["--build-arg".to_owned(), format!("{name}={value}")]);
-    }
-    arguments
 }
 
 /// Returns whether the Dockerfile can read `SOURCE_DATE_EPOCH` as a build argument.

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use deployctl::build::{self, BuildError, Builder, Native};
-use deployctl::image::{Dockerfile, Engine, Method};
+use deployctl::image::{BuiltImage, Dockerfile, Engine, Method};
 use deployctl::system::Environment;
 use tempfile::TempDir;
 
@@ -115,20 +115,23 @@ async fn podman_keeps_the_contract() {
 }
 
 #[tokio::test]
-async fn buildah_reads_arguments_target_and_the_dockerfile_s_own_ignore_file() {
-    let (Some(_), Some(dir)) = (peer("buildah"), storage()) else { return };
-    let environment = buildah_environment(dir.path());
-    let builder = build::engine(&environment, Some(Engine::Buildah)).await.unwrap();
-    let workshop = Workshop::with(&OWN_IGNORE_FILE);
-    let image = workshop.build(builder.as_ref(), with_everything(), None).await.unwrap();
-    assert_eq!(config(&image)["config"]["Labels"]["who"], "me and you");
-    assert!(crate::support::image::listing(&image).iter().all(|entry| !entry.contains("skip")));
+async fn buildah_and_podman_read_arguments_target_and_the_dockerfile_s_own_ignore_file() {
+    for name in ["buildah", "podman"] {
+        let (Some(_), Some(dir)) = (peer(name), storage()) else { return };
+        let (builder, _) = buildah_or_podman(name, dir.path()).await;
+        let workshop = Workshop::with(&OWN_IGNORE_FILE);
+        let image = workshop.build(builder.as_ref(), with_everything(), None).await.unwrap();
+        has_arguments(&image);
+        let entries = crate::support::image::listing(&image);
+        assert!(entries.iter().all(|entry| !entry.contains("skip")));
+    }
 }
 
 const OWN_IGNORE_FILE: [(&str, &str); 5] = [
     (
         "ci/app.Dockerfile",
-        "FROM scratch AS first\nARG WHO\nCOPY files /\nLABEL who=$WHO\nFROM scratch\nCOPY none /\n",
+        "FROM scratch AS first\nARG WHO\nARG NOBODY=somebody\nARG TMPDIR\nCOPY files /\n\
+         LABEL who=$WHO nobody=$NOBODY tmpdir=$TMPDIR\nFROM scratch\nCOPY none /\n",
     ),
     ("ci/app.Dockerfile.dockerignore", "**/skip\n"),
     (".dockerignore", "files/keep\n"),
@@ -136,11 +139,22 @@ const OWN_IGNORE_FILE: [(&str, &str); 5] = [
     ("files/skip", ""),
 ];
 
+/// By the environment, an empty one too; and one that the engine itself would put its files into.
+const ARGUMENTS: [(&str, &str); 3] =
+    [("WHO", "me and you"), ("NOBODY", ""), ("TMPDIR", "/nonexistent")];
+
+/// Checks that the image has all of the arguments.
+fn has_arguments(image: &BuiltImage) {
+    let labels = &config(image)["config"]["Labels"];
+    let said = ["who", "nobody", "tmpdir"].map(|name| labels[name].as_str());
+    assert_eq!(said, ARGUMENTS.map(|(_, value)| Some(value)));
+}
+
 fn with_everything() -> Method {
     Method::Dockerfile(Dockerfile {
         file: Some("ci/app.Dockerfile".into()),
         target: Some("first".to_owned()),
-        args: [("WHO".to_owned(), "me and you".to_owned())].into(),
+        args: ARGUMENTS.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
         ..dockerfile()
     })
 }
@@ -218,9 +232,7 @@ async fn docker_keeps_the_contract() {
         contract::holds_for(builder.as_ref(), Method::Dockerfile(dockerfile()), broken()).await;
         let workshop = Workshop::with(&OWN_IGNORE_FILE);
         match workshop.build(builder.as_ref(), with_everything(), None).await {
-            Ok(image) => {
-                assert_eq!(config(&image)["config"]["Labels"]["who"], "me and you");
-            }
+            Ok(image) => has_arguments(&image),
             Err(error) => assert!(error.to_string().contains("only with buildx"), "{error}"),
         }
         let mut images = Command::new(docker);

@@ -19,7 +19,7 @@ case "$1 $2" in
 "buildx version") [ -s "$WORLD/driver" ] || { echo "unknown command: docker buildx" >&2; exit 1; } ;;
 "info --format") cat "$WORLD/store" ;;
 "buildx inspect") echo "Name: x"; echo "Driver:   $(cat "$WORLD/driver")" ;;
-"buildx build") cp -r "$WORLD/layout" layout; echo building >&2 ;;
+"buildx build") [ "$A" = "b c" ] || exit 1; cp -r "$WORLD/layout" layout; echo building >&2 ;;
 "save --output") cd "$WORLD/layout"; tar -cf "$3" * ;;
 esac
 "#;
@@ -79,7 +79,7 @@ async fn buildx_writes_an_oci_layout_where_its_driver_can() {
             "version --format {{.Client.Version}} {{.Server.Version}}",
             "buildx version",
             "buildx inspect",
-            "0 1 buildx build --file DIR/context/ci/Dockerfile --target web --build-arg A=b c \
+            "0 1 buildx build --file DIR/context/ci/Dockerfile --target web --build-arg A \
              --build-arg SOURCE_DATE_EPOCH=0 --pull --platform linux/amd64 \
              --output type=oci,dest=layout,tar=false,rewrite-timestamp=true DIR/context",
         ]
