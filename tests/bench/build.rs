@@ -6,6 +6,11 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
+#[path = "shared/content.rs"]
+mod content;
+#[path = "shared/timing.rs"]
+mod timing;
+
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::process::{Command, Stdio};
@@ -19,6 +24,9 @@ use deployctl::build::{BuildRequest, Builder, Native};
 use deployctl::image::{self, BuiltImage, Digest, Layer, Method, Recipe};
 use flate2::{Compress, Compression, FlushCompress};
 use tempfile::TempDir;
+
+use self::content::content;
+use self::timing::{is_installed, ratio, timed};
 
 const FILES: usize = 200;
 const FILE_SIZE: usize = 113 << 10;
@@ -54,7 +62,7 @@ static CONTEXT: LazyLock<(TempDir, Utf8PathBuf)> = LazyLock::new(|| {
     for number in 0..FILES {
         let sub = dir.join(format!("d{}", number % 10));
         fs::create_dir_all(&sub).unwrap();
-        fs::write(sub.join(format!("f{number}")), content(&mut state)).unwrap();
+        fs::write(sub.join(format!("f{number}")), content(&mut state, FILE_SIZE)).unwrap();
     }
     change(&dir);
     (temp, dir)
@@ -63,23 +71,8 @@ static CONTEXT: LazyLock<(TempDir, Utf8PathBuf)> = LazyLock::new(|| {
 /// Gives the small file other bytes.
 fn change(dir: &Utf8Path) {
     static TIMES: AtomicU64 = AtomicU64::new(1);
-    let mut bytes = content(&mut TIMES.fetch_add(1, Ordering::Relaxed));
-    bytes.truncate(SMALL_FILE);
+    let bytes = content(&mut TIMES.fetch_add(1, Ordering::Relaxed), SMALL_FILE);
     fs::write(dir.join("small"), bytes).unwrap();
-}
-
-fn content(state: &mut u64) -> Vec<u8> {
-    const WORDS: [&[u8]; 8] =
-        [b"image ", b"layer", b"digest\n", b"config", b"manifest ", b"\0\0\0\0", b"overlay", b"x"];
-    let mut bytes = Vec::with_capacity(FILE_SIZE + 16);
-    while bytes.len() < FILE_SIZE {
-        *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963);
-        let random = state.to_be_bytes();
-        bytes.extend_from_slice(WORDS[usize::from(random[0] >> 5)]);
-        bytes.extend_from_slice(&random[..2]);
-    }
-    bytes.truncate(FILE_SIZE);
-    bytes
 }
 
 #[divan::bench(sample_count = 5, sample_size = 1)]
@@ -121,11 +114,11 @@ fn ratios() {
         ratio(native, hashing + compressing)
     );
     if is_installed("crane") {
-        let crane = timed(&|| crane(dir));
+        let crane = timed(|| crane(dir));
         println!("crane append {crane:.2?}: native is {:.2} of it", ratio(native, crane));
     }
     if is_installed("buildah") {
-        let container = timed(&|| container(dir));
+        let container = timed(|| container(dir));
         println!("buildah (vfs) {container:.2?}: native is {:.2} of it", ratio(native, container));
     }
 }
@@ -135,7 +128,7 @@ fn bound(dir: &Utf8Path) -> (Duration, Duration) {
     let mut tar = tar::Builder::new(Vec::new());
     tar.append_dir_all("app", dir).unwrap();
     let tar = tar.into_inner().unwrap();
-    let hashing = timed(&|| drop(Digest::of(&tar)));
+    let hashing = timed(|| drop(Digest::of(&tar)));
     let (start, next) = (Instant::now(), AtomicUsize::new(0));
     let blocks: Vec<&[u8]> = tar.chunks(BLOCK).collect();
     let work = || {
@@ -179,7 +172,7 @@ fn memory() {
     for megabytes in [64, 2048] {
         let (_temp, dir) = folder();
         let mut file = File::create(dir.join("file")).unwrap();
-        let noise = content(&mut 7);
+        let noise = content(&mut 7, FILE_SIZE);
         for _ in 0..(megabytes << 20) / noise.len() {
             file.write_all(&noise).unwrap();
         }
@@ -240,20 +233,6 @@ fn container(dir: &Utf8Path) {
     let dockerfile = scratch.join("Dockerfile");
     buildah(&["bud", "--isolation", "chroot", "-t", "x", "-f", dockerfile.as_str(), dir.as_str()]);
     buildah(&["push", "x", &format!("oci:{scratch}/layout:x")]);
-}
-
-fn timed(work: &dyn Fn()) -> Duration {
-    let start = Instant::now();
-    work();
-    start.elapsed()
-}
-
-fn ratio(one: Duration, other: Duration) -> f64 {
-    one.as_secs_f64() / other.as_secs_f64()
-}
-
-fn is_installed(program: &str) -> bool {
-    Command::new(program).arg("--version").stdout(Stdio::null()).status().is_ok()
 }
 
 fn folder() -> (TempDir, Utf8PathBuf) {

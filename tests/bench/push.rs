@@ -8,12 +8,23 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
-use std::fs::{self, File};
-use std::process::{Child, Command, Stdio};
+#[path = "shared/content.rs"]
+mod content;
+#[path = "shared/server.rs"]
+mod server;
+#[path = "shared/timing.rs"]
+mod timing;
+
+use std::fs;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
 use tempfile::TempDir;
+
+use self::content::content;
+use self::server::Server;
+use self::timing::{is_installed, ratio, timed};
 
 const DEPLOYCTL: &str = env!("CARGO_BIN_EXE_deployctl");
 
@@ -21,16 +32,14 @@ fn main() {
     // `cargo test --benches` only wants to know that it runs.
     let is_bench = std::env::args().any(|argument| argument == "--bench");
     let (samples, share) = if is_bench { (7, 1) } else { (1, 100) };
-    let Some(bench) = Bench::start(share) else {
-        return println!("docker-registry is not installed, so there is nothing to push to");
-    };
+    let Some(bench) = Bench::start(share) else { return };
     let cold = bench.measure("deployctl, cold", samples.min(3), |number| bench.cold(number));
     bench.grow_old(is_bench);
     let nothing =
         bench.measure("deployctl, nothing changed", samples, |_| bench.deployctl("cold0"));
     let changed = bench.measure("deployctl, one file of 4 KB changed", samples, |number| {
         bench.change(number);
-        bench.timed(|| bench.deployctl("cold0"))
+        timed(|| bench.deployctl("cold0"))
     });
     let fleet = bench.measure("deployctl, 50 services, nothing changed", samples, |_| {
         bench.deployctl("fleet");
@@ -43,15 +52,7 @@ fn main() {
 /// A registry, the base in it, and the folders that images are built from.
 struct Bench {
     temp: TempDir,
-    domain: String,
-    registry: Child,
-}
-
-impl Drop for Bench {
-    fn drop(&mut self) {
-        let _ = self.registry.kill();
-        let _ = self.registry.wait();
-    }
+    registry: Server,
 }
 
 /// What a measured step took: the time of the part that counts, if it is not all of it.
@@ -73,27 +74,16 @@ impl Timed for Duration {
 
 impl Bench {
     fn start(share: usize) -> Option<Self> {
-        let temp = TempDir::new().unwrap();
-        let dir = Utf8Path::from_path(temp.path()).unwrap();
-        let config = format!(
-            "version: 0.1\nstorage: {{filesystem: {{rootdirectory: {dir}/data}}}}\nhttp: {{addr: '127.0.0.1:0'}}\n"
-        );
-        fs::write(dir.join("registry.yml"), config).unwrap();
-        let log = File::create(dir.join("log")).unwrap();
-        let mut registry = Command::new("docker-registry");
-        registry.arg("serve").arg(dir.join("registry.yml"));
-        let registry = registry.stdout(log.try_clone().unwrap()).stderr(log).spawn().ok()?;
-        let mut bench = Self { temp, domain: String::new(), registry };
-        bench.domain = bench.listening_on();
+        let bench = Self { temp: TempDir::new().unwrap(), registry: Server::start()? };
         bench.write_files(share);
         let base = format!(
             "layers: [{{from: a, to: /a}}, {{from: b, to: /b}}, {{from: c, to: /c}}]}}, image: {}/base, tag: input",
-            bench.domain
+            bench.registry.domain
         );
         bench.configure("base", &format!("  base: {{build: {{context: base, {base}}}\n"));
         let image = bench.run("base", &["--tag", "1"]);
         let app = |name: &str, context: &str| {
-            let (domain, base) = (&bench.domain, image.trim());
+            let (domain, base) = (&bench.registry.domain, image.trim());
             format!(
                 "  {name}: {{image: '{domain}/{name}', tag: input, build: {{context: {context}, base: '{base}', layers: [{{from: ., to: /app}}]}}}}\n"
             )
@@ -109,17 +99,6 @@ impl Bench {
 
     fn dir(&self) -> &Utf8Path {
         Utf8Path::from_path(self.temp.path()).unwrap()
-    }
-
-    fn listening_on(&self) -> String {
-        loop {
-            let log = fs::read_to_string(self.dir().join("log")).unwrap();
-            if let Some((_, rest)) = log.split_once("listening on ") {
-                let end = rest.find(['"', ',', '\n', ' ']).unwrap_or(rest.len());
-                return rest[..end].to_owned();
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
     }
 
     fn write_files(&self, share: usize) {
@@ -164,7 +143,7 @@ impl Bench {
     /// Builds into a repository that is not there, with nothing remembered.
     fn cold(&self, number: usize) -> Duration {
         let _ = fs::remove_dir_all(self.dir().join("cache"));
-        self.timed(|| self.deployctl(&format!("cold{number}")))
+        timed(|| self.deployctl(&format!("cold{number}")))
     }
 
     /// Waits until what was read of the files counts the next time: those that were written seconds
@@ -182,26 +161,15 @@ impl Bench {
         fs::write(self.dir().join("app/config"), content(&mut state, 4096)).unwrap();
     }
 
-    fn timed(&self, work: impl FnOnce()) -> Duration {
-        let start = Instant::now();
-        work();
-        start.elapsed()
-    }
-
-    fn requests(&self) -> usize {
-        let log = fs::read_to_string(self.dir().join("log")).unwrap();
-        log.lines().filter(|line| line.contains(" HTTP/")).count()
-    }
-
     /// Prints the median time and the requests of the last sample.
     fn measure<T: Timed>(&self, what: &str, samples: usize, work: impl Fn(usize) -> T) -> Duration {
         let mut requests = 0;
         let mut times: Vec<Duration> = (0..samples)
             .map(|number| {
-                let (before, start) = (self.requests(), Instant::now());
+                let (before, start) = (self.registry.requests(), Instant::now());
                 let timed = work(number);
                 let time = timed.time(start.elapsed());
-                requests = self.requests() - before;
+                requests = self.registry.requests() - before;
                 time
             })
             .collect();
@@ -234,7 +202,7 @@ impl Bench {
         let name = image.split('@').next().unwrap();
         copy(&format!("docker://{name}"), &format!("oci:{layout}:app"));
         let from = format!("oci:{layout}:app");
-        let to = |number: usize| format!("docker://{}/skopeo{number}:1", self.domain);
+        let to = |number: usize| format!("docker://{}/skopeo{number}:1", self.registry.domain);
         let cold =
             self.measure("skopeo copy, cold", samples.min(3), |number| copy(&from, &to(number)));
         let nothing =
@@ -256,7 +224,8 @@ impl Bench {
         }
         let (root, run) = (self.dir().join("root"), self.dir().join("run"));
         let dockerfile = self.dir().join("Dockerfile");
-        fs::write(&dockerfile, format!("FROM {}/base:1\nCOPY . /app\n", self.domain)).unwrap();
+        fs::write(&dockerfile, format!("FROM {}/base:1\nCOPY . /app\n", self.registry.domain))
+            .unwrap();
         let buildah = |arguments: &[&str]| {
             let mut command = Command::new("buildah");
             command.args(["--root", root.as_str(), "--runroot", run.as_str()]).args(arguments);
@@ -264,7 +233,7 @@ impl Bench {
             assert!(command.status().unwrap().success(), "buildah {arguments:?}");
         };
         let app: Utf8PathBuf = self.dir().join("app");
-        let to = format!("docker://{}/buildah:1", self.domain);
+        let to = format!("docker://{}/buildah:1", self.registry.domain);
         let all = |_: usize| {
             let build =
                 ["bud", "--isolation", "chroot", "--layers", "--tls-verify=false", "-t", "x"];
@@ -275,34 +244,11 @@ impl Bench {
         let nothing = self.measure("buildah (vfs), nothing changed", 1, all);
         let changed = self.measure("buildah (vfs), one file of 4 KB changed", 1, |number| {
             self.change(100 + number);
-            self.timed(|| all(number))
+            timed(|| all(number))
         });
         let theirs = [cold, nothing, changed];
         for ((what, ours), theirs) in ["cold", "nothing", "one file"].iter().zip(ours).zip(theirs) {
             println!("{what}: deployctl takes {:.3} of buildah", ratio(ours, theirs));
         }
     }
-}
-
-/// Returns bytes that compress as sources and binaries do, to about a third.
-fn content(state: &mut u64, size: usize) -> Vec<u8> {
-    const WORDS: [&[u8]; 8] =
-        [b"image ", b"layer", b"digest\n", b"config", b"manifest ", b"\0\0\0\0", b"overlay", b"x"];
-    let mut bytes = Vec::with_capacity(size + 16);
-    while bytes.len() < size {
-        *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963);
-        let random = state.to_be_bytes();
-        bytes.extend_from_slice(WORDS[usize::from(random[0] >> 5)]);
-        bytes.extend_from_slice(&random[..2]);
-    }
-    bytes.truncate(size);
-    bytes
-}
-
-fn ratio(one: Duration, other: Duration) -> f64 {
-    one.as_secs_f64() / other.as_secs_f64()
-}
-
-fn is_installed(program: &str) -> bool {
-    Command::new(program).arg("--version").stdout(Stdio::null()).status().is_ok()
 }

@@ -7,9 +7,14 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs)]
 
+#[path = "shared/server.rs"]
+mod server;
+#[path = "shared/timing.rs"]
+mod timing;
+
 use std::fs::{self, File};
 use std::io::Write as _;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use camino::{Utf8Path, Utf8PathBuf};
@@ -19,6 +24,9 @@ use deployctl::system::Environment;
 use futures_util::StreamExt as _;
 use serde_json::json;
 use tempfile::TempDir;
+
+use self::server::Server;
+use self::timing::{is_installed, ratio, timed};
 
 const LAYERS: usize = 3;
 const LAYER_SIZE: usize = 20 << 20;
@@ -58,8 +66,9 @@ fn pushes(server: &Server, rounds: usize) {
         // skopeo's turn comes with bytes that the registry does not have yet, too.
         let other = Image::new(&dir, 1000 + round as u64);
         let remote = Remote::new(&Environment::default()).unwrap();
+        let before = server.requests();
         ours.push(timed(|| block_on(other.push(&remote, &target("ours")))));
-        requests = remote.requests().iter().map(|count| count.count).sum();
+        requests = server.requests() - before;
         let from = format!("oci:{}:v1", layout.dir());
         let to = format!("docker://{}:v1", target("theirs"));
         theirs.extend(skopeo(&["copy", "-q", "--dest-tls-verify=false", &from, &to]));
@@ -67,8 +76,7 @@ fn pushes(server: &Server, rounds: usize) {
     let ours = ours.into_iter().min().unwrap();
     println!("push of {LAYERS} layers of {} MB: {ours:.2?}, {requests} requests", LAYER_SIZE >> 20);
     if let Some(theirs) = theirs.into_iter().min() {
-        let ratio = ours.as_secs_f64() / theirs.as_secs_f64();
-        println!("skopeo copy {theirs:.2?}: deployctl is {ratio:.2} of it");
+        println!("skopeo copy {theirs:.2?}: deployctl is {:.2} of it", ratio(ours, theirs));
     }
 }
 
@@ -167,62 +175,17 @@ fn layer(dir: &Utf8Path, seed: u64) -> Blob {
     Blob { digest: Digest::of(&bytes), size: bytes.len() as u64, content: BlobContent::File(path) }
 }
 
-/// A registry that runs until this value is dropped.
-struct Server {
-    child: Child,
-    domain: String,
-    _home: TempDir,
-}
-
-impl Server {
-    fn start() -> Option<Self> {
-        let (home, dir) = folder();
-        let config = dir.join("config.yml");
-        let text = format!(
-            "version: 0.1\nstorage: {{filesystem: {{rootdirectory: {dir}/data}}}}\n\
-             http: {{addr: \"127.0.0.1:0\"}}\n"
-        );
-        fs::write(&config, text).unwrap();
-        let log = dir.join("log");
-        let file = File::create(&log).unwrap();
-        let mut command = Command::new("docker-registry");
-        command.args(["serve", config.as_str()]).stdout(file.try_clone().unwrap()).stderr(file);
-        let Ok(child) = command.spawn() else {
-            println!("docker-registry is not installed");
-            return None;
-        };
-        loop {
-            let log = fs::read_to_string(&log).unwrap();
-            if let Some((_, rest)) = log.split_once("listening on ") {
-                let end = rest.find(['"', ',', '\n', ' ']).unwrap_or(rest.len());
-                return Some(Self { child, domain: rest[..end].to_owned(), _home: home });
-            }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 /// Returns how long `skopeo` took, or `None` if it is not installed.
 fn skopeo(arguments: &[&str]) -> Option<Duration> {
-    let mut command = Command::new("skopeo");
-    command.args(["--insecure-policy"]).args(arguments).stdout(Stdio::null());
-    let start = Instant::now();
-    let status = command.status().ok()?;
-    assert!(status.success(), "skopeo {arguments:?}: {status}");
-    Some(start.elapsed())
-}
-
-fn timed(work: impl FnOnce()) -> Duration {
-    let start = Instant::now();
-    work();
-    start.elapsed()
+    if !is_installed("skopeo") {
+        return None;
+    }
+    Some(timed(|| {
+        let mut command = Command::new("skopeo");
+        command.args(["--insecure-policy"]).args(arguments).stdout(Stdio::null());
+        let status = command.status().unwrap();
+        assert!(status.success(), "skopeo {arguments:?}: {status}");
+    }))
 }
 
 fn block_on<T>(work: impl Future<Output = T>) -> T {
