@@ -1,39 +1,35 @@
 //! `deployctl build`: a service's files to an image that a registry has, pinned by digest.
 //!
 //! What decides an image is found out first, for all services, and the registry is asked for the tags
-//! that say so; only what is not there is built. Asking is in `ask.rs`, reading bases in `base.rs`,
-//! storing in `push.rs`.
+//! that say so; only what is not there is built. Asking is in `ask.rs`, building in `make.rs`, what comes
+//! after it in `deliver.rs`, storing in `push.rs`, what is there already in `reuse.rs`.
 
 mod ask;
 mod attestations;
 mod base;
+mod deliver;
 mod documents;
 mod error;
 mod last;
 mod layouts;
 mod load;
+mod make;
 mod moving;
 mod push;
 mod records;
 mod report;
+mod reuse;
 mod since;
 
 use async_trait::async_trait;
 use camino::Utf8Path;
-use tempfile::TempDir;
 
 use self::ask::{Answer, Asked};
-use self::attestations::Pushed;
-use self::base::Bases;
 use self::documents::Documents;
-use self::push::Push;
 use super::{Attacher, BaseSigner, Emit, Event};
-use crate::build::{self, BuildRequest, Builder, DockerDaemon, Native};
 use crate::config::Service;
 use crate::git::GitError;
-use crate::image::{
-    Digest, ImageReference, Manifest, Method, PinnedImage, Recipe, SourceFacts, Tag, TagPolicy,
-};
+use crate::image::{Digest, ImageReference, PinnedImage, Recipe, SourceFacts, Tag};
 use crate::registry::{Registry, RequestCount};
 use crate::system::Environment;
 
@@ -208,7 +204,7 @@ enum Done {
 
 async fn one(
     service: &Service,
-    mut asked: Asked,
+    asked: Asked,
     documents: &Documents,
     options: &BuildOptions<'_>,
     emit: Emit<'_>,
@@ -223,7 +219,7 @@ async fn one(
             tag: Some(tag.clone()),
             digest: digest.clone(),
         };
-        let built = reuse(service, image, asked.digest(), options, emit).await?;
+        let built = reuse::reuse(service, image, asked.digest(), options, emit).await?;
         if let Some(docker) = &docker {
             load::found(docker, &built.image, options, emit).await?;
         }
@@ -237,152 +233,15 @@ async fn one(
         let name = &service.name;
         emit(Event::Warning(format!("{name} is built, whatever the registry has: {reason}")));
     }
-    let docker = docker.as_ref();
-    let built = build_service(service, &mut asked, docker, documents, options, emit).await?;
+    let made = make::make(service, asked, docker, documents, options, emit).await?;
+    let built = made.deliver(documents, options, emit).await?;
     Ok(Done::Image(Box::new(built)))
-}
-
-/// Returns the image that the registry has.
-async fn reuse(
-    service: &Service,
-    found: PinnedImage,
-    inputs: Option<Digest>,
-    options: &BuildOptions<'_>,
-    emit: Emit<'_>,
-) -> Result<Built, BuildError> {
-    emit(Event::Reusing { service: service.name.clone(), image: found.to_string() });
-    let reused = found.tag.clone();
-    let may_tag = options.extent.pushes(service) && !options.extent.dry_run;
-    let wanted = match &options.tag {
-        Some(tag) => Some(tag.clone()),
-        None => release(service, &found, options).await?,
-    };
-    let image = match wanted.filter(|_| may_tag) {
-        Some(wanted) => push::retag(options, &found, &wanted).await?,
-        None => found,
-    };
-    let mut moved = Vec::new();
-    if !service.moving_tags.is_empty() && may_tag {
-        let source = facts(service, options).await?;
-        moved = moving::follow(service, &image, None, &source, options, emit).await?;
-    }
-    let service = service.name.clone();
-    let (layers, attached) = (Vec::new(), Vec::new());
-    Ok(Built { service, image, size: 0, pushed: false, reused, inputs, layers, attached, moved })
-}
-
-/// Returns the version that the service is released as by this commit, if it is tagged by versions.
-/// Somebody looks for a release by its tag, whether or not anything in it is new. A tag of any other
-/// policy says nothing that the digest does not, and is not worth a request.
-async fn release(
-    service: &Service,
-    found: &PinnedImage,
-    options: &BuildOptions<'_>,
-) -> Result<Option<Tag>, BuildError> {
-    if !matches!(service.tag, TagPolicy::Semver { .. }) {
-        return Ok(None);
-    }
-    let source = facts(service, options).await?;
-    if service.tag.fallback(&source).is_some() {
-        return Ok(None);
-    }
-    let failed = |source| BuildError::Tag { service: service.name.clone(), source };
-    service.tag.tag(&source, &found.digest).map(Some).map_err(failed)
-}
-
-/// Returns why the image is not tagged as its policy says.
-fn tag_warning(
-    service: &Service,
-    source: &SourceFacts,
-    options: &BuildOptions<'_>,
-) -> Option<String> {
-    let fallback = service.tag.fallback(source).filter(|_| options.tag.is_none())?;
-    Some(format!("{} is tagged {fallback}", service.name))
-}
-
-async fn build_service(
-    service: &Service,
-    asked: &mut Asked,
-    docker: Option<&DockerDaemon>,
-    documents: &Documents,
-    options: &BuildOptions<'_>,
-    emit: Emit<'_>,
-) -> Result<Built, BuildError> {
-    let recipe = recipe(service)?;
-    let source = facts(service, options).await?;
-    if let Some(warning) = tag_warning(service, &source, options) {
-        emit(Event::Warning(warning));
-    }
-    emit(Event::Building { service: service.name.clone() });
-    let read = Bases { registry: options.bases, documents };
-    let bases = base::base_images(service, recipe, &asked.bases, read).await?;
-    let scratch = TempDir::new().map_err(BuildError::Scratch)?;
-    let scratch_path = Utf8Path::from_path(scratch.path()).ok_or_else(not_utf8)?;
-    let failed = |source| BuildError::Build { service: service.name.clone(), source };
-    let builder = builder(recipe, options.environment).await.map_err(failed)?;
-    let request = BuildRequest {
-        folder: options.folder,
-        context: &options.folder.join(&recipe.context),
-        recipe,
-        bases: &bases,
-        epoch: options.epoch,
-        scratch: scratch_path,
-        log: &|line| emit(Event::Line(line.to_owned())),
-    };
-    let built = builder.build(&request).await.map_err(failed)?;
-    let input_tag = asked.still_true(service, options, emit).await;
-    let source = SourceFacts { input: input_tag.clone(), ..source };
-    let image = pin(service, &source, &built.manifest, options)?;
-    let (mut layers, mut attached, mut moved) = (Vec::new(), Vec::new(), Vec::new());
-    let pushed = options.extent.pushes(service);
-    if pushed {
-        emit(Event::Storing { image: image.to_string() });
-        let mut all_tags: Vec<Tag> = image.tag.iter().cloned().chain(input_tag).collect();
-        all_tags.dedup();
-        let (registry, bases_in, image) = (options.registry, options.bases, &image);
-        // With something to attach the tags come after it: what is found by a tag has all of it.
-        let first = if options.attacher.is_some() { &[] } else { all_tags.as_slice() };
-        let (tags, built, built_on) = (first, &built, bases.as_slice());
-        let push =
-            Push { registry, bases: bases_in, documents, image, tags, built, built_on, emit };
-        layers = push.run().await?;
-        let stored =
-            Pushed { service, recipe, asked, source: &source, image, tags: &all_tags, built };
-        attached = attestations::attach(&stored, options, emit).await?;
-        keep_record(image, &built.manifest, asked, documents, options, emit).await;
-        let manifest = Some(&built.manifest);
-        moved = moving::follow(service, image, manifest, &source, options, emit).await?;
-    } else if let Some(inputs) = &asked.inputs {
-        records::remember(documents, &image, inputs);
-    }
-    if let Some(docker) = docker {
-        load::built(docker, &image, &built, &bases, options, emit).await?;
-    }
-    let size = built.blobs.iter().map(|blob| blob.size).sum();
-    let (service, inputs) = (service.name.clone(), asked.digest());
-    Ok(Built { service, image, size, pushed, reused: None, inputs, layers, attached, moved })
 }
 
 async fn facts(service: &Service, options: &BuildOptions<'_>) -> Result<SourceFacts, BuildError> {
     let failed =
         |source| BuildError::Source { service: service.name.clone(), source: Box::new(source) };
     options.sources.facts(service).await.map_err(failed)
-}
-
-/// Keeps the record of what the image was made of. The image is there, with or without it.
-async fn keep_record(
-    image: &PinnedImage,
-    manifest: &Manifest,
-    asked: &Asked,
-    documents: &Documents,
-    options: &BuildOptions<'_>,
-    emit: Emit<'_>,
-) {
-    let Some(inputs) = &asked.inputs else { return };
-    if let Err(error) = records::keep(options, documents, image, manifest, inputs).await {
-        let text = format!("the record of what {image} was made of is not kept: {error}");
-        emit(Event::Warning(text));
-    }
 }
 
 fn recipe(service: &Service) -> Result<&Recipe, BuildError> {
@@ -392,33 +251,6 @@ fn recipe(service: &Service) -> Result<&Recipe, BuildError> {
 
 fn not_utf8() -> BuildError {
     BuildError::Scratch(std::io::Error::other("the temporary folder's path is not UTF-8"))
-}
-
-async fn builder(
-    recipe: &Recipe,
-    environment: &Environment,
-) -> Result<Box<dyn Builder>, build::BuildError> {
-    match &recipe.method {
-        Method::Native(_) => Ok(Box::new(Native::default())),
-        Method::Dockerfile(dockerfile) => build::engine(environment, dockerfile.engine).await,
-    }
-}
-
-fn pin(
-    service: &Service,
-    source: &SourceFacts,
-    manifest: &Manifest,
-    options: &BuildOptions<'_>,
-) -> Result<PinnedImage, BuildError> {
-    let digest = manifest.digest();
-    let tag = match &options.tag {
-        Some(tag) => tag.clone(),
-        None => service.tag.tag(source, &digest).map_err(|source| {
-            let service = service.name.clone();
-            BuildError::Tag { service, source }
-        })?,
-    };
-    Ok(PinnedImage { name: service.image.clone(), tag: Some(tag), digest })
 }
 
 /// Returns the reference with the digest that it had when it was asked for.

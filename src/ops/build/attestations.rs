@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::ask::Asked;
+use super::make::Made;
 use super::{BuildError, BuildOptions};
 use crate::config::Service;
-use crate::image::{BuiltImage, ImageReference, Method, PinnedImage, Recipe, SourceFacts, Tag};
+use crate::image::{ImageReference, Method, PinnedImage};
 use crate::ops::{self, Attached, Emit, Event, Subject};
 
 /// Returns what was asked, with an error for each service that would be built on something that is not
@@ -66,24 +67,13 @@ async fn verify_bases(
     Ok(())
 }
 
-/// An image that was pushed, how it came about, and what it is to be called.
-pub(super) struct Pushed<'a> {
-    pub(super) service: &'a Service,
-    pub(super) recipe: &'a Recipe,
-    pub(super) asked: &'a Asked,
-    pub(super) source: &'a SourceFacts,
-    pub(super) image: &'a PinnedImage,
-    pub(super) tags: &'a [Tag],
-    pub(super) built: &'a BuiltImage,
-}
-
 /// Attaches what is to be attached, and then gives the image its tags. Does nothing where nothing is.
 pub(super) async fn attach(
-    pushed: &Pushed<'_>,
+    made: &Made<'_>,
     options: &BuildOptions<'_>,
     emit: Emit<'_>,
 ) -> Result<Vec<Attached>, BuildError> {
-    let Pushed { service, recipe, image, built, .. } = *pushed;
+    let Made { service, recipe, image, built, .. } = made;
     let (Some(attacher), name) = (options.attacher, &service.name) else {
         return Ok(Vec::new());
     };
@@ -98,15 +88,15 @@ pub(super) async fn attach(
         manifest: &built.manifest,
         recipe,
         context: &options.folder.join(&recipe.context),
-        bases: &bases(pushed.asked),
-        source: pushed.source,
+        bases: &bases(&made.asked),
+        source: &made.source,
         repository: repository.as_deref(),
     };
     let attached = ops::attach(attacher, options.registry, &subject, emit).await;
     let attached = attached
         .map_err(|source| BuildError::Attach { service: name.clone(), source: Box::new(source) })?;
     let failed = |source| BuildError::Registry { what: "tag", image: image.to_string(), source };
-    let tagged = options.registry.push_manifest(&image.name, &built.manifest, pushed.tags).await;
+    let tagged = options.registry.push_manifest(&image.name, &built.manifest, &made.tags).await;
     tagged.map_err(failed)?;
     Ok(attached)
 }
