@@ -2,7 +2,7 @@
 //!
 //! What decides an image is found out first, for all services, and the registry is asked for the tags
 //! that say so; only what is not there is built. Asking is in `ask.rs`, building in `make.rs`, what comes
-//! after it in `deliver.rs`, storing in `push.rs`, what is there already in `reuse.rs`.
+//! after it in `deliver.rs`, the two at once in `overlap.rs`, storing in `push.rs`, what is there already in `reuse.rs`.
 
 mod ask;
 mod attestations;
@@ -15,6 +15,7 @@ mod layouts;
 mod load;
 mod make;
 mod moving;
+mod overlap;
 mod push;
 mod records;
 mod report;
@@ -26,7 +27,9 @@ use camino::Utf8Path;
 
 use self::ask::{Answer, Asked};
 use self::documents::Documents;
+use self::overlap::{Outcome, Queue, Turns};
 use super::{Attacher, BaseSigner, Emit, Event};
+use crate::build::DockerDaemon;
 use crate::config::Service;
 use crate::git::GitError;
 use crate::image::{Digest, ImageReference, PinnedImage, Recipe, SourceFacts, Tag};
@@ -129,11 +132,12 @@ pub trait Sources: Send + Sync {
 }
 
 /// Builds the services that the registry has no image of, one after the other, and pushes each as soon
-/// as it is built. Where one fails the others are built all the same.
+/// as it is built, while the next one is. Where one fails the others are built all the same.
 ///
 /// # Errors
 ///
-/// Fails with the first error and what was done, if a service's image can't be built or pushed.
+/// Fails with the first error, in the order of the services, and what was done, if a service's image can't
+/// be built or pushed.
 pub async fn build(
     options: &BuildOptions<'_>,
     emit: Emit<'_>,
@@ -144,32 +148,93 @@ pub async fn build(
     for (service, reason) in since.iter().flat_map(|since| &since.changed) {
         emit(Event::Affected { service: service.clone(), reason: reason.clone() });
     }
-    let mut report = BuildReport { since, ..BuildReport::default() };
-    let mut first = None;
-    for (service, asked) in options.services.iter().zip(asked) {
-        if let (Ok(asked), true) = (&asked, options.explain) {
-            let inputs = asked.known_inputs();
-            report.explained.push(records::explain(service, inputs, &documents, options).await);
-        }
-        let done = match asked {
-            Ok(asked) => one(service, asked, &documents, options, emit).await,
-            Err(error) => Err(error),
-        };
-        match done {
-            Ok(Done::Image(built)) => report.images.push(*built),
-            Ok(Done::Planned(planned)) => report.planned.push(planned),
-            Ok(Done::Unchanged) => {}
-            Err(error) => {
-                report.failed.push(FailedBuild::of(&service.name, &error));
-                first = first.or(Some(error));
-            }
-        }
-    }
-    report.requests = requests(options);
+    let explained = explain(&asked, &documents, options).await;
+    let (queue, waiting) = overlap::queue();
+    let turns = Turns::new(emit);
+    let aside = |event| turns.aside(event);
+    let (mut outcomes, stored) = tokio::join!(
+        build_all(asked, queue, &turns, &documents, options, emit),
+        waiting.store_all(&documents, options, &aside),
+    );
+    outcomes.extend(stored);
+    let (mut report, first) = report(outcomes, &options.services);
+    (report.since, report.explained, report.requests) = (since, explained, requests(options));
     match first {
         Some(error) => Err(Box::new(BuildFailed { report, error })),
         None => Ok(report),
     }
+}
+
+/// Returns what differs from the last image of each service, where that is wanted.
+async fn explain(
+    asked: &[Result<Asked, BuildError>],
+    documents: &Documents,
+    options: &BuildOptions<'_>,
+) -> Vec<Explanation> {
+    let mut explained = Vec::new();
+    for (service, asked) in options.services.iter().zip(asked) {
+        if let (Ok(asked), true) = (asked, options.explain) {
+            let inputs = asked.known_inputs();
+            explained.push(records::explain(service, inputs, documents, options).await);
+        }
+    }
+    explained
+}
+
+/// Builds what is to be built, and puts it into the queue; returns what became of all else.
+async fn build_all<'a>(
+    asked: Vec<Result<Asked, BuildError>>,
+    mut queue: Queue<'a>,
+    turns: &Turns<'_>,
+    documents: &Documents,
+    options: &BuildOptions<'a>,
+    emit: Emit<'_>,
+) -> Vec<Outcome> {
+    let mut outcomes = Vec::new();
+    for (number, (&service, asked)) in options.services.iter().zip(asked).enumerate() {
+        let next = match asked {
+            Ok(asked) => next(service, asked, options, emit).await,
+            Err(error) => Err(error),
+        };
+        let made = match next {
+            Ok(Next::Build { asked, docker }) => {
+                queue.ready_for(&asked).await;
+                let making = make::make(service, *asked, docker, documents, options, emit);
+                turns.with_the_word(making).await
+            }
+            Ok(Next::Done(done)) => {
+                outcomes.push((number, Ok(done)));
+                continue;
+            }
+            Err(error) => Err(error),
+        };
+        match made {
+            Ok(made) => {
+                made.announce(options, emit);
+                queue.put(number, made).await;
+            }
+            Err(error) => outcomes.push((number, Err(error))),
+        }
+    }
+    outcomes
+}
+
+/// Returns the report of what became of the services, in their order, and the first error.
+fn report(mut outcomes: Vec<Outcome>, services: &[&Service]) -> (BuildReport, Option<BuildError>) {
+    let (mut report, mut first) = (BuildReport::default(), None);
+    outcomes.sort_by_key(|(number, _)| *number);
+    for (number, outcome) in outcomes {
+        match outcome {
+            Ok(Done::Image(built)) => report.images.push(*built),
+            Ok(Done::Planned(planned)) => report.planned.push(planned),
+            Ok(Done::Unchanged) => {}
+            Err(error) => {
+                report.failed.push(FailedBuild::of(&services[number].name, &error));
+                first = first.or(Some(error));
+            }
+        }
+    }
+    (report, first)
 }
 
 /// Returns what was asked of the registry, and of that of the bases where it is another one.
@@ -202,15 +267,21 @@ enum Done {
     Planned(Planned),
 }
 
-async fn one(
+/// What is to be done about a service.
+enum Next {
+    Done(Done),
+    Build { asked: Box<Asked>, docker: Option<DockerDaemon> },
+}
+
+/// Does what needs no build.
+async fn next(
     service: &Service,
     asked: Asked,
-    documents: &Documents,
     options: &BuildOptions<'_>,
     emit: Emit<'_>,
-) -> Result<Done, BuildError> {
+) -> Result<Next, BuildError> {
     if options.since.is_some_and(|since| since.change(service, &asked).is_none()) {
-        return Ok(Done::Unchanged);
+        return Ok(Next::Done(Done::Unchanged));
     }
     let docker = load::daemon(&service.name, options).await?;
     if let Answer::Present { tag, digest } = &asked.answer {
@@ -223,19 +294,17 @@ async fn one(
         if let Some(docker) = &docker {
             load::found(docker, &built.image, options, emit).await?;
         }
-        return Ok(Done::Image(Box::new(built)));
+        return Ok(Next::Done(Done::Image(Box::new(built))));
     }
     if options.extent.dry_run {
         let (service, inputs) = (service.name.clone(), asked.digest());
-        return Ok(Done::Planned(Planned { service, inputs }));
+        return Ok(Next::Done(Done::Planned(Planned { service, inputs })));
     }
     if let Answer::Unknown(reason) = &asked.answer {
         let name = &service.name;
         emit(Event::Warning(format!("{name} is built, whatever the registry has: {reason}")));
     }
-    let made = make::make(service, asked, docker, documents, options, emit).await?;
-    let built = made.deliver(documents, options, emit).await?;
-    Ok(Done::Image(Box::new(built)))
+    Ok(Next::Build { asked: Box::new(asked), docker })
 }
 
 async fn facts(service: &Service, options: &BuildOptions<'_>) -> Result<SourceFacts, BuildError> {

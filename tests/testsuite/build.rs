@@ -7,6 +7,7 @@ mod fetched;
 mod inputs;
 mod moving;
 mod native;
+mod overlap;
 mod push;
 mod reuse;
 mod since;

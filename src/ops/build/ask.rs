@@ -12,7 +12,7 @@ use tokio::sync::{OnceCell, Semaphore};
 use super::{BuildError, BuildOptions, recipe};
 use crate::build::inputs::{InputRequest, Inputs, Memo};
 use crate::config::Service;
-use crate::image::{Digest, ImageReference, Method, Tag};
+use crate::image::{Digest, ImageName, ImageReference, Method, Tag};
 use crate::ops::{Emit, Event};
 use crate::registry::{Registry, RegistryError};
 
@@ -23,6 +23,8 @@ const AT_ONCE: usize = 16;
 pub(super) struct Asked {
     /// The base images that were asked for, with the digests that they have now.
     pub(super) bases: BTreeMap<ImageReference, Digest>,
+    /// The repositories of the base images, or `None` if the Dockerfile does not tell.
+    named: Option<Vec<ImageName>>,
     are_bases_known: bool,
     pub(super) answer: Answer,
     pub(super) inputs: Option<Inputs>,
@@ -113,16 +115,18 @@ async fn ask_about(
         let _turn = reading.acquire().await.expect("nobody closes it");
         read(service, options).await?
     };
+    let named = inputs.bases().ok();
+    let named = named.map(|bases| bases.iter().map(|base| base.name.clone()).collect());
     let bases = match base_digests(service, &inputs, answers).await? {
         Ok(bases) => bases,
         Err(reason) => {
             let (bases, answer) = (BTreeMap::new(), Answer::Unknown(reason));
-            return Ok(Asked { bases, are_bases_known: false, answer, inputs: None, memo });
+            return Ok(Asked { named, bases, are_bases_known: false, answer, inputs: None, memo });
         }
     };
     if let Some(reason) = inputs.unknown() {
         let answer = Answer::Unknown(reason.to_owned());
-        return Ok(Asked { bases, are_bases_known: true, answer, inputs: None, memo });
+        return Ok(Asked { named, bases, are_bases_known: true, answer, inputs: None, memo });
     }
     bases.iter().for_each(|(reference, digest)| inputs.add_base(reference, digest));
     let tag = inputs.tag();
@@ -134,7 +138,7 @@ async fn ask_about(
         false if options.extent.push.is_none() && !service.push => Answer::Absent,
         false => look(service, tag, options).await?,
     };
-    Ok(Asked { bases, are_bases_known: true, answer, inputs: Some(inputs), memo })
+    Ok(Asked { named, bases, are_bases_known: true, answer, inputs: Some(inputs), memo })
 }
 
 /// Returns the digests of the base images, or why the inputs are not known. An image that deployctl
@@ -217,6 +221,11 @@ impl Asked {
             (None, Answer::Unknown(reason)) => Err(reason),
             (None, _) => Err("it can't be told"),
         }
+    }
+
+    /// Returns whether an image of the repository may be among those that it is built on.
+    pub(super) fn may_be_built_on(&self, name: &ImageName) -> bool {
+        self.named.as_ref().is_none_or(|named| named.contains(name))
     }
 
     /// Returns the input digest, where it could be told.

@@ -7,6 +7,14 @@ use super::push::Push;
 use super::{BuildError, BuildOptions, Built, Emit, Event, load, moving, records};
 
 impl Made<'_> {
+    /// Says that the image is to be stored. That is said as soon as it is built, whatever is said of the
+    /// next one meanwhile.
+    pub(super) fn announce(&self, options: &BuildOptions<'_>, emit: Emit<'_>) {
+        if options.extent.pushes(self.service) {
+            emit(Event::Storing { image: self.image.to_string() });
+        }
+    }
+
     /// Pushes the image, attaches what is to be attached, moves tags to it and loads it, as far as each is
     /// wanted.
     pub(super) async fn deliver(
@@ -46,7 +54,6 @@ impl Made<'_> {
         emit: Emit<'_>,
     ) -> Result<(), BuildError> {
         let (image, built) = (&self.image, &self.built);
-        emit(Event::Storing { image: image.to_string() });
         // With something to attach the tags come after it: what is found by a tag has all of it.
         let tags = if options.attacher.is_some() { &[] } else { self.tags.as_slice() };
         let (registry, bases, built_on) = (options.registry, options.bases, &self.built_on);
