@@ -15,6 +15,7 @@
 //! brings such a thing there is no input digest ([`Inputs::unknown`]). Nor is who may read and write
 //! a file: git does not keep that, and the umask of a checkout decides it.
 
+mod blobs;
 mod change;
 mod dockerfile;
 mod files;
@@ -32,6 +33,7 @@ use super::context::Context;
 use super::engine;
 use super::native::{self, NATIVE_FORMAT};
 use crate::image::{self, Digest, Dockerfile, Engine, ImageReference, Method, Recipe, Tag};
+pub use blobs::{Blobs, FindIds};
 pub use change::{Change, Difference};
 pub use memo::Memo;
 pub use record::{RECORD_TYPE, Record};

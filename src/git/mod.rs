@@ -6,12 +6,15 @@
 //! decided by the caller.
 
 mod answer;
+mod attributes;
 mod cache;
+mod clean;
 mod commit;
 mod credentials;
 mod error;
 mod history;
 mod identity;
+mod index_file;
 mod init;
 mod join;
 #[cfg(any(feature = "git-https", feature = "git-ssh"))]
@@ -36,9 +39,11 @@ mod tree;
 mod user_config;
 mod write;
 
+pub use clean::Checkouts;
 pub use commit::{Commit, CommitId};
 pub use error::GitError;
 pub use identity::{Authorship, Identity, authorship};
+pub use index_file::BlobId;
 pub use init::init_bare;
 pub use join::{LandError, Landing, Look, Pace, PendingChange};
 pub use ledger::{Ledgers, NextEntry};

@@ -104,6 +104,17 @@ impl UserConfig {
 
 /// Returns the files that git-config(1) lists, under "FILES".
 fn files(environment: &Environment, dir: &Utf8Path) -> Vec<(Utf8PathBuf, ConfigLevel)> {
+    let mut files = files_of_user(environment);
+    if let Ok(repository) = git2::Repository::discover(dir)
+        && let Some(folder) = Utf8Path::from_path(repository.commondir())
+    {
+        files.push((folder.join("config"), ConfigLevel::Local));
+    }
+    files
+}
+
+/// Returns those of the files that are not a repository's.
+pub(super) fn files_of_user(environment: &Environment) -> Vec<(Utf8PathBuf, ConfigLevel)> {
     let mut files = Vec::new();
     let no_system = environment.get("GIT_CONFIG_NOSYSTEM");
     if !no_system.is_some_and(|value| git2::Config::parse_bool(value).unwrap_or(true)) {
@@ -119,16 +130,11 @@ fn files(environment: &Environment, dir: &Utf8Path) -> Vec<(Utf8PathBuf, ConfigL
         files.extend(xdg.map(|folder| (folder.join("git/config"), ConfigLevel::XDG)));
         files.extend(home.map(|home| (home.join(".gitconfig"), ConfigLevel::Global)));
     }
-    if let Ok(repository) = git2::Repository::discover(dir)
-        && let Some(folder) = Utf8Path::from_path(repository.commondir())
-    {
-        files.push((folder.join("config"), ConfigLevel::Local));
-    }
     files
 }
 
 /// Returns the settings in `GIT_CONFIG_KEY_0` and the like, which outrank all files.
-fn in_variables(environment: &Environment) -> Vec<(String, String)> {
+pub(super) fn in_variables(environment: &Environment) -> Vec<(String, String)> {
     let count = environment.get("GIT_CONFIG_COUNT").and_then(|count| count.parse().ok());
     let count: usize = count.unwrap_or(0);
     let pair = |number| {

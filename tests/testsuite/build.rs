@@ -1,5 +1,6 @@
 //! Builders: the native one needs nothing, the others run their real engine where it is installed.
 
+mod clean;
 mod contract;
 mod engines;
 mod fake_docker;

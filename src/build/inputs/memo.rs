@@ -4,14 +4,17 @@
 //! but without git: files that git ignores or does not track count as well. The digest is that of the
 //! bytes as they were read here, so filters of git (line ends, LFS) do not matter. What is remembered
 //! is a file of its own for each context and service in the folder for caches; a broken one is none.
+//! A file that is not known so may still be by what git says of it; see `blobs.rs`.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt as _;
+use std::sync::Arc;
 
 use camino::{Utf8Path, Utf8PathBuf};
 
+use super::blobs::Blobs;
 use crate::image::Digest;
 use crate::system;
 
@@ -52,13 +55,16 @@ impl Stat {
 }
 
 /// The digests of files by what the file system said of them when they were read.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Memo {
     /// Where they are kept for the next run.
     file: Option<Utf8PathBuf>,
     known: HashMap<Utf8PathBuf, (Stat, Digest)>,
     /// Those that this run has read.
     has_new: bool,
+    /// What is known of contents, wherever they are.
+    blobs: Option<Arc<Blobs>>,
+    reads: usize,
 }
 
 impl Memo {
@@ -67,11 +73,23 @@ impl Memo {
         let key = Digest::of(format!("{service}\n{root}").as_bytes());
         let file = cache.join("inputs").join(key.hex());
         let known = fs::read_to_string(&file).ok().and_then(|text| parse(&text));
-        Self { file: Some(file), known: known.unwrap_or_default(), has_new: false }
+        Self { file: Some(file), known: known.unwrap_or_default(), ..Self::default() }
+    }
+
+    /// Asks `blobs` as well, until it is saved.
+    pub fn with_blobs(self, blobs: Arc<Blobs>) -> Self {
+        Self { blobs: Some(blobs), ..self }
+    }
+
+    /// Returns how many files had to be read.
+    pub fn reads(&self) -> usize {
+        self.reads
     }
 
     /// Keeps what this run has read for the next one. Where that can't be, the next one reads again.
     pub fn save(&mut self) {
+        // They are large, and what is read after that has changed.
+        self.blobs = None;
         let Some(file) = self.file.as_ref().filter(|_| std::mem::take(&mut self.has_new)) else {
             return;
         };
@@ -101,6 +119,14 @@ impl Memo {
     /// Returns the digest of the file, if it is as it was when it was read.
     pub(super) fn get(&self, path: &Utf8Path, stat: &Stat) -> Option<Digest> {
         self.known.get(path).filter(|(known, _)| known == stat).map(|(_, digest)| digest.clone())
+    }
+
+    pub(super) fn blobs(&self) -> Option<&Blobs> {
+        self.blobs.as_deref()
+    }
+
+    pub(super) fn count_reads(&mut self, files: usize) {
+        self.reads += files;
     }
 
     pub(super) fn put(&mut self, path: Utf8PathBuf, stat: Stat, digest: Digest) {

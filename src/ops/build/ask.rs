@@ -10,8 +10,9 @@ use futures_util::stream;
 use tokio::sync::{OnceCell, Semaphore};
 
 use super::{BuildError, BuildOptions, recipe};
-use crate::build::inputs::{InputRequest, Inputs, Memo};
+use crate::build::inputs::{Blobs, InputRequest, Inputs, Memo};
 use crate::config::Service;
+use crate::git::Checkouts;
 use crate::image::{Digest, ImageName, ImageReference, Method, Tag};
 use crate::ops::{Emit, Event};
 use crate::registry::{Registry, RegistryError};
@@ -68,18 +69,30 @@ impl BaseAnswers<'_> {
     }
 }
 
+/// What the services' files are read with.
+struct Reading {
+    /// So many services are read at once.
+    turns: Semaphore,
+    blobs: Option<Arc<Blobs>>,
+}
+
 /// Returns what the registry has of each service, in order. One service is asked about while the files
 /// of the next are read.
 pub(super) async fn ask(options: &BuildOptions<'_>) -> Vec<Result<Asked, BuildError>> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let reading = Semaphore::new(cores);
+    let blobs = options.cache.map(|cache| Arc::new(blobs(cache, options)));
+    let reading = Reading { turns: Semaphore::new(cores), blobs };
     let bases = BaseAnswers { registry: options.bases, known: Mutex::default() };
     let mut questions = Vec::new();
     for service in &options.services {
         let question = ask_about(service, &reading, &bases, options);
         questions.push(Box::pin(question) as BoxFuture<'_, _>);
     }
-    all(questions, AT_ONCE).await
+    let answers = all(questions, AT_ONCE).await;
+    if let Some(blobs) = &reading.blobs {
+        blobs.save();
+    }
+    answers
 }
 
 /// Returns what the futures return, in their order; so many run at once.
@@ -87,7 +100,17 @@ pub(super) async fn all<T>(futures: Vec<BoxFuture<'_, T>>, at_once: usize) -> Ve
     stream::iter(futures).buffered(at_once).collect().await
 }
 
-async fn read(service: &Service, options: &BuildOptions<'_>) -> Result<(Inputs, Memo), BuildError> {
+/// Returns what is known of contents that git has ids for.
+fn blobs(cache: &Utf8Path, options: &BuildOptions<'_>) -> Blobs {
+    let checkouts = Checkouts::new(options.environment);
+    Blobs::in_cache(cache, Box::new(move |folder, files| checkouts.blob_ids(folder, files)))
+}
+
+async fn read(
+    service: &Service,
+    blobs: Option<Arc<Blobs>>,
+    options: &BuildOptions<'_>,
+) -> Result<(Inputs, Memo), BuildError> {
     let recipe = recipe(service)?.clone();
     let context = options.folder.join(&recipe.context);
     let epoch = options.epoch;
@@ -95,6 +118,9 @@ async fn read(service: &Service, options: &BuildOptions<'_>) -> Result<(Inputs, 
     let work = move || {
         let load = |cache: &Utf8PathBuf| Memo::load(cache, &context, &name);
         let mut memo = cache.as_ref().map(load).unwrap_or_default();
+        if let Some(blobs) = blobs {
+            memo = memo.with_blobs(blobs);
+        }
         let request = InputRequest { context: &context, recipe: &recipe, epoch };
         let inputs = Inputs::read(&request, &mut memo)?;
         memo.save();
@@ -107,13 +133,13 @@ async fn read(service: &Service, options: &BuildOptions<'_>) -> Result<(Inputs, 
 
 async fn ask_about(
     service: &Service,
-    reading: &Semaphore,
+    reading: &Reading,
     answers: &BaseAnswers<'_>,
     options: &BuildOptions<'_>,
 ) -> Result<Asked, BuildError> {
     let (mut inputs, memo) = {
-        let _turn = reading.acquire().await.expect("nobody closes it");
-        read(service, options).await?
+        let _turn = reading.turns.acquire().await.expect("nobody closes it");
+        read(service, reading.blobs.clone(), options).await?
     };
     let named = inputs.bases().ok();
     let named = named.map(|bases| bases.iter().map(|base| base.name.clone()).collect());
