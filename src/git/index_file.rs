@@ -210,3 +210,97 @@ fn offset(bytes: &mut &[u8]) -> Option<usize> {
         value = value.checked_add(1)?;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(metadata: &Metadata) -> Entry {
+        let seconds = |value: i64| u32::try_from(value).unwrap();
+        Entry {
+            name: 0..1,
+            ctime: (seconds(metadata.ctime()), seconds(metadata.ctime_nsec())),
+            mtime: (seconds(metadata.mtime()), seconds(metadata.mtime_nsec())),
+            inode: u32::try_from(metadata.ino() & u64::from(u32::MAX)).unwrap(),
+            size: u32::try_from(metadata.len()).unwrap(),
+            id: [7; ID],
+            is_compared: true,
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_not_older_than_the_index_may_have_been_written_again() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let metadata = file.path().metadata().unwrap();
+        let (seconds, nanos) = (metadata.ctime(), metadata.ctime_nsec());
+        let is_clean = |written, device| {
+            let entries = vec![entry(&metadata)];
+            let index = IndexFile { written, device, entries, names: b"a".to_vec() };
+            index.clean("a", &metadata).is_some()
+        };
+        let here = metadata.dev();
+        assert!(is_clean((seconds + COARSE_SECONDS + 1, nanos), here));
+        assert!(!is_clean((seconds, nanos), here), "in the same tick");
+        assert!(!is_clean((seconds - 1, nanos), here), "earlier");
+        assert!(!is_clean((seconds + COARSE_SECONDS + 1, nanos), here + 1), "another clock");
+    }
+
+    #[test]
+    fn a_time_without_parts_of_seconds_is_that_of_a_coarse_clock() {
+        let index = |written| IndexFile { written, device: 1, entries: vec![], names: vec![] };
+        assert!(index((100, 6)).is_before((100, 5)));
+        assert!(!index((100, 5)).is_before((100, 5)));
+        assert!(!index((100, 5)).is_before((100, 0)));
+        assert!(!index((100 + COARSE_SECONDS, 5)).is_before((100, 0)));
+        assert!(index((101 + COARSE_SECONDS, 0)).is_before((100, 0)));
+    }
+
+    /// Returns an index of two files, without its checksum.
+    fn bytes(version: u32) -> Vec<u8> {
+        let mut bytes = [b"DIRC".as_slice(), &version.to_be_bytes(), &2_u32.to_be_bytes()].concat();
+        for (kept, name) in [(0, b"app/a".as_slice()), (4, b"b")] {
+            let start = bytes.len();
+            let numbers = [1_u32, 2, 3, 4, 5, 6, 0o100_644, 7, 8, 9];
+            numbers.iter().for_each(|number| bytes.extend(number.to_be_bytes()));
+            bytes.extend([7; ID]);
+            bytes.extend([0x40, 5, 0, 0]);
+            match version {
+                4 => bytes.push(if kept == 0 { 0 } else { 1 }),
+                _ => bytes.extend(&b"app/"[..kept]),
+            }
+            bytes.extend(name);
+            let taken = bytes.len() - start;
+            bytes.extend(vec![0; if version == 4 { 1 } else { 8 - taken % 8 }]);
+        }
+        [&bytes, b"TREE".as_slice(), &3_u32.to_be_bytes(), b"abc"].concat()
+    }
+
+    fn with_sum(mut body: Vec<u8>) -> Vec<u8> {
+        body.extend_from_slice(Sha1::digest(&body).as_slice());
+        body
+    }
+
+    #[test]
+    fn whatever_is_broken_is_no_index_and_no_panic() {
+        for version in [3, 4] {
+            let whole = bytes(version);
+            let (entries, names) = parse(&with_sum(whole.clone())).unwrap();
+            let names: Vec<_> = entries.iter().map(|it| &names[it.name.clone()]).collect();
+            assert_eq!(names, [b"app/a", b"app/b"], "version {version}");
+            assert!(parse(&[&whole[..], &[0; ID]].concat()).is_some(), "without a sum");
+            assert!(parse(&[&whole[..], &[1; ID]].concat()).is_none(), "a wrong sum");
+            for at in 0..whole.len() {
+                // Where the extensions begin nothing is missing.
+                let is_cut = parse(&with_sum(whole[..at].to_vec())).is_none();
+                assert!(is_cut || at == whole.len() - 11, "version {version}, cut at {at}");
+                for bit in 0..8 {
+                    let mut flipped = whole.clone();
+                    flipped[at] ^= 1 << bit;
+                    drop(parse(&with_sum(flipped)));
+                }
+            }
+            let mandatory = [&whole[..], b"link", &0_u32.to_be_bytes()].concat();
+            assert!(parse(&with_sum(mandatory)).is_none());
+        }
+    }
+}
