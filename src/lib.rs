@@ -19,7 +19,7 @@
 //! | [`cluster`] | what runs: the live Kubernetes API by watches, or a recording of it |
 //! | [`render`] | an overlay to Kubernetes objects, through `kustomize` or `kubectl` |
 //! | [`config`] | `deployctl.yaml` to the nouns' own types; errors with line and column; schema |
-//! | [`image`] | reference, digest, tag, tag policy, platform, manifest and config documents |
+//! | [`image`] | reference, digest, tag, tag policy, platform, ignore-file patterns, manifest and config documents |
 //! | [`tags`] | docker/metadata-action's grammar: an event to tags, labels and annotations |
 //! | [`attestation`] | what is said about an image beside it: packages (CycloneDX), provenance (SLSA), signatures (Sigstore bundles), and keys |
 //! | [`kustomize`] | the kustomization file: its images, and their byte-exact edit; file trees |

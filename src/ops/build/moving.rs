@@ -8,8 +8,9 @@
 //! that to the next.
 //!
 //! Seconds alone do not order commits, so git is asked where it can tell. Where it can't, of two commits
-//! of the same second each build takes the other's for ahead: the tag never goes back to a parent, and
-//! it is the build with the shallow checkout that is told why the tag may stay behind.
+//! of the same second each build takes the other's for ahead: the build with the shallow checkout leaves
+//! the tag alone and is told why. Two such commits that are not parent and child, built at the same time
+//! from checkouts of depth 1, are the one case in which the tag may end at the older one.
 
 use camino::Utf8PathBuf;
 
