@@ -14,6 +14,7 @@ use self::dockerfile::{FileCache, FileEngine, FileSecret};
 use self::native::{FileCompression, FileLayer};
 use super::read::Flaw;
 use crate::image::{Method, Platform, PlatformError, Recipe};
+use crate::yaml;
 
 /// How an image is made: by deployctl itself where there are `layers`, else from a Dockerfile.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -98,7 +99,13 @@ fn platforms(service: &str, texts: &[String]) -> Result<Vec<Platform>, Flaw> {
         let index = index.to_string();
         let flaw =
             |message| Flaw::new(&["services", service, "build", "platforms", &index], message);
-        let platform = text.parse().map_err(|error: PlatformError| flaw(error.to_string()))?;
+        let platform: Platform =
+            text.parse().map_err(|error: PlatformError| flaw(error.to_string()))?;
+        if let Some((part, known)) = platform.unknown() {
+            let meant = yaml::nearest(part, known).map(|near| format!("; did you mean `{near}`?"));
+            let meant = meant.unwrap_or_default();
+            return Err(flaw(format!("platform `{platform}`: `{part}` is not known{meant}")));
+        }
         if platforms.contains(&platform) {
             return Err(flaw(format!("platform `{platform}` is listed twice")));
         }

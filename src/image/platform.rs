@@ -21,7 +21,25 @@ pub struct Platform {
 #[error("platform `{0}`: expected for example `linux/amd64` or `linux/arm/v7`")]
 pub struct PlatformError(String);
 
+/// Operating systems as Go calls them (`GOOS`), those that images are made for.
+const SYSTEMS: [&str; 8] =
+    ["linux", "windows", "darwin", "freebsd", "netbsd", "openbsd", "solaris", "wasip1"];
+
+/// Architectures as Go calls them (`GOARCH`).
+const ARCHITECTURES: [&str; 14] = [
+    "386", "amd64", "arm", "arm64", "loong64", "mips", "mips64", "mips64le", "mipsle", "ppc64",
+    "ppc64le", "riscv64", "s390x", "wasm",
+];
+
 impl Platform {
+    /// Returns the part of it that Go does not know, and the words that it knows there; `None` if it
+    /// knows both. Images of others may be there, and nobody means to build one.
+    pub fn unknown(&self) -> Option<(&str, &'static [&'static str])> {
+        let parts =
+            [(self.os.as_str(), &SYSTEMS[..]), (self.architecture.as_str(), &ARCHITECTURES[..])];
+        parts.into_iter().find(|(part, known)| !known.contains(part))
+    }
+
     /// Returns whether an image for `stated` is one for this platform. A variant that either leaves
     /// out is the architecture's usual one.
     pub fn accepts(&self, stated: &Self) -> bool {
@@ -77,6 +95,18 @@ impl fmt::Display for Platform {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_go_does_not_know_is_told() {
+        let unknown = |text: &str| {
+            let platform: Platform = text.parse().unwrap();
+            platform.unknown().map(|(part, _)| part.to_owned())
+        };
+        assert_eq!(unknown("linux/amd64"), None);
+        assert_eq!(unknown("linux/arm/v7"), None);
+        assert_eq!(unknown("linux/amd46").as_deref(), Some("amd46"));
+        assert_eq!(unknown("linus/amd64").as_deref(), Some("linus"));
+    }
 
     #[test]
     fn a_platform_is_two_or_three_names() {

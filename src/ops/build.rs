@@ -148,6 +148,9 @@ pub async fn build(
     for (service, reason) in since.iter().flat_map(|since| &since.changed) {
         emit(Event::Affected { service: service.clone(), reason: reason.clone() });
     }
+    if let Some(since) = since.as_ref().filter(|since| since.changed.is_empty()) {
+        emit(Event::NoneChanged { environment: since.environment.clone() });
+    }
     let explained = explain(&asked, &documents, options).await;
     let (queue, waiting) = overlap::queue();
     let turns = Turns::new(emit);
@@ -221,7 +224,8 @@ async fn build_all<'a>(
 
 /// Returns the report of what became of the services, in their order, and the first error.
 fn report(mut outcomes: Vec<Outcome>, services: &[&Service]) -> (BuildReport, Option<BuildError>) {
-    let (mut report, mut first) = (BuildReport::default(), None);
+    let several = services.len() > 1;
+    let (mut report, mut first) = (BuildReport { several, ..BuildReport::default() }, None);
     outcomes.sort_by_key(|(number, _)| *number);
     for (number, outcome) in outcomes {
         match outcome {

@@ -90,6 +90,11 @@ pub enum Event {
         /// What says so.
         reason: String,
     },
+    /// No service has changed since an environment was given its images.
+    NoneChanged {
+        /// The environment.
+        environment: String,
+    },
     /// The registry has a service's image, so it is not built.
     Reusing {
         /// The service.

@@ -8,11 +8,11 @@ use super::{Report, json};
 use crate::ops::{BuildReport, Explanation};
 
 impl Report for BuildReport {
-    /// One line a service: the pinned image alone if there is one service, else with its name, as
-    /// `set` takes it; in a dry run what would be built.
+    /// One line a service: the pinned image alone if the build was about one service, else with its
+    /// name, as `set` takes it; in a dry run what would be built.
     fn human(&self, out: &mut dyn io::Write) -> io::Result<()> {
         match (self.images.as_slice(), self.planned.as_slice()) {
-            ([built], []) if self.failed.is_empty() => writeln!(out, "{}", built.image)?,
+            ([built], []) if !self.several => writeln!(out, "{}", built.image)?,
             (images, _) => images
                 .iter()
                 .try_for_each(|built| writeln!(out, "{}={}", built.service, built.image))?,

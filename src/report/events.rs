@@ -7,6 +7,9 @@ pub fn line(event: &Event, verbose: u8) -> Option<String> {
     Some(match event {
         Event::Building { service } => format!("building {service}"),
         Event::Affected { service, reason } => format!("{service} has changed: {reason}"),
+        Event::NoneChanged { environment } => {
+            format!("nothing has changed since {environment} was given its images")
+        }
         Event::Reusing { service, image } => {
             format!("{service}: nothing has changed since {image} was built")
         }

@@ -135,6 +135,12 @@ async fn try_build(
     context: &Context,
     ui: &Ui,
 ) -> Result<Result<BuildReport, Box<BuildFailed>>, CommandError> {
+    if args.layout.is_some() && args.push == Some(false) {
+        return Err(CommandError::usage(
+            "a layout is where the image goes, and `--push=false` says that it goes nowhere",
+            "leave out one of the two",
+        ));
+    }
     let remote = context.registry()?;
     let layout = args.layout.as_deref().map(Layout::new);
     let registry: &dyn Registry = layout.as_ref().map_or(&remote, |layout| layout);

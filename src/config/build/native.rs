@@ -351,6 +351,10 @@ mod tests {
     #[test]
     fn an_error_names_the_key_and_its_place() {
         check("layers: [{from: a}]", "8:23: a layer with `from` needs `to`");
+        check(
+            "platforms: [linux/amd64, linux/amd46]",
+            "8:32: platform `linux/amd46`: `amd46` is not known; did you mean `amd64`?",
+        );
         check("layers: [{to: /a}]", "8:16: a layer needs `from`, `folders` or `links`");
         check("layers: [{from: ../a, to: /a}]", "8:23: `../a` is not a relative path without `..`");
         check(

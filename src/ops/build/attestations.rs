@@ -9,24 +9,23 @@ use crate::config::Service;
 use crate::image::{ImageReference, Method, PinnedImage};
 use crate::ops::{self, Attached, Emit, Event, Subject};
 
-/// Returns what was asked, with an error for each service that would be built on something that is not
-/// signed by whom it has to be. All bases are verified before anything is built.
+/// Returns what was asked, with an error for each service that is built on something that is not signed
+/// by whom it has to be, now or when the image that the registry has was built. All bases are verified
+/// before anything is built.
 pub(super) async fn verified(
     asked: Vec<Result<Asked, BuildError>>,
     options: &BuildOptions<'_>,
     emit: Emit<'_>,
 ) -> Vec<Result<Asked, BuildError>> {
-    if options.base_signers.is_empty() || options.extent.dry_run {
+    if options.base_signers.is_empty() {
         return asked;
     }
     let mut passed = BTreeSet::new();
     let mut verified = Vec::new();
     for (service, asked) in options.services.iter().zip(asked) {
         let checked = match &asked {
-            Ok(asked) if asked.is_to_be_built() => {
-                verify_bases(service, asked, options, &mut passed, emit).await
-            }
-            _ => Ok(()),
+            Ok(asked) => verify_bases(service, asked, options, &mut passed, emit).await,
+            Err(_) => Ok(()),
         };
         verified.push(checked.and(asked));
     }
@@ -57,7 +56,7 @@ async fn verify_bases(
                 })?;
         }
         // An engine reads the Dockerfile by itself, and what the tag is then.
-        if by_engine && !is_pinned(&base, asked) {
+        if by_engine && asked.is_to_be_built() && !is_pinned(&base, asked) {
             emit(Event::Warning(format!(
                 "`{base}` is signed, but the Dockerfile of {name} names it without its digest, so the engine may read another"
             )));

@@ -8,6 +8,8 @@ use crate::registry::RequestCount;
 /// What was built, and what was there already.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BuildReport {
+    /// Whether it was about several services, whatever became of them.
+    pub several: bool,
     /// The services that have an image now, in order.
     pub images: Vec<Built>,
     /// The services that would be built, in a dry run.

@@ -79,6 +79,8 @@ fn what_an_environment_states_tells_which_services_have_changed() {
     assert!(reason.ends_with(", and what is here was never built"), "{reason}");
     let ran = shop.world.run(&["build", "--changed-since-env", "dev"]);
     assert_eq!(ran.stdout.lines().count(), 1, "{ran:#?}");
+    // As `set` takes it, however many of the services have changed.
+    assert!(ran.stdout.starts_with("web="), "{ran:#?}");
     assert!(ran.stdout.contains("/shop/web:content-"), "{ran:#?}");
     assert!(ran.stderr.contains("web has changed: dev states "), "{ran:#?}");
     // It is built, and dev does not have it yet.
@@ -87,6 +89,9 @@ fn what_an_environment_states_tells_which_services_have_changed() {
     assert_eq!(told["images"][0]["reused"], true);
     shop.world.ok(&["run", "dev"]);
     assert_eq!(shop.since(&[])["changedSince"]["services"], serde_json::json!([]));
+    let ran = shop.world.run(&["build", "--changed-since-env", "dev"]);
+    assert_eq!((ran.code, &*ran.stdout), (0, ""));
+    assert!(ran.stderr.contains("nothing has changed since dev was given its images"), "{ran:#?}");
 }
 
 #[test]

@@ -112,6 +112,8 @@ fn a_pipeline_that_is_wrong_does_not_begin() {
 fn the_tag_is_the_commit_also_where_head_is_detached() {
     let shop = source("registry.example.com");
     git(shop.world.path(), &["checkout", "-q", "--detach"]);
+    let ran = shop.world.run(&["build", "--layout", "layout", "--push=false"]);
+    assert_eq!((ran.code, &*ran.stdout), (2, ""), "{ran:#?}");
     let ran = shop.world.run(&["build", "--layout", "layout"]);
     let image = format!("registry.example.com/shop/ranking:{}@sha256:", &head(&shop)[..12]);
     assert!(ran.stdout.starts_with(&image), "{ran:#?}");
